@@ -66,20 +66,3 @@ func bundles() []bundle {
 		},
 	}
 }
-
-func bundleNames() []string {
-	var names []string
-	for _, b := range bundles() {
-		names = append(names, b.name)
-	}
-	return names
-}
-
-func findBundle(name string) (bundle, bool) {
-	for _, b := range bundles() {
-		if b.name == name {
-			return b, true
-		}
-	}
-	return bundle{}, false
-}

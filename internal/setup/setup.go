@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -50,11 +51,11 @@ func setUp(ctx context.Context, args []string, stderr *os.File) error {
 		return err
 	}
 	s := setup{
-		root: root, getenv: os.Getenv, platform: runtime.GOOS + "-" + runtime.GOARCH,
+		bundles: bundles(), root: root, getenv: os.Getenv, platform: runtime.GOOS + "-" + runtime.GOARCH,
 		out: stderr, tty: term.IsTerminal(int(stderr.Fd())),
 	}
 	if len(args) == 0 {
-		return fmt.Errorf("name what to set up: %s", strings.Join(bundleNames(), ", "))
+		return fmt.Errorf("name what to set up: %s", strings.Join(s.names(), ", "))
 	}
 	for _, name := range args {
 		if err := s.ensure(ctx, name); err != nil {
@@ -78,6 +79,7 @@ func projectRoot(dir string) (string, error) {
 
 // setup is where things go and how people are told.
 type setup struct {
+	bundles  []bundle
 	root     string
 	getenv   func(string) string
 	platform string // GOOS-GOARCH
@@ -85,12 +87,21 @@ type setup struct {
 	tty      bool
 }
 
+func (s *setup) names() []string {
+	var names []string
+	for _, b := range s.bundles {
+		names = append(names, b.name)
+	}
+	return names
+}
+
 // ensure makes the named bundle be there, whole.
 func (s *setup) ensure(ctx context.Context, name string) error {
-	b, ok := findBundle(name)
-	if !ok {
-		return fmt.Errorf("no %q to set up, only %s", name, strings.Join(bundleNames(), ", "))
+	i := slices.IndexFunc(s.bundles, func(b bundle) bool { return b.name == name })
+	if i < 0 {
+		return fmt.Errorf("no %q to set up, only %s", name, strings.Join(s.names(), ", "))
 	}
+	b := s.bundles[i]
 	if b.env != "" && s.getenv(b.env) != "" {
 		if _, err := ortlib.Find(s.getenv, s.root); err != nil {
 			return fmt.Errorf("%w: correct or unset %s", err, b.env)
