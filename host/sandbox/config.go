@@ -1,0 +1,126 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
+)
+
+// Config configures a [Host]. The zero Config is usable; every zero field takes its default.
+type Config struct {
+	// CacheDir keeps compiled code over restarts. It is created with mode 0700 and must belong to this user alone: its
+	// content is executed. Default "": compiled code lives in memory only.
+	CacheDir string
+	// Compiler compiles modules before they are loaded. Default nil: in this process, where a module that is slow or
+	// large to compile hurts everybody. A server sets a child process; see NewChildCompiler.
+	Compiler Compiler
+	// Limits are the linter's. Default wasmbin.DefaultLimits().
+	Limits *wasmbin.Limits
+
+	// MemoryLimitBytes caps the linear memory of one instance. Default 256 MiB, at most 4 GiB.
+	MemoryLimitBytes int64
+	// ArenaBytes is the smallest transfer arena. A call that needs more uses an instance whose arena is 16 times larger,
+	// and so on, up to MaxArenaBytes. Default 64 KiB.
+	ArenaBytes int64
+	// MaxArenaBytes bounds the inputs of one call. Default a half of MemoryLimitBytes.
+	MaxArenaBytes int64
+
+	// MaxInstances bounds the live instances of the host, running and idle. Callers beyond it wait. Default 256.
+	MaxInstances int
+	// MaxInstancesPerPlugin bounds them for one Plugin. Default 64, at most MaxInstances.
+	MaxInstancesPerPlugin int
+	// MaxWaiting bounds the callers that wait for an instance; one more is refused with KindBusy. Default 4096.
+	MaxWaiting int
+	// IdleTimeout is how long an instance may lie idle before it is given back. Default 1 minute.
+	IdleTimeout time.Duration
+
+	// UploadTimeout bounds linting, metering and compiling of one module. Default 30 s.
+	UploadTimeout time.Duration
+	// DescribeTimeout bounds a plugin's own start, its description and its initialisation, each. Default 2 s.
+	DescribeTimeout time.Duration
+	// CallTimeout bounds a call whose context has no deadline. Default 30 s.
+	CallTimeout time.Duration
+
+	// MaxLogBytes and MaxLogLines bound what one call may log, standard output and error included; the rest is counted
+	// and dropped. Defaults 64 KiB and 256.
+	MaxLogBytes, MaxLogLines int
+	// MaxRecords and MaxRecordBytes bound what one call may record. Defaults 1000 and 256 KiB.
+	MaxRecords, MaxRecordBytes int
+	// MaxOutputBytes bounds the outputs of one call together. Default MemoryLimitBytes.
+	MaxOutputBytes int64
+
+	// Logger gets what the host has to say about plugins (loads, evictions). Default: discarded. What plugins log goes to
+	// Services.Log.
+	Logger *slog.Logger
+}
+
+func orDefault[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}
+
+// withDefaults returns c with every zero field at its default.
+func (c Config) withDefaults() Config {
+	if c.Limits == nil {
+		l := wasmbin.DefaultLimits()
+		c.Limits = &l
+	}
+	orDefault(&c.MemoryLimitBytes, 256<<20)
+	orDefault(&c.ArenaBytes, min(64<<10, c.MemoryLimitBytes/2))
+	orDefault(&c.MaxArenaBytes, c.MemoryLimitBytes/2)
+	orDefault(&c.MaxInstances, 256)
+	orDefault(&c.MaxInstancesPerPlugin, min(64, c.MaxInstances))
+	orDefault(&c.MaxWaiting, 4096)
+	orDefault(&c.IdleTimeout, time.Minute)
+	orDefault(&c.UploadTimeout, 30*time.Second)
+	orDefault(&c.DescribeTimeout, 2*time.Second)
+	orDefault(&c.CallTimeout, 30*time.Second)
+	orDefault(&c.MaxLogBytes, 64<<10)
+	orDefault(&c.MaxLogLines, 256)
+	orDefault(&c.MaxRecords, 1000)
+	orDefault(&c.MaxRecordBytes, 256<<10)
+	orDefault(&c.MaxOutputBytes, c.MemoryLimitBytes)
+	orDefault(&c.Logger, slog.New(slog.DiscardHandler))
+	return c
+}
+
+// Validate reports every field that is out of range, joined.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("sandbox config: "+format, args...))
+		}
+	}
+	c = c.withDefaults()
+	check(c.MemoryLimitBytes >= 64<<10 && c.MemoryLimitBytes <= 4<<30, "MemoryLimitBytes %d is not in 64 KiB..4 GiB", c.MemoryLimitBytes)
+	check(c.ArenaBytes >= 4096 && c.ArenaBytes <= c.MaxArenaBytes, "ArenaBytes %d is not in 4096..MaxArenaBytes (%d)", c.ArenaBytes, c.MaxArenaBytes)
+	check(c.MaxArenaBytes <= c.MemoryLimitBytes, "MaxArenaBytes %d is more than MemoryLimitBytes (%d)", c.MaxArenaBytes, c.MemoryLimitBytes)
+	check(c.MaxInstances >= 1, "MaxInstances %d is less than 1", c.MaxInstances)
+	check(c.MaxInstancesPerPlugin >= 1 && c.MaxInstancesPerPlugin <= c.MaxInstances, "MaxInstancesPerPlugin %d is not in 1..MaxInstances (%d)", c.MaxInstancesPerPlugin, c.MaxInstances)
+	check(c.MaxWaiting >= 1, "MaxWaiting %d is less than 1", c.MaxWaiting)
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"IdleTimeout", c.IdleTimeout}, {"UploadTimeout", c.UploadTimeout},
+		{"DescribeTimeout", c.DescribeTimeout}, {"CallTimeout", c.CallTimeout},
+	} {
+		check(d.d > 0, "%s %v is not positive", d.name, d.d)
+	}
+	for _, n := range []struct {
+		name string
+		n    int64
+	}{
+		{"MaxLogBytes", int64(c.MaxLogBytes)}, {"MaxLogLines", int64(c.MaxLogLines)}, {"MaxRecords", int64(c.MaxRecords)},
+		{"MaxRecordBytes", int64(c.MaxRecordBytes)}, {"MaxOutputBytes", c.MaxOutputBytes},
+	} {
+		check(n.n > 0, "%s %d is not positive", n.name, n.n)
+	}
+	return errors.Join(errs...)
+}
