@@ -1,0 +1,84 @@
+package tenant
+
+import (
+	"context"
+	"fmt"
+)
+
+// Role says what a caller may do inside its tenant.
+type Role string
+
+// The roles. Admin includes publisher, and publisher includes caller and viewer; caller and viewer do not include each
+// other.
+const (
+	RoleAdmin     Role = "admin"
+	RolePublisher Role = "publisher"
+	RoleCaller    Role = "caller"
+	RoleViewer    Role = "viewer"
+)
+
+// Valid reports whether r is one of the four roles.
+func (r Role) Valid() bool {
+	switch r {
+	case RoleAdmin, RolePublisher, RoleCaller, RoleViewer:
+		return true
+	}
+	return false
+}
+
+// Action is a class of calls that a role allows or not.
+type Action string
+
+// The actions.
+const (
+	// ActionView reads models, plugins, graphs and records.
+	ActionView Action = "view"
+	// ActionCall calls graphs.
+	ActionCall Action = "call"
+	// ActionPublish uploads, publishes, tags and deletes models, plugins and graphs.
+	ActionPublish Action = "publish"
+	// ActionManage creates and revokes keys of the caller's tenant.
+	ActionManage Action = "manage"
+	// ActionOperate creates, suspends and deletes tenants. Admins of [Default] only.
+	ActionOperate Action = "operate"
+)
+
+// Principal is an authenticated caller.
+type Principal struct {
+	Tenant ID
+	// KeyID is the public part of the API key, "" when the caller used none.
+	KeyID string
+	Role  Role
+}
+
+// Can reports whether p may do a.
+func (p Principal) Can(a Action) bool {
+	if p.Tenant == "" || !p.Role.Valid() {
+		return false
+	}
+	switch a {
+	case ActionView:
+		return p.Role != RoleCaller
+	case ActionCall:
+		return p.Role != RoleViewer
+	case ActionPublish:
+		return p.Role == RoleAdmin || p.Role == RolePublisher
+	case ActionManage:
+		return p.Role == RoleAdmin
+	case ActionOperate:
+		return p.Role == RoleAdmin && p.Tenant == Default
+	}
+	return false
+}
+
+// Require returns the caller's tenant if the caller may do a. Its errors are [ErrNone] and [ErrDenied].
+func Require(ctx context.Context, a Action) (ID, error) {
+	p, err := PrincipalFrom(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !p.Can(a) {
+		return "", fmt.Errorf("%w: role %s may not %s", ErrDenied, p.Role, a)
+	}
+	return p.Tenant, nil
+}
