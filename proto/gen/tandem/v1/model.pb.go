@@ -281,8 +281,8 @@ func (x *ModelDimension) GetName() string {
 // BeginModelUploadRequest announces a file.
 type BeginModelUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name under which the model is kept: lower-case letters, digits, '-', '_' and '.', beginning with a letter or digit, at
-	// most 63 characters. An existing name gets a new version.
+	// Name under which the model is kept: letters, digits and, inside, '-', '_' and '.'; at
+	// most 100 characters. An existing name gets a new version.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Size in bytes.
 	SizeBytes int64 `protobuf:"varint,2,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
@@ -930,9 +930,9 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"\x04json\x18\x05 \x01(\bR\x04json\"8\n" +
 	"\x0eModelDimension\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"\xaf\x01\n" +
-	"\x17BeginModelUploadRequest\x126\n" +
-	"\x04name\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[a-z0-9][a-z0-9_.-]{0,62}$R\x04name\x12&\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xc3\x01\n" +
+	"\x17BeginModelUploadRequest\x12J\n" +
+	"\x04name\x18\x01 \x01(\tB6\xbaH3r12/^[A-Za-z0-9]([A-Za-z0-9._-]{0,98}[A-Za-z0-9])?$R\x04name\x12&\n" +
 	"\n" +
 	"size_bytes\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\tsizeBytes\x124\n" +
 	"\x06digest\x18\x03 \x01(\tB\x1c\xbaH\x19r\x172\x15^sha256:[0-9a-f]{64}$R\x06digest\"\x8a\x01\n" +
