@@ -5,8 +5,7 @@
 // blob becomes visible whole or not at all: its bytes are synced, then renamed into place, then the folder is synced, so
 // a crash at any moment leaves either nothing or the whole blob.
 //
-// The package starts no goroutines. Lock order: Dir's registry lock, then an upload's lock; the lock that keeps Finish
-// and Collect apart is taken alone or inside an upload's lock.
+// The package starts no goroutines. Lock order: an upload's lock, then Dir.commit, then Dir.mu.
 package blob
 
 import (
