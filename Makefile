@@ -1,0 +1,176 @@
+# Every target does its own set-up. Needed on the machine: Go, gcc, make and npm; git for the checks.
+# `make` alone prints what there is.
+
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+GO    ?= go
+OUT   := out
+CACHE := .cache
+# TOOLS may point outside the project, so that a build machine keeps its tools between clones.
+TOOLS ?= $(CACHE)/tools
+
+PLUGINS := image ocr text classify compare
+# Modules beside the main one that have Go code of their own.
+MODULES := sdk/go
+
+.PHONY: help
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- what must be on the machine -------------------------------------------------------------------------------------
+
+# lack prints one line and stops when the program $(1) is not there; $(2) says how to get it.
+lack = command -v $(1) >/dev/null || { echo "make: $(1) is missing: $(2)" >&2; exit 1; }
+
+.PHONY: need-go need-cc need-git
+need-go:
+	@$(call lack,$(GO),install Go 1.26 or newer (https://go.dev/dl) and put it on PATH)
+need-cc: need-go
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ] || [ -z "$${CGO_ENABLED:-}" ]; then \
+	  $(call lack,$${CC:-gcc},install it (Debian and Ubuntu: apt-get install gcc libc6-dev) or set CC); fi
+need-git:
+	@$(call lack,git,install it (Debian and Ubuntu: apt-get install git))
+
+# --- build and run ---------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: need-cc ## Build bin/tandem
+	@$(GO) build -o bin/tandem ./cmd/tandem
+
+.PHONY: plugins
+plugins: $(PLUGINS:%=plugin-%) ## Build the stock plugins to bin/plugins/*.wasm
+
+.PHONY: $(PLUGINS:%=plugin-%)
+$(PLUGINS:%=plugin-%): plugin-%: need-go
+	@GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -ldflags="-s -w" -o bin/plugins/$*.wasm ./plugins/$*$(if $(wildcard plugins/$*/wasm/*.go),/wasm)
+
+.PHONY: setup
+setup: need-go ## Fetch ONNX Runtime and the OCR models into .cache (pinned, checked; nothing when they are there)
+	@$(GO) run ./internal/setup onnxruntime ocr-models
+
+.PHONY: demo
+demo: setup build plugins ## Run both example graphs on a temporary server and print their answers
+	@$(GO) run ./internal/demo
+
+.PHONY: run
+run: setup build ## Start a server that stays, with its data in ./data
+	@exec bin/tandem serve --data ./data
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+# go-test runs $(1) in the main module and in the others.
+go-test = $(1) ./... $(foreach m,$(MODULES),&& (cd $(m) && $(1) ./...))
+
+.PHONY: test
+test: setup build plugins ## Run all tests but the slow ones
+	$(call go-test,$(GO) test -timeout 20m $(TESTFLAGS))
+
+.PHONY: test-slow
+test-slow: setup build plugins ## Run the slow tests too: crash, soak and end-to-end loops (build tag e2e)
+	$(call go-test,$(GO) test -tags e2e -timeout 60m $(TESTFLAGS))
+
+.PHONY: race
+race: setup build plugins ## Run the short tests under the race detector
+	$(call go-test,$(GO) test -race -short -timeout 20m $(TESTFLAGS))
+
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: need-cc ## Run every fuzz target for FUZZTIME (10s each)
+	@grep -rEo --include='*_test.go' --exclude-dir='.?*' '^func Fuzz[A-Za-z0-9_]+' $(FUZZ) | sort | while IFS=: read -r file func; do \
+	  dir=$$(dirname "$$file"); echo "== $$dir $${func#func }"; \
+	  (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) .); done
+# FUZZ narrows the fuzz targets to a folder.
+FUZZ ?= .
+
+.PHONY: bench
+bench: setup build plugins ## Run the benchmark suites, or SUITE=name; figures go to out/bench/*.json
+	@$(GO) run ./internal/bench $(if $(SUITE),-suite $(SUITE))
+
+# --- pinned tools ----------------------------------------------------------------------------------------------------
+
+# Each tool is built from source once per version; versions stand in the go.mod files below internal/tools and nowhere
+# else. The tools' dependencies clash, which is why there are three of them.
+tool-version = $(shell awk '$$1 == "$(2)" {print $$2}' internal/tools/$(1)/go.mod)
+
+GOLANGCI := $(abspath $(TOOLS))/golangci-lint-$(call tool-version,golangci-lint,github.com/golangci/golangci-lint/v2)/golangci-lint
+BUF      := $(abspath $(TOOLS))/buf-$(call tool-version,buf,github.com/bufbuild/buf)/buf
+GENGO    := $(abspath $(TOOLS))/protoc-gen-go-$(call tool-version,.,google.golang.org/protobuf)/protoc-gen-go
+GENRPC   := $(abspath $(TOOLS))/protoc-gen-connect-go-$(call tool-version,.,connectrpc.com/connect/v2)/protoc-gen-connect-go
+STAT     := $(abspath $(TOOLS))/benchstat-$(call tool-version,.,golang.org/x/perf)/benchstat
+
+# build-tool builds package $(2) of the module in internal/tools/$(1) to the target.
+build-tool = @echo "building $(notdir $@) from source (once, may take minutes)" && mkdir -p $(@D) && \
+	cd internal/tools/$(1) && CGO_ENABLED=0 $(GO) build -ldflags="-s -w" -o $@ $(2)
+
+$(GOLANGCI): | need-go
+	$(call build-tool,golangci-lint,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+$(BUF): | need-go
+	$(call build-tool,buf,github.com/bufbuild/buf/cmd/buf)
+$(GENGO): | need-go
+	$(call build-tool,.,google.golang.org/protobuf/cmd/protoc-gen-go)
+$(GENRPC): | need-go
+	$(call build-tool,.,connectrpc.com/connect/v2/cmd/protoc-gen-connect-go)
+$(STAT): | need-go
+	$(call build-tool,.,golang.org/x/perf/cmd/benchstat)
+
+.PHONY: tools
+tools: $(GOLANGCI) $(BUF) $(GENGO) $(GENRPC) $(STAT) ## Build all pinned tools now
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: lint-go lint-proto lint-build ## Run all linters: Go, protobuf, portability
+
+.PHONY: lint-go
+lint-go: need-cc $(GOLANGCI) ## Run go vet and golangci-lint, natively and for the plugins' own platform
+	$(call go-test,$(GO) vet)
+	GOOS=wasip1 GOARCH=wasm $(GO) vet $(PLUGINS:%=./plugins/%/...)
+	$(GOLANGCI) run $(LINTFLAGS) ./...
+	$(foreach m,$(MODULES),cd $(m) && $(GOLANGCI) run $(LINTFLAGS) --config $(CURDIR)/.golangci.yml ./...)
+
+# AGAINST is what `buf breaking` compares with: the main branch of the origin when we are not on it, else the newest
+# release, else the commit before.
+AGAINST ?= $(shell git rev-parse -q --verify 'refs/remotes/origin/main^{commit}' | grep -v "^$$(git rev-parse HEAD)" \
+	|| git describe --tags --abbrev=0 --match 'v*' HEAD^ 2>/dev/null || git rev-parse -q --verify 'HEAD^^{commit}')
+
+.PHONY: lint-proto
+lint-proto: need-git $(BUF) ## Check the .proto files: format, style, no breaking change
+	cd proto && $(BUF) format --diff --exit-code --path tandem
+	cd proto && $(BUF) lint
+	@if [ -n "$(AGAINST)" ] && git cat-file -e "$(AGAINST):proto/buf.yaml" 2>/dev/null; then \
+	  echo "buf breaking against $(AGAINST)"; \
+	  git archive --format=tar "$(AGAINST)" proto | $(BUF) breaking proto --against '-#format=tar,subdir=proto'; \
+	else echo "buf breaking: nothing to compare with"; fi
+
+.PHONY: lint-build
+lint-build: need-go ## Check that everything builds without cgo, and for macOS
+	CGO_ENABLED=0 $(GO) build ./...
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build ./...
+
+.PHONY: fmt
+fmt: $(GOLANGCI) $(BUF) ## Format Go and protobuf files
+	$(GOLANGCI) fmt ./...
+	$(foreach m,$(MODULES),cd $(m) && $(GOLANGCI) fmt --config $(CURDIR)/.golangci.yml ./... && cd $(CURDIR))
+	cd proto && $(BUF) format -w --path tandem
+
+# buf finds the generators on PATH.
+generate-proto = cd proto && PATH="$(dir $(GENGO)):$(dir $(GENRPC)):$$PATH" $(BUF) generate
+
+.PHONY: generate
+generate: $(BUF) $(GENGO) $(GENRPC) ## Write all generated code again
+	$(generate-proto)
+
+.PHONY: checkgenerate
+checkgenerate: $(BUF) $(GENGO) $(GENRPC) ## Check that the committed generated code is fresh
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && mkdir "$$dir/gen" && \
+	  ($(generate-proto) -o "$$dir") && \
+	  diff -r "$$dir/gen" proto/gen >&2 || { echo "make: proto/gen is stale: run make generate and commit" >&2; exit 1; }
+	@echo "generated code is fresh"
+
+.PHONY: clean
+clean: ## Remove what was built and measured (not ./data, not .cache)
+	rm -rf bin $(OUT)
