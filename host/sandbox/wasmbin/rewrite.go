@@ -1,5 +1,11 @@
 package wasmbin
 
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
 // Options says how [Module.Rewrite] changes a module.
 type Options struct {
 	// MaxPages is the memory maximum, in pages of 64 KiB, written into the module unless its own is lower.
@@ -9,7 +15,8 @@ type Options struct {
 	YieldModule, YieldName string
 	// FuelGlobal is the export name of the mutable i64 global that holds the fuel left. It starts at 0, so that the first
 	// charge yields, also in a start function. At a yield it is negative: its absolute value is work charged beyond
-	// what was granted.
+	// what was granted. It is exact at yields and whenever the host is called; after a trap, work since the last of these
+	// may be missing.
 	FuelGlobal string
 	// GlobalPrefix: the module's mutable global N is exported as GlobalPrefix followed by N in decimal.
 	GlobalPrefix string
@@ -19,11 +26,192 @@ type Options struct {
 type Rewritten struct {
 	Bin     []byte   // the binary; must not be changed
 	Globals []Global // the mutable globals of the guest, without the fuel global, in index order
+
+	m      *Module
+	bodies [secTag][]byte // section bodies by identifier; nil for absent ones
+	max    uint32         // memory maximum
 }
 
 // Rewrite meters the module, exports its mutable globals, drops custom sections, and fixes table and memory maxima.
 // It fails with [CodeReserved] when the module itself uses one of the names in o, and with [CodeLimit] when the memory
-// needs more than o.MaxPages.
+// needs more than o.MaxPages. It may be called many times.
 func (m *Module) Rewrite(o Options) (*Rewritten, error) {
-	return nil, &Error{Code: CodeUnsupported, Offset: -1, Func: -1, Text: "the rewriter is not finished"}
+	if err := m.reserved(o); err != nil {
+		return nil, err
+	}
+	w := &Rewritten{m: m, max: min(o.MaxPages, maxMemoryPages)}
+	if m.memory.present {
+		if m.memory.hasMax {
+			w.max = min(w.max, m.memory.max)
+		}
+		if m.memory.min > w.max {
+			return nil, &Error{CodeLimit, -1, -1, fmt.Sprintf("memory starts with %d pages, at most %d are admitted", m.memory.min, w.max)}
+		}
+	}
+	mt := &meter{m: m, yield: uint32(len(m.importTypes)), fuel: uint32(len(m.globals)), pages: w.max}
+	mt.planner.m, mt.planner.inline = m, m.inlineCosts()
+	mt.types.init(m)
+	w.rewriteSections(o, mt)
+	w.Bin = w.assemble()
+	return w, nil
+}
+
+// reserved checks that the module does not use the host's names.
+func (m *Module) reserved(o Options) error {
+	var p report
+	for _, im := range m.imports {
+		if im.Module == o.YieldModule && im.Name == o.YieldName {
+			p.addf(CodeReserved, -1, "import %s.%s is kept for the host", im.Module, im.Name)
+		}
+	}
+	for _, e := range m.exports {
+		if e.Name == o.FuelGlobal || strings.HasPrefix(e.Name, o.GlobalPrefix) {
+			p.addf(CodeReserved, -1, "export %q is kept for the host", e.Name)
+		}
+	}
+	return p.err()
+}
+
+func (w *Rewritten) rewriteSections(o Options, mt *meter) {
+	m := w.m
+	w.bodies[secImport] = w.importSection(o, mt)
+	w.bodies[secFunction] = m.raw(secFunction)
+	if m.table.present {
+		t := appendU32([]byte{1, typeFuncRef, 1}, m.table.min)
+		w.bodies[secTable] = appendU32(t, m.table.min)
+	}
+	if m.memory.present {
+		w.bodies[secMemory] = w.memorySection(m.memory.min)
+	}
+	w.bodies[secGlobal] = w.globalSection()
+	w.bodies[secExport] = w.exportSection(o, mt)
+	if m.start >= 0 {
+		w.bodies[secStart] = appendU32(nil, mt.fn(uint32(m.start)))
+	}
+	if m.sections[secElement].present() {
+		w.bodies[secElement] = w.elementSection(mt)
+	}
+	if len(m.bodies) > 0 {
+		w.bodies[secCode] = w.codeSection(mt)
+	}
+	w.bodies[secDataCount] = m.raw(secDataCount)
+	w.bodies[secData] = m.raw(secData)
+	w.bodies[secType] = mt.types.section() // last: the code adds types
+}
+
+// raw returns a section's body as it is in the input, or nil.
+func (m *Module) raw(id byte) []byte {
+	s := m.sections[id]
+	if !s.present() {
+		return nil
+	}
+	return m.bin[s.from:s.to]
+}
+
+// items returns the items of a section that is a vector: its body without the count.
+func (m *Module) items(id byte) []byte {
+	s := m.sections[id]
+	if !s.present() {
+		return nil
+	}
+	r := newReader(m.bin, s.from, s.to)
+	r.u32()
+	return m.bin[r.pos:s.to]
+}
+
+func (w *Rewritten) importSection(o Options, mt *meter) []byte {
+	b := appendU32(nil, uint32(len(w.m.imports)+1))
+	b = append(b, w.m.items(secImport)...)
+	b = appendName(appendName(b, o.YieldModule), o.YieldName)
+	return appendU32(append(b, byte(KindFunc)), mt.types.empty)
+}
+
+func (w *Rewritten) memorySection(pages uint32) []byte {
+	return appendU32(appendU32([]byte{1, 1}, pages), w.max)
+}
+
+func (w *Rewritten) globalSection() []byte {
+	b := appendU32(nil, uint32(len(w.m.globals)+1))
+	b = append(b, w.m.items(secGlobal)...)
+	return appendConst(append(b, byte(I64), 1), I64, 0)
+}
+
+func (w *Rewritten) exportSection(o Options, mt *meter) []byte {
+	for i, g := range w.m.globals {
+		if g.mutable {
+			w.Globals = append(w.Globals, Global{o.GlobalPrefix + strconv.Itoa(i), uint32(i), g.t})
+		}
+	}
+	b := appendU32(nil, uint32(len(w.m.exports)+len(w.Globals)+1))
+	for _, e := range w.m.exports {
+		index := e.Index
+		if e.Kind == KindFunc {
+			index = mt.fn(index)
+		}
+		b = appendU32(append(appendName(b, e.Name), byte(e.Kind)), index)
+	}
+	for _, g := range w.Globals {
+		b = appendU32(append(appendName(b, g.Name), byte(KindGlobal)), g.Index)
+	}
+	return appendU32(append(appendName(b, o.FuelGlobal), byte(KindGlobal)), mt.fuel)
+}
+
+// elementSection copies the element segments with adapted function indices.
+func (w *Rewritten) elementSection(mt *meter) []byte {
+	bin := w.m.bin
+	s := w.m.sections[secElement]
+	r := newReader(bin, s.from, s.to)
+	p := parser{m: w.m}
+	n := r.u32()
+	b := appendU32(nil, n)
+	for range n {
+		from := r.pos
+		e := p.elemHead(&r)
+		b = append(b, bin[from:r.pos]...)
+		for range e.items {
+			b = p.rewriteItem(&r, b, e.flags, mt)
+		}
+	}
+	return b
+}
+
+func (p *parser) rewriteItem(r *reader, b []byte, flags uint32, mt *meter) []byte {
+	if flags&elemExprs == 0 {
+		return appendU32(b, mt.fn(r.u32()))
+	}
+	from := r.pos
+	if c := p.constExpr(r); !c.null {
+		return append(appendU32(append(b, opRefFunc), mt.fn(c.fn)), opEnd)
+	}
+	return append(b, p.m.bin[from:r.pos]...)
+}
+
+func (w *Rewritten) codeSection(mt *meter) []byte {
+	s := w.m.sections[secCode]
+	size := s.to - s.from
+	b := appendU32(make([]byte, 0, size+size/4), uint32(len(w.m.bodies)))
+	var body []byte
+	for i := range w.m.bodies {
+		body = mt.function(body[:0], i)
+		b = append(appendU32(b, uint32(len(body))), body...)
+	}
+	return b
+}
+
+// sectionOrder is the order of sections in a binary.
+const sectionOrder = "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0c\x0a\x0b"
+
+// assemble joins the sections into a binary.
+func (w *Rewritten) assemble() []byte {
+	size := len(header)
+	for _, b := range w.bodies {
+		size += len(b) + 6
+	}
+	bin := append(make([]byte, 0, size), header...)
+	for _, id := range []byte(sectionOrder) {
+		if b := w.bodies[id]; b != nil {
+			bin = appendSection(bin, id, b)
+		}
+	}
+	return bin
 }

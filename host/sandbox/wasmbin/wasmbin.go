@@ -12,12 +12,63 @@ package wasmbin
 // Module is a module that passed every check. It refers to the bytes given to [Parse], which must not change while the
 // Module is in use.
 type Module struct {
-	bin      []byte
-	types    []FuncType
-	imports  []Import
-	exports  []Export
-	memory   memoryType
-	features features
+	bin         []byte
+	sections    [secTag]span // bodies by identifier
+	types       []FuncType
+	imports     []Import
+	importTypes []uint32 // type indices of imports
+	funcTypes   []uint32 // type indices of the functions that the module defines
+	bodies      []body   // parallel to funcTypes
+	callees     []uint32 // see body.callees
+	globals     []global
+	exports     []Export
+	table       tableType
+	memory      memoryType
+	start       int // function index, or -1
+	elemCount   int
+	dataCount   int
+	addressed   []bool // by function index: may be called through the table
+	features    features
+}
+
+// span is a range of offsets in the binary; empty when both are 0.
+type span struct{ from, to int }
+
+func (s span) present() bool { return s.to > 0 }
+
+type global struct {
+	t       ValueType
+	mutable bool
+	init    span // constant expression with its end
+}
+
+type tableType struct {
+	present  bool
+	min, max uint32
+	hasMax   bool
+}
+
+type memoryType struct {
+	present  bool
+	min, max uint32
+	hasMax   bool
+}
+
+// features are facts about the code.
+type features struct {
+	mutatesTables, dropsSegments, memoryInit, memoryGrow bool
+}
+
+// body is what is known of one function's code.
+type body struct {
+	code    span   // local declarations and instructions
+	instrs  int    // instructions
+	locals  int    // parameters and locals
+	blocks  int    // block, loop and if
+	loops   int    //
+	callees span   // into Module.callees: functions called directly; complete only if simple
+	simple  bool   // no loop, bulk operation, indirect or host call; few instructions
+	sites   uint32 // instructions that charge or may run other code: calls, bulk operations, memory.grow
 }
 
 // Exports lists the module's exports in the module's order. The slice is shared and must not be changed.
@@ -40,6 +91,9 @@ func (m *Module) Imports() []Import { return m.imports }
 // Memory returns the limits of the module's memory in pages of 64 KiB, as the module declares them. A module without a
 // memory has 0, 0, true.
 func (m *Module) Memory() (minPages, maxPages uint32, hasMax bool) {
+	if !m.memory.present {
+		return 0, 0, true
+	}
 	return m.memory.min, m.memory.max, m.memory.hasMax
 }
 
@@ -47,7 +101,7 @@ func (m *Module) Memory() (minPages, maxPages uint32, hasMax bool) {
 func (m *Module) HasMemory() bool { return m.memory.present }
 
 // HasStart tells whether the module has a start function, which runs at every instantiation until it is baked away.
-func (m *Module) HasStart() bool { return m.features.start }
+func (m *Module) HasStart() bool { return m.start >= 0 }
 
 // MutatesTables tells whether the code can change a table after instantiation (table.init, table.copy). A reset must
 // then replace the instance, since the host has no way to restore a table.
@@ -56,19 +110,8 @@ func (m *Module) MutatesTables() bool { return m.features.mutatesTables }
 // DropsSegments tells whether the code uses data.drop or elem.drop, whose effect a reset cannot undo.
 func (m *Module) DropsSegments() bool { return m.features.dropsSegments }
 
-// UsesPassiveData tells whether the code reads data segments at run time (memory.init), so that they stay in a baked
-// module.
+// UsesPassiveData tells whether the code reads data segments at run time (memory.init).
 func (m *Module) UsesPassiveData() bool { return m.features.memoryInit }
 
 // GrowsMemory tells whether the code contains memory.grow.
 func (m *Module) GrowsMemory() bool { return m.features.memoryGrow }
-
-type memoryType struct {
-	present  bool
-	min, max uint32
-	hasMax   bool
-}
-
-type features struct {
-	start, mutatesTables, dropsSegments, memoryInit, memoryGrow bool
-}

@@ -1,0 +1,103 @@
+package wasmbin
+
+// sizeCharge tells whether an instruction's work depends on an operand, the one on top of the stack, and how many bits
+// the operand is shifted to the left (negative: right) to give its cost: 16 bytes a unit.
+func sizeCharge(op opcode) (shift int, sized bool) {
+	switch op {
+	case opMemoryInit, opMemoryCopy, opMemoryFill:
+		return -4, true
+	case opTableInit, opTableCopy: // 8 bytes an entry
+		return -1, true
+	case opMemoryGrow: // 64 KiB a page
+		return 12, true
+	}
+	return 0, false
+}
+
+// subtract takes a constant from the i64 on the stack.
+func (mt *meter) subtract(cost int64) {
+	mt.out = append(appendS64(append(mt.out, opI64Const), cost), opI64Sub)
+}
+
+// source pushes the fuel left.
+func (mt *meter) source() {
+	if mt.plan.lazy {
+		mt.local(opLocalGet, mt.fuelLocal)
+		return
+	}
+	mt.local(opGlobalGet, mt.fuel)
+}
+
+// charge takes fuel without a check.
+func (mt *meter) charge(cost int64) {
+	mt.source()
+	mt.subtract(cost)
+	if mt.plan.lazy {
+		mt.local(opLocalSet, mt.fuelLocal)
+		return
+	}
+	mt.local(opGlobalSet, mt.fuel)
+}
+
+func (mt *meter) chargeAndCheck(cost int64) {
+	mt.source()
+	mt.subtract(cost)
+	mt.check()
+}
+
+// check stores the fuel left, which is on the stack, and yields if it is below zero. The branch jumps over the call
+// because wazero's register allocator continues with the state of the first predecessor: the path without the call
+// must come first, or each check would spill.
+func (mt *meter) check() {
+	if mt.plan.lazy {
+		mt.local(opLocalSet, mt.fuelLocal)
+	} else {
+		mt.local(opLocalTee, mt.fuelLocal)
+		mt.local(opGlobalSet, mt.fuel)
+	}
+	mt.out = append(mt.out, opBlock, blockEmpty)
+	mt.local(opLocalGet, mt.fuelLocal)
+	mt.out = append(mt.out, opI64Const, 0, opI64GeS, opBrIf, 0)
+	if mt.plan.lazy {
+		mt.flush()
+	}
+	mt.local(opCall, mt.yield)
+	if mt.plan.lazy {
+		mt.load()
+	}
+	mt.out = append(mt.out, opEnd)
+}
+
+// flush writes the fuel in the local to the global.
+func (mt *meter) flush() {
+	mt.local(opLocalGet, mt.fuelLocal)
+	mt.local(opGlobalSet, mt.fuel)
+}
+
+// load reads the fuel in the global into the local.
+func (mt *meter) load() {
+	mt.local(opGlobalGet, mt.fuel)
+	mt.local(opLocalSet, mt.fuelLocal)
+}
+
+// chargeSize charges for the operand on top of the stack and leaves it there.
+func (mt *meter) chargeSize(op opcode, shift int) {
+	mt.local(opLocalTee, mt.sizeLocal)
+	mt.source()
+	if op == opMemoryGrow { // more than the maximum fails at once and costs nothing more
+		mt.local(opLocalGet, mt.sizeLocal)
+		mt.out = appendS64(append(mt.out, opI32Const), int64(mt.pages))
+		mt.local(opLocalGet, mt.sizeLocal)
+		mt.out = appendS64(append(mt.out, opI32Const), int64(mt.pages))
+		mt.out = append(mt.out, opI32LtU, opSelect)
+	} else {
+		mt.local(opLocalGet, mt.sizeLocal)
+	}
+	mt.out = append(mt.out, opI64ExtendU)
+	if shift < 0 {
+		mt.out = append(appendS64(append(mt.out, opI64Const), int64(-shift)), opI64ShrU, opI64Sub)
+	} else {
+		mt.out = append(appendS64(append(mt.out, opI64Const), int64(shift)), opI64Shl, opI64Sub)
+	}
+	mt.check()
+}

@@ -1,0 +1,248 @@
+package wasmbin
+
+// A charge plan says where a function pays for its instructions.
+//
+// Code is cut into pieces at the places where control flow joins or splits. A piece is paid for at its start. Small
+// pieces are paid for together with the piece that dominates them, so that no more than absorbLimit instructions are
+// charged without being executed. The first pieces of the function and of each loop (their heads) are checked: fuel
+// below zero yields. Everything that repeats passes a head.
+
+const (
+	// absorbLimit is how many instructions of other pieces one piece may pay for.
+	absorbLimit = 24
+	// unrollInstrs is the size of a loop body, in instructions, up to which it is repeated so that one check serves
+	// several iterations, and the size that the repeated body may reach.
+	unrollInstrs = 32
+	unrollTotal  = 96
+	unrollTimes  = 4
+	// unrollBudget is how many bytes unrolling may add to one function.
+	unrollBudget = 4 << 10
+)
+
+// charge is one place where fuel is taken without a check.
+type charge struct {
+	pos  int // offset of the instruction before which it stands
+	cost int64
+}
+
+// loopPlan is what a loop pays at its head.
+type loopPlan struct {
+	from, to int // offsets of its first instruction and of its end
+	cost     int64
+	times    int // copies of the body
+}
+
+// funcPlan is the charge plan of one function. Its slices belong to the planner.
+type funcPlan struct {
+	entry   int64
+	loops   []loopPlan
+	charges []charge
+	leaf    bool // no calls to metered functions: needs no check at entry when it has no loop
+	lazy    bool // fuel is kept in a local
+}
+
+// piece is a stretch of code that runs from its start to its end unless it leaves the function or traps.
+type piece struct {
+	pos      int
+	cost     int64
+	absorbed int64
+	region   int32 // -1: function, else loop
+	rep      int32 // the piece that pays for it; itself if it is its own
+	head     bool
+}
+
+// region is a function or loop body without the loops inside it.
+type region struct {
+	instrs, sites int
+	inner         bool // has loops inside
+	params        bool // the loop takes operands
+}
+
+// scope is an open block of the planner.
+type scope struct {
+	piece int32 // piece at its start
+	loop  int32 // loop that it opens, or -1
+	dead  bool  // unreachable at its start
+}
+
+// planner computes charge plans; one serves all functions of a module.
+type planner struct {
+	m       *Module
+	inline  []uint8
+	plan    funcPlan
+	pieces  []piece
+	regions []region // by loop; the function itself is in body
+	body    region
+	scopes  []scope
+	cur     int32 // piece being filled
+	loop    int32 // innermost loop, or -1
+	dead    bool
+}
+
+// function plans the code of one function, given by the span of its instructions.
+func (p *planner) function(code span) *funcPlan {
+	p.plan = funcPlan{loops: p.plan.loops[:0], charges: p.plan.charges[:0], leaf: true}
+	p.pieces, p.regions, p.scopes = p.pieces[:0], p.regions[:0], p.scopes[:0]
+	p.body, p.loop, p.dead = region{}, -1, false
+	p.begin(code.from, -1, true)
+	r := newReader(p.m.bin, code.from, code.to)
+	var in instr
+	for r.more() {
+		r.instr(&in)
+		p.instr(&in)
+	}
+	p.settle()
+	p.unroll()
+	p.collect()
+	return &p.plan
+}
+
+func (p *planner) region() *region {
+	if p.loop < 0 {
+		return &p.body
+	}
+	return &p.regions[p.loop]
+}
+
+// begin starts a piece that is dominated by the piece dom, or a head.
+func (p *planner) begin(pos int, dom int32, head bool) {
+	p.cur = int32(len(p.pieces))
+	p.pieces = append(p.pieces, piece{pos: pos, region: p.loop, rep: dom, head: head})
+}
+
+// settle ends the current piece and decides who pays for it.
+func (p *planner) settle() {
+	c := &p.pieces[p.cur]
+	dom := c.rep
+	c.rep = p.cur
+	if c.head || dom < 0 {
+		return
+	}
+	if d := &p.pieces[dom]; d.absorbed+c.cost <= absorbLimit {
+		d.absorbed += c.cost
+		d.cost += c.cost
+		c.rep = dom
+	}
+}
+
+// next ends the current piece and begins one at pos that is dominated by the piece dom.
+func (p *planner) next(pos int, dom int32) {
+	p.settle()
+	p.begin(pos, p.pieces[dom].rep, false)
+}
+
+func (p *planner) instr(in *instr) {
+	if !p.dead {
+		p.count(in)
+	}
+	switch in.op {
+	case opBlock:
+		p.scopes = append(p.scopes, scope{p.cur, -1, p.dead})
+	case opLoop:
+		p.openLoop(in)
+	case opIf:
+		p.scopes = append(p.scopes, scope{p.cur, -1, p.dead})
+		p.next(in.end, p.cur)
+	case opElse:
+		s := p.scopes[len(p.scopes)-1]
+		p.dead = s.dead
+		p.next(in.end, s.piece)
+	case opEnd:
+		p.close(in)
+	case opBrIf:
+		p.next(in.end, p.cur)
+	case opBr, opBrTable, opReturn, opUnreachable:
+		p.dead = true
+	}
+}
+
+func (p *planner) count(in *instr) {
+	reg := p.region()
+	reg.instrs++
+	cost := int64(1)
+	switch in.op {
+	case opBlock, opLoop, opElse, opEnd:
+		cost = 0
+	case opCall, opCallIndirect:
+		if in.op == opCall && p.inline[in.index] > 0 {
+			cost += int64(p.inline[in.index])
+			reg.instrs += int(p.inline[in.index])
+			break
+		}
+		reg.sites++
+		p.plan.leaf = false
+	default:
+		if _, sized := sizeCharge(in.op); sized {
+			reg.sites++
+			p.plan.leaf = false
+		}
+	}
+	p.pieces[p.cur].cost += cost
+}
+
+func (p *planner) openLoop(in *instr) {
+	p.settle()
+	p.scopes = append(p.scopes, scope{p.cur, int32(len(p.regions)), p.dead})
+	p.region().inner = true
+	p.loop = int32(len(p.regions))
+	params := in.block >= 0 && len(p.m.types[in.block].Params) > 0
+	p.regions = append(p.regions, region{params: params})
+	p.plan.loops = append(p.plan.loops, loopPlan{from: in.end, times: 1})
+	p.begin(in.end, -1, true)
+}
+
+func (p *planner) close(in *instr) {
+	if len(p.scopes) == 0 { // the function's own end
+		return
+	}
+	s := p.scopes[len(p.scopes)-1]
+	p.scopes = p.scopes[:len(p.scopes)-1]
+	p.dead = s.dead
+	if s.loop >= 0 {
+		p.settle()
+		p.plan.loops[s.loop].to = in.start
+		p.loop = p.pieces[s.piece].region
+		p.begin(in.end, p.pieces[s.piece].rep, false)
+		return
+	}
+	p.next(in.end, s.piece)
+}
+
+// unroll chooses the small innermost loops to repeat.
+func (p *planner) unroll() {
+	budget := unrollBudget
+	for i := range p.regions {
+		reg, l := &p.regions[i], &p.plan.loops[i]
+		if reg.inner || reg.params || reg.sites > 0 || reg.instrs > unrollInstrs {
+			continue
+		}
+		times := min(unrollTimes, unrollTotal/max(reg.instrs, 1))
+		if bytes := (times - 1) * (l.to - l.from); times > 1 && bytes <= budget {
+			l.times = times
+			budget -= bytes
+		}
+	}
+}
+
+// collect turns pieces into charges.
+func (p *planner) collect() {
+	for i := range p.pieces {
+		c := &p.pieces[i]
+		switch {
+		case c.region >= 0 && (c.head || p.plan.loops[c.region].times > 1):
+			if c.rep == int32(i) {
+				p.plan.loops[c.region].cost += c.cost
+			}
+		case c.head:
+			p.plan.entry = c.cost
+		case c.rep == int32(i) && c.cost > 0:
+			p.plan.charges = append(p.plan.charges, charge{c.pos, c.cost})
+		}
+	}
+	for i := range p.plan.loops {
+		l := &p.plan.loops[i]
+		l.cost = max(l.cost, 1) * int64(l.times)
+		p.plan.lazy = p.plan.lazy || (!p.regions[i].inner && p.regions[i].sites == 0)
+	}
+	p.plan.entry = max(p.plan.entry, 1)
+}
