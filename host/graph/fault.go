@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"sort"
 	"strings"
 )
 
@@ -59,4 +60,66 @@ func (fs Faults) Error() string {
 		lines[i] = f.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// faultf returns a fault at a place.
+func faultf(code Code, pos Pos, format string, args ...any) *Fault {
+	return &Fault{Code: code, Line: pos.Line, Column: pos.Column, Message: fmt.Sprintf(format, args...)}
+}
+
+// at returns the fault with the names of its place.
+func (f *Fault) at(node, port string) *Fault {
+	f.Node, f.Port = node, port
+	return f
+}
+
+// fix returns the fault with advice.
+func (f *Fault) fix(format string, args ...any) *Fault {
+	if format != "" {
+		f.Fix = fmt.Sprintf(format, args...)
+	}
+	return f
+}
+
+// between returns the fault with the two sides of a mismatch.
+func (f *Fault) between(expected, found string) *Fault {
+	f.Expected, f.Found = expected, found
+	return f
+}
+
+// clip shortens text from outside for a message.
+func clip(s string, most int) string {
+	runes := []rune(s)
+	if len(runes) <= most {
+		return s
+	}
+	return string(runes[:most]) + "…"
+}
+
+// finish sorts faults by place, drops repetitions and bounds their number.
+func (fs Faults) finish(graph string) Faults {
+	sort.SliceStable(fs, func(i, j int) bool {
+		if fs[i].Line != fs[j].Line {
+			return fs[i].Line < fs[j].Line
+		}
+		return fs[i].Column < fs[j].Column
+	})
+	out := fs[:0:0]
+	seen := map[Fault]bool{}
+	for _, f := range fs {
+		f.Graph = graph
+		if !seen[*f] {
+			seen[*f] = true
+			out = append(out, f)
+		}
+	}
+	if len(out) > MaxFaults {
+		more := len(out) - MaxFaults
+		last := *out[MaxFaults-1]
+		last.Code, last.Fix = CodeLimit, ""
+		last.Message = fmt.Sprintf("%d more faults are not shown", more+1)
+		last.Node, last.Port, last.Expected, last.Found, last.Path = "", "", "", "", ""
+		out = append(out[:MaxFaults-1], &last)
+	}
+	return out
 }

@@ -15,13 +15,13 @@ const (
 	MaxNodes         = 1000    // nodes of a graph
 	MaxPorts         = 256     // inputs or outputs of a graph, inputs of a node
 	MaxNesting       = 32      // depth of lists and mappings in the document, `with` included
-	MaxNameBytes     = 64      // length of a name of a graph, input, output or node
+	MaxNameBytes     = 63      // length of a name of a graph, input, output or node
 	MaxListDepth     = 4       // lists in lists on an edge
 	MaxFaults        = 100     // faults that are reported; more are counted in the last one
 )
 
-// Pos is a place in the text that a definition was parsed from. Lines and columns count from 1, columns in bytes; the
-// zero Pos means that there is no text (a definition that was built in memory).
+// Pos is a place in the text that a definition was parsed from. Lines and columns count from 1, columns in characters;
+// the zero Pos means that there is no text (a definition that was built in memory).
 type Pos struct {
 	Line   int
 	Column int
@@ -51,7 +51,8 @@ type Input struct {
 	Default json.RawMessage
 	Pos     Pos
 
-	broken bool
+	broken     bool
+	defaultPos Pos
 }
 
 // Output is one output of a graph: a reference to an input or to a node's output, or the first of several that ran.

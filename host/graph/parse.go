@@ -6,9 +6,3 @@ package graph
 func Parse(src []byte) (*Graph, error) {
 	return parse(src)
 }
-
-// Check parses and compiles src and returns the faults of both steps at once, in the order of the text. Errors are those
-// of Compile.
-func Check(src []byte, env Env) (*Plan, error) {
-	return check(src, env, supported)
-}

@@ -153,9 +153,3 @@ const (
 	ConvertBytes          // image, text or json -> bytes: the same bytes
 	ConvertText           // json -> text: the document's text
 )
-
-// Compile checks g against env and returns its plan. The error is Faults with every fault of the graph, or an error of
-// env that is not ErrNotFound.
-func Compile(g *Graph, env Env) (*Plan, error) {
-	return compile(g, env, supported)
-}

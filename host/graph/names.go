@@ -1,0 +1,133 @@
+package graph
+
+import (
+	"regexp"
+	"slices"
+)
+
+var (
+	graphName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]{0,62}$`)
+	localName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{0,62}$`)
+)
+
+// reserved are the names that expressions (CEL) and the language itself give a meaning.
+func reserved() []string {
+	return []string{
+		"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
+		"namespace", "null", "package", "return", "sticky", "true", "var", "void", "while",
+	}
+}
+
+// names checks the names of the graph and of everything in it, and indexes them.
+func (c *compiler) names() {
+	g := c.g
+	if g.Name != "" && !graphName.MatchString(g.Name) {
+		c.add(faultf(CodeBadName, g.Pos, "%s is no name for a graph", quote(g.Name)).
+			fix("names of graphs are 1 to %d of a-z, 0-9, _, . and -, and start with a letter or digit", MaxNameBytes))
+	}
+	if g.Name == "" && !g.broken && g.Pos == (Pos{}) {
+		c.add(faultf(CodeMissingKey, g.Pos, "the graph has no name"))
+	}
+	c.bound(len(g.Nodes), MaxNodes, "nodes")
+	c.bound(len(g.Inputs), MaxPorts, "inputs")
+	c.bound(len(g.Outputs), MaxPorts, "outputs")
+	c.inputs, c.nodes = map[string]int{}, map[string]int{}
+	for i := range g.Inputs {
+		in := &g.Inputs[i]
+		c.name(in.Name, "an input", in.Pos, "", in.Name)
+		if _, dup := c.inputs[in.Name]; dup {
+			c.add(faultf(CodeDuplicateInput, in.Pos, "there are two inputs %s", quote(in.Name)).at("", in.Name))
+			continue
+		}
+		c.inputs[in.Name] = i
+	}
+	for i := range g.Nodes {
+		c.nodeName(i)
+	}
+	seen := map[string]bool{}
+	for i := range g.Outputs {
+		o := &g.Outputs[i]
+		c.name(o.Name, "an output", o.Pos, "", o.Name)
+		if seen[o.Name] {
+			c.add(faultf(CodeDuplicateOutput, o.Pos, "there are two outputs %s", quote(o.Name)).at("", o.Name))
+		}
+		seen[o.Name] = true
+	}
+}
+
+func (c *compiler) nodeName(i int) {
+	n := &c.g.Nodes[i]
+	c.name(n.Name, "a node", n.Pos, n.Name, "")
+	if _, dup := c.nodes[n.Name]; dup {
+		c.add(faultf(CodeDuplicateNode, n.Pos, "there are two nodes %s", quote(n.Name)).at(n.Name, ""))
+		return
+	}
+	c.nodes[n.Name] = i
+	if _, both := c.inputs[n.Name]; both {
+		c.add(faultf(CodeNameConflict, n.Pos, "%s is an input and a node", quote(n.Name)).at(n.Name, "").fix("rename one of them"))
+	}
+}
+
+func (c *compiler) bound(n, most int, what string) {
+	if n > most {
+		c.add(faultf(CodeLimit, c.g.Pos, "the graph has %d %s, more than %d", n, what, most))
+	}
+}
+
+func (c *compiler) name(name, what string, pos Pos, node, port string) {
+	switch {
+	case !localName.MatchString(name):
+		c.add(faultf(CodeBadName, pos, "%s is no name for %s", quote(name), what).at(clip(node, 80), clip(port, 80)).
+			fix("names are 1 to %d letters, digits and _, and start with a letter", MaxNameBytes))
+	case slices.Contains(reserved(), name):
+		c.add(faultf(CodeReservedName, pos, "%s is a word of the language and cannot name %s", quote(name), what).
+			at(node, port).fix("choose another name, for instance %s", quote(name+"_1")))
+	}
+}
+
+// features refuses what the engine does not run yet.
+func (c *compiler) features() {
+	for i := range c.g.Inputs {
+		in := &c.g.Inputs[i]
+		c.refuse(in.Default != nil, FeatureDefault, in.Pos, "", in.Name)
+		c.refuse(in.Optional, FeatureOptional, in.Pos, "", in.Name)
+	}
+	for i := range c.g.Outputs {
+		o := &c.g.Outputs[i]
+		c.refuse(o.First != nil, FeatureFirst, o.Pos, "", o.Name)
+	}
+	for i := range c.g.Nodes {
+		c.nodeFeatures(&c.g.Nodes[i])
+	}
+}
+
+func (c *compiler) nodeFeatures(n *Node) {
+	for _, f := range []struct {
+		uses    bool
+		feature Feature
+	}{
+		{n.Graph != "", FeatureSubgraph},
+		{n.OnError == OnErrorSkip, FeatureOnError},
+		{n.MaxParallel != 0, FeatureMaxParallel},
+		{n.Timeout != 0, FeatureTimeout},
+		{n.Priority != 0, FeaturePriority},
+		{n.When != "", FeatureWhen},
+		{n.Split != nil, FeatureSplit},
+		{n.Shadow, FeatureShadow},
+		{n.Cache != nil, FeatureCache},
+		{n.MayCall != nil, FeatureMayCall},
+	} {
+		c.refuse(f.uses, f.feature, n.place(string(f.feature)), n.Name, "")
+	}
+	for _, b := range n.In {
+		c.refuse(b.Value != nil, FeatureConstant, b.Pos, n.Name, b.Port)
+		c.refuse(b.First != nil, FeatureFirst, b.Pos, n.Name, b.Port)
+	}
+}
+
+func (c *compiler) refuse(uses bool, f Feature, pos Pos, node, port string) {
+	if uses && slices.Contains(c.refused, f) {
+		c.add(faultf(CodeUnsupported, pos, "this server does not run %s yet", quote(string(f))).at(node, port).
+			fix("leave it out for now"))
+	}
+}

@@ -1,0 +1,195 @@
+package graph
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+)
+
+// configurations checks the `with` of every node against the schema of its function.
+func (c *compiler) configurations() {
+	schemas := map[string]*jsonschema.Schema{}
+	bad := map[string]bool{}
+	for i, sig := range c.sigs {
+		n := &c.g.Nodes[i]
+		if sig == nil || sig.kind != KindPlugin || (n.broken && n.With == nil) {
+			continue
+		}
+		if sig.fn.With == nil {
+			if n.With != nil && !bytes.Equal(n.With, []byte("{}")) {
+				c.add(faultf(CodeWithUnexpected, n.place("with"), "%s takes no configuration", what(sig)).at(n.Name, "").fix("remove with"))
+			}
+			continue
+		}
+		key := sig.ref + "." + sig.fn.Name
+		if schemas[key] == nil && !bad[key] {
+			schema, err := compileSchema(sig.fn.With)
+			if err != nil {
+				c.add(faultf(CodeBadSchema, n.place("plugin"), "the schema of %s cannot be used: %s", what(sig), err).at(n.Name, "").
+					fix("push a plugin with a JSON Schema of draft 2020-12 that refers to nothing outside itself"))
+			}
+			schemas[key], bad[key] = schema, err != nil
+		}
+		if schemas[key] != nil {
+			c.configuration(n, schemas[key])
+		}
+	}
+}
+
+// maxSchemaFaults bounds the faults of one `with`.
+const maxSchemaFaults = 20
+
+func (c *compiler) configuration(n *Node, schema *jsonschema.Schema) {
+	doc := n.withDoc
+	if doc == nil {
+		doc = &tree{kind: treeMapping, pos: n.Pos}
+		if n.With != nil {
+			t, f := loadJSON(n.With)
+			if f != nil {
+				c.add(f.at(n.Name, ""))
+				return
+			}
+			doc = t
+		}
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc.appendJSON(nil)))
+	if err != nil {
+		c.add(faultf(CodeBadValue, doc.pos, "with is not JSON: %s", err).at(n.Name, ""))
+		return
+	}
+	var invalid *jsonschema.ValidationError
+	if !errors.As(schema.Validate(value), &invalid) {
+		return
+	}
+	r := &schemaReport{node: n, doc: doc, printer: message.NewPrinter(language.English)}
+	r.walk(invalid)
+	if n.withDoc == nil { // no text that belongs to the values
+		for _, f := range r.faults {
+			f.Line, f.Column = n.Pos.Line, n.Pos.Column
+		}
+	}
+	for _, f := range r.faults[:min(len(r.faults), maxSchemaFaults)] {
+		c.add(f)
+	}
+}
+
+// noLoader refuses every reference to another document: compiling a schema does no I/O.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, fmt.Errorf("a schema may not refer to another document (%s)", clip(url, 80))
+}
+
+// schemaURL is the address that a schema gets while it is compiled; it shows nowhere.
+const schemaURL = "tandem:///with.json"
+
+func compileSchema(src json.RawMessage) (*jsonschema.Schema, error) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(src))
+	if err != nil {
+		return nil, fmt.Errorf("not JSON: %w", err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	compiler.UseLoader(noLoader{})
+	if err := compiler.AddResource(schemaURL, doc); err != nil {
+		return nil, err
+	}
+	schema, err := compiler.Compile(schemaURL)
+	if err != nil {
+		return nil, errors.New(strings.ReplaceAll(firstLine(err.Error()), schemaURL, ""))
+	}
+	return schema, nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return clip(line, 300)
+}
+
+// schemaReport turns a validation error into faults, one for each cause.
+type schemaReport struct {
+	node    *Node
+	doc     *tree
+	printer *message.Printer
+	faults  Faults
+}
+
+func (r *schemaReport) walk(e *jsonschema.ValidationError) {
+	switch k := e.ErrorKind.(type) {
+	case *kind.AdditionalProperties:
+		for _, p := range k.Properties {
+			r.add(append(append([]string{}, e.InstanceLocation...), p), true, "there is no setting "+quote(p))
+		}
+		return
+	case *kind.AnyOf, *kind.OneOf, *kind.Not:
+		r.add(e.InstanceLocation, false, r.text(e)) // its causes exclude each other: no list of them helps
+		return
+	}
+	if len(e.Causes) == 0 {
+		r.add(e.InstanceLocation, false, r.text(e))
+	}
+	for _, cause := range e.Causes {
+		r.walk(cause)
+	}
+}
+
+func (r *schemaReport) text(e *jsonschema.ValidationError) string {
+	return clip(e.ErrorKind.LocalizedString(r.printer), 300)
+}
+
+func (r *schemaReport) add(at []string, key bool, text string) {
+	f := faultf(CodeWithSchema, r.doc.locate(at, key), "with%s: %s", dotted(at), text).at(r.node.Name, "")
+	f.Path = pointer(at)
+	r.faults = append(r.faults, f)
+}
+
+// locate returns the place of the value at a path, or of its key; of the nearest one around when there is no such value.
+func (t *tree) locate(path []string, key bool) Pos {
+	for i, p := range path {
+		switch t.kind {
+		case treeMapping:
+			at := t.find(p)
+			if at < 0 {
+				return t.pos
+			}
+			if key && i == len(path)-1 {
+				return t.pairs[at].pos
+			}
+			t = t.pairs[at].value
+		case treeList:
+			at, err := strconv.Atoi(p)
+			if err != nil || at < 0 || at >= len(t.items) {
+				return t.pos
+			}
+			t = t.items[at]
+		default:
+			return t.pos
+		}
+	}
+	return t.pos
+}
+
+// pointer writes a path as a JSON pointer (RFC 6901).
+func pointer(path []string) string {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	var b strings.Builder
+	for _, p := range path {
+		b.WriteString("/" + escape.Replace(p))
+	}
+	return b.String()
+}
+
+func dotted(path []string) string {
+	if len(path) == 0 {
+		return ""
+	}
+	return "." + clip(strings.Join(path, "."), 120)
+}
