@@ -6,6 +6,7 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"strings"
 )
 
 // Errors of this package; test with errors.Is.
@@ -28,11 +29,11 @@ func decodeError(f Format, err error) error {
 	)
 	switch {
 	case errors.As(err, &jpegLack), errors.As(err, &pngLack), errors.Is(err, errAnimated):
-		return fmt.Errorf("%w: %v is not supported", ErrNotImage, err)
+		return fmt.Errorf("%w: %s is not supported", ErrNotImage, err.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: the %s ends too early", ErrDamaged, f)
 	}
-	return fmt.Errorf("%w: %s: %v", ErrDamaged, f, err)
+	return fmt.Errorf("%w: %s: %s", ErrDamaged, f, strings.TrimPrefix(err.Error(), string(f)+": "))
 }
 
 // describe says what data begins with, for somebody who sent the wrong thing.

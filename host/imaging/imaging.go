@@ -75,27 +75,27 @@ func Info(data []byte, lim Limits) (Header, error) {
 	if !ok {
 		return Header{}, fmt.Errorf("%w: %s", ErrNotImage, describe(data))
 	}
+	h := Header{Format: f, orient: upright}
+	kept := int64(1) // what the decoder keeps of each sample, in bytes
+	if f == JPEG {
+		j := readJPEG(data)
+		if err := j.check(lim); err != nil {
+			return Header{}, err
+		}
+		h.orient = j.orient
+		if j.progressive {
+			kept = 5 // a 32-bit coefficient beside the sample
+		}
+	}
 	c, err := config(f, data)
 	if err != nil {
 		return Header{}, decodeError(f, err)
 	}
-	h := Header{Format: f, W: c.Width, H: c.Height, orient: upright}
-	if err := lim.check(f, h.W, h.H); err != nil {
+	if err := lim.check(f, c.Width, c.Height); err != nil {
 		return Header{}, err
 	}
-	perPixel := sampleBytes(c.ColorModel)
-	if f == JPEG {
-		j := readJPEG(data)
-		if j.scans > maxScans {
-			return Header{}, fmt.Errorf("%w: the jpeg has more than %d scans", ErrTooLarge, maxScans)
-		}
-		h.orient = j.orient
-		if j.progressive {
-			perPixel *= 5 // a 32-bit coefficient is kept for every 8-bit sample
-		}
-	}
-	h.PeakBytes = int64(h.W)*int64(h.H)*(perPixel+3) + 1<<20
-	h.W, h.H = h.orient.size(h.W, h.H)
+	h.PeakBytes = int64(c.Width)*int64(c.Height)*(kept*sampleBytes(c.ColorModel)+3) + 1<<20
+	h.W, h.H = h.orient.size(c.Width, c.Height)
 	return h, nil
 }
 

@@ -3,6 +3,7 @@ package imaging
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 )
 
 // maxScans bounds the scans of a progressive JPEG. Encoders write about ten; every scan walks over all blocks of the
@@ -11,9 +12,22 @@ const maxScans = 100
 
 // jpegFacts is what the decoder does not tell about a JPEG.
 type jpegFacts struct {
+	w, h        int // 0 when there is no frame header
 	orient      orientation
 	progressive bool
 	scans       int // counted for progressive images only, up to maxScans+1
+}
+
+// check holds what the markers say against lim. The decoder reads on beyond the frame header before it tells the size; a
+// file that is nothing but a header is judged by its size first.
+func (f jpegFacts) check(lim Limits) error {
+	if f.scans > maxScans {
+		return fmt.Errorf("%w: the jpeg has more than %d scans", ErrTooLarge, maxScans)
+	}
+	if f.w == 0 || f.h == 0 {
+		return nil
+	}
+	return lim.check(JPEG, f.w, f.h)
 }
 
 // readJPEG walks over the markers of a JPEG. It takes what it understands and never fails: judging is the decoder's part.
@@ -35,8 +49,11 @@ func readJPEG(data []byte) jpegFacts {
 		}
 		body := data[p+4 : p+2+n]
 		switch marker {
-		case 0xc2: // SOF2
-			f.progressive = true
+		case 0xc0, 0xc1, 0xc2: // SOF0..2
+			f.progressive = marker == 0xc2
+			if len(body) >= 5 {
+				f.h, f.w = int(binary.BigEndian.Uint16(body[1:])), int(binary.BigEndian.Uint16(body[3:]))
+			}
 		case 0xe1: // APP1
 			if tiff, ok := bytes.CutPrefix(body, []byte("Exif\x00\x00")); ok && !seenEXIF {
 				seenEXIF = true

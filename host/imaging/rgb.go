@@ -55,7 +55,7 @@ func rowReader(src image.Image) func(dst []byte, y int) {
 	case *image.CMYK:
 		return func(dst []byte, y int) { cmykRow(dst, m.Pix[y*m.Stride:][:4*w]) }
 	case *image.Paletted:
-		table := palette(m.Palette)
+		table := paletteOverWhite(m.Palette)
 		return func(dst []byte, y int) { palettedRow(dst, m.Pix[y*m.Stride:][:w], table) }
 	}
 	return func(dst []byte, y int) { anyRow(dst, src, y) }
@@ -137,8 +137,8 @@ func cmykRow(dst, src []byte) {
 	}
 }
 
-// palette returns 256 RGB colours over white; indexes beyond p are white as what is transparent is.
-func palette(p color.Palette) *[256][3]byte {
+// paletteOverWhite returns 256 RGB colours over white; indexes beyond p are white as what is transparent is.
+func paletteOverWhite(p color.Palette) *[256][3]byte {
 	table := new([256][3]byte)
 	for i := range table {
 		table[i] = [3]byte{0xff, 0xff, 0xff}
