@@ -42,7 +42,7 @@ func (w *Rewritten) fits(s Snapshot) error {
 }
 
 func (w *Rewritten) bakeGlobals(values []uint64) []byte {
-	b := appendU32(nil, uint32(len(w.m.globals)+1))
+	var b []byte
 	for _, g := range w.m.globals {
 		if g.mutable {
 			b = appendConst(append(b, byte(g.t), 1), g.t, values[0])
@@ -51,7 +51,7 @@ func (w *Rewritten) bakeGlobals(values []uint64) []byte {
 		}
 		b = append(append(b, byte(g.t), 0), w.m.bin[g.init.from:g.init.to]...)
 	}
-	return appendConst(append(b, byte(I64), 1), I64, 0)
+	return w.globalSection(b)
 }
 
 // bakeData removes the data segments, or, when the code refers to segments, empties the active ones: after

@@ -41,8 +41,8 @@ func appendSection(b []byte, id byte, body []byte) []byte {
 	return append(appendU32(append(b, id), uint32(len(body))), body...)
 }
 
-// appendConst appends the constant expression that yields the value of type t with the given bits. v128 is not
-// supported.
+// appendConst appends the constant expression that yields the value of type t with the given bits; of a v128 they are
+// the lower half, the upper half is zero.
 func appendConst(b []byte, t ValueType, raw uint64) []byte {
 	switch t {
 	case I32:
@@ -51,8 +51,11 @@ func appendConst(b []byte, t ValueType, raw uint64) []byte {
 		b = appendS64(append(b, opI64Const), int64(raw))
 	case F32:
 		b = binary.LittleEndian.AppendUint32(append(b, opF32Const), uint32(raw))
-	default:
+	case F64:
 		b = binary.LittleEndian.AppendUint64(append(b, opF64Const), raw)
+	default:
+		b = binary.LittleEndian.AppendUint64(append(b, prefixVector, opV128Const&0xff), raw)
+		b = binary.LittleEndian.AppendUint64(b, 0)
 	}
 	return append(b, opEnd)
 }

@@ -45,9 +45,18 @@ func (mt *meter) chargeAndCheck(cost int64) {
 	mt.check()
 }
 
-// check stores the fuel left, which is on the stack, and yields if it is below zero. The branch jumps over the call
-// because wazero's register allocator continues with the state of the first predecessor: the path without the call
-// must come first, or each check would spill.
+// check stores the fuel left, which is on the stack, and yields if it is below zero:
+//
+//	block        ;; go on
+//	  block      ;; out of fuel
+//	    br_if 0
+//	    br 1
+//	  end
+//	  yield
+//	end
+//
+// This shape is for wazero's compiler: a comparison is fused with a branch to a place that nothing else leads to, and
+// where paths join, registers are as the path that stands first left them, which must not be the one with the call.
 func (mt *meter) check() {
 	if mt.plan.lazy {
 		mt.local(opLocalSet, mt.fuelLocal)
@@ -55,17 +64,37 @@ func (mt *meter) check() {
 		mt.local(opLocalTee, mt.fuelLocal)
 		mt.local(opGlobalSet, mt.fuel)
 	}
-	mt.out = append(mt.out, opBlock, blockEmpty)
+	mt.out = append(mt.out, opBlock, blockEmpty, opBlock, blockEmpty)
+	mt.checkAside()
+	mt.out = append(mt.out, opBr, 1, opEnd)
+	mt.yieldAside(nil)
+	mt.out = append(mt.out, opEnd)
+}
+
+// checkAside leaves the innermost block if fuel is below zero.
+func (mt *meter) checkAside() {
 	mt.local(opLocalGet, mt.fuelLocal)
-	mt.out = append(mt.out, opI64Const, 0, opI64GeS, opBrIf, 0)
+	mt.out = append(mt.out, opI64Const, 0, opI64LtS, opBrIf, 0)
+}
+
+// yieldAside calls the yield import and keeps the given locals in globals meanwhile.
+func (mt *meter) yieldAside(saved []uint32) {
 	if mt.plan.lazy {
 		mt.flush()
 	}
+	globals := mt.scratch.take(saved, mt.locals)
+	for i, l := range saved {
+		mt.local(opLocalGet, l)
+		mt.local(opGlobalSet, globals[i])
+	}
 	mt.local(opCall, mt.yield)
+	for i, l := range saved {
+		mt.local(opGlobalGet, globals[i])
+		mt.local(opLocalSet, l)
+	}
 	if mt.plan.lazy {
 		mt.load()
 	}
-	mt.out = append(mt.out, opEnd)
 }
 
 // flush writes the fuel in the local to the global.

@@ -12,16 +12,24 @@ type meter struct {
 	yield   uint32 // function index of the yield import
 	fuel    uint32 // global index of the fuel global
 	pages   uint32 // memory maximum
+	scratch scratch
 
 	// the following belong to the function being rewritten
 	out       []byte
 	plan      *funcPlan
-	fuelLocal uint32   // i64
-	sizeLocal uint32   // i32, operand of a bulk operation
-	depth     int      // labels open in the output
-	frames    []int    // output depth of the label of each block open in the source
+	fuelLocal uint32     // i64
+	sizeLocal uint32     // i32, operand of a bulk operation
+	depth     int        // labels open in the output
+	frames    []outFrame // blocks open in the source
+	locals    []ValueType
 	nextLoop  int      // in plan.loops
 	charges   []charge // rest of plan.charges
+}
+
+// outFrame is a block that is open in the source.
+type outFrame struct {
+	label int       // output depth of the label that stands for its own
+	loop  *loopPlan // of a loop whose yield stands behind it
 }
 
 // fn maps a function index to the rewritten module, which has one import more.
@@ -36,11 +44,15 @@ func (mt *meter) fn(index uint32) uint32 {
 func (mt *meter) function(out []byte, i int) []byte {
 	b := &mt.m.bodies[i]
 	r := newReader(mt.m.bin, b.code.from, b.code.to)
+	t := &mt.m.types[mt.m.funcTypes[i]]
+	mt.locals = append(mt.locals[:0], t.Params...)
 	groups := r.u32()
 	declared := r.pos
 	for range groups {
-		r.u32()
-		r.byte()
+		n, t := r.u32(), ValueType(r.byte())
+		for range n {
+			mt.locals = append(mt.locals, t)
+		}
 	}
 	code := span{r.pos, b.code.to}
 	mt.begin(out, b)
@@ -55,14 +67,14 @@ func (mt *meter) function(out []byte, i int) []byte {
 	mt.out = appendU32(mt.out, groups+2)
 	mt.out = append(mt.out, mt.m.bin[declared:code.from]...)
 	mt.out = append(mt.out, 1, byte(I64), 1, byte(I32))
-	mt.enter(mt.m.types[mt.m.funcTypes[i]].Results, code)
+	mt.enter(t.Results, code)
 	return mt.out
 }
 
 func (mt *meter) begin(out []byte, b *body) {
 	mt.out = out
 	mt.fuelLocal, mt.sizeLocal = uint32(b.locals), uint32(b.locals)+1
-	mt.depth, mt.frames, mt.nextLoop, mt.charges = 0, append(mt.frames[:0], 0), 0, nil
+	mt.depth, mt.frames, mt.nextLoop, mt.charges = 0, append(mt.frames[:0], outFrame{}), 0, nil
 }
 
 // enter emits the function's code with its entry charge.
@@ -73,7 +85,7 @@ func (mt *meter) enter(results []ValueType, code span) {
 	case mt.plan.lazy:
 		mt.check()
 		mt.openWith(mt.types.block(results)) // returns and branches out become branches to its end
-		mt.frames[0] = mt.depth
+		mt.frames[0].label = mt.depth
 		mt.walk(span{code.from, code.to - 1})
 		mt.close()
 		mt.flush()
@@ -98,7 +110,7 @@ func (mt *meter) walk(code span) {
 			mt.charges = mt.charges[1:]
 		}
 		if in.info.custom {
-			mt.control(&r, &in)
+			mt.control(&in)
 			continue
 		}
 		if shift, sized := sizeCharge(in.op); sized && mt.plan != nil {
@@ -110,23 +122,22 @@ func (mt *meter) walk(code span) {
 
 func (mt *meter) copy(in *instr) { mt.out = append(mt.out, mt.m.bin[in.start:in.end]...) }
 
-func (mt *meter) control(r *reader, in *instr) {
+func (mt *meter) control(in *instr) {
 	switch in.op {
 	case opBlock, opIf:
 		mt.openWith(mt.m.bin[in.start:in.end])
-		mt.frames = append(mt.frames, mt.depth)
+		mt.frames = append(mt.frames, outFrame{label: mt.depth})
 	case opLoop:
-		mt.loop(r, in)
+		mt.loop(in)
 	case opEnd:
-		mt.frames = mt.frames[:len(mt.frames)-1]
-		mt.close()
+		mt.end()
 	case opBr, opBrIf:
 		mt.local(byte(in.op), mt.label(in.index))
 	case opBrTable:
 		mt.branchTable(in)
 	case opReturn:
 		if mt.plan != nil && mt.plan.lazy {
-			mt.local(opBr, uint32(mt.depth-mt.frames[0]))
+			mt.local(opBr, uint32(mt.depth-mt.frames[0].label))
 			return
 		}
 		mt.copy(in)
@@ -152,7 +163,7 @@ func (mt *meter) close() {
 
 // label maps a label to the output.
 func (mt *meter) label(l uint32) uint32 {
-	return uint32(mt.depth - mt.frames[len(mt.frames)-1-int(l)])
+	return uint32(mt.depth - mt.frames[len(mt.frames)-1-int(l)].label)
 }
 
 func (mt *meter) branchTable(in *instr) {
@@ -178,47 +189,63 @@ func (mt *meter) call(in *instr) {
 	}
 }
 
-// loop emits a loop with its charge; a small one is repeated, so that a charge serves several iterations:
+// loop emits a loop's opening with its charge. The yield stands behind the body where that is possible, and a small
+// body is repeated, so that a charge serves several iterations:
 //
 //	block                    ;; exit
 //	  loop                   ;; next round
-//	    charge
-//	    block                ;; second iteration
-//	      body, then br exit
+//	    block                ;; out of fuel
+//	      check, charge
+//	      block              ;; second iteration
+//	        body
+//	        br exit
+//	      end
+//	      body
+//	      br exit
 //	    end
-//	    body
+//	    yield
+//	    br next round
 //	  end
 //	end
-func (mt *meter) loop(r *reader, in *instr) {
+func (mt *meter) loop(in *instr) {
 	head := mt.m.bin[in.start:in.end]
-	l := mt.plan.loops[mt.nextLoop]
+	l := &mt.plan.loops[mt.nextLoop]
 	mt.nextLoop++
-	if l.times == 1 {
+	if !l.aside {
 		mt.openWith(head)
-		mt.frames = append(mt.frames, mt.depth)
+		mt.frames = append(mt.frames, outFrame{label: mt.depth})
 		mt.chargeAndCheck(l.cost)
 		return
 	}
 	mt.openWith(append([]byte{opBlock}, head[1:]...))
-	exit := mt.depth
 	mt.openWith(head)
-	mt.chargeAndCheck(l.cost)
 	round := mt.depth
+	mt.openWith([]byte{opBlock, blockEmpty})
+	mt.checkAside()
+	mt.charge(l.cost)
 	for range l.times - 1 {
 		mt.openWith([]byte{opBlock, blockEmpty})
-		mt.repeat(span{l.from, l.to}, mt.depth)
-		mt.local(opBr, uint32(mt.depth-exit))
+		mt.frames = append(mt.frames, outFrame{label: mt.depth})
+		mt.walk(span{l.from, l.to})
+		mt.frames = mt.frames[:len(mt.frames)-1]
+		mt.local(opBr, uint32(mt.depth-round+1))
 		mt.close()
 	}
-	mt.repeat(span{l.from, l.to}, round)
-	mt.close()
-	mt.close()
-	r.pos = l.to + 1
+	mt.frames = append(mt.frames, outFrame{label: round, loop: l})
 }
 
-// repeat copies a loop's body; its own label becomes the one at the given depth.
-func (mt *meter) repeat(body span, label int) {
-	mt.frames = append(mt.frames, label)
-	mt.walk(body)
+// end emits the end of a block, and the yield that stands behind a loop's body.
+func (mt *meter) end() {
+	f := mt.frames[len(mt.frames)-1]
 	mt.frames = mt.frames[:len(mt.frames)-1]
+	if f.loop != nil {
+		mt.local(opBr, uint32(mt.depth-f.label+1))
+		mt.close()
+		mt.yieldAside(f.loop.saved)
+		mt.local(opBr, uint32(mt.depth-f.label))
+		mt.close()
+		mt.close()
+		return
+	}
+	mt.close()
 }

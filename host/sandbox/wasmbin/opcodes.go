@@ -31,7 +31,7 @@ const (
 	opF32Const     = 0x43
 	opF64Const     = 0x44
 	opI32LtU       = 0x49
-	opI64GeS       = 0x59
+	opI64LtS       = 0x53
 	opI64Sub       = 0x7d
 	opI64Shl       = 0x86
 	opI64ShrU      = 0x88

@@ -1,5 +1,7 @@
 package wasmbin
 
+import "slices"
+
 // A charge plan says where a function pays for its instructions.
 //
 // Code is cut into pieces at the places where control flow joins or splits. A piece is paid for at its start. Small
@@ -17,6 +19,8 @@ const (
 	unrollTimes  = 4
 	// unrollBudget is how many bytes unrolling may add to one function.
 	unrollBudget = 4 << 10
+	// savedLocals is how many locals a loop may write for them to be saved around its yield.
+	savedLocals = 16
 )
 
 // charge is one place where fuel is taken without a check.
@@ -29,7 +33,9 @@ type charge struct {
 type loopPlan struct {
 	from, to int // offsets of its first instruction and of its end
 	cost     int64
-	times    int // copies of the body
+	times    int      // copies of the body
+	aside    bool     // its yield stands behind the body, so that the body keeps its registers
+	saved    []uint32 // locals to save around that yield
 }
 
 // funcPlan is the charge plan of one function. Its slices belong to the planner.
@@ -54,8 +60,9 @@ type piece struct {
 // region is a function or loop body without the loops inside it.
 type region struct {
 	instrs, sites int
-	inner         bool // has loops inside
-	params        bool // the loop takes operands
+	inner         bool     // has loops inside
+	params        bool     // the loop takes operands
+	writes        []uint32 // locals that it sets, at most savedLocals + 1
 }
 
 // scope is an open block of the planner.
@@ -153,6 +160,15 @@ func (p *planner) instr(in *instr) {
 		p.next(in.end, p.cur)
 	case opBr, opBrTable, opReturn, opUnreachable:
 		p.dead = true
+	case opLocalSet, opLocalTee:
+		p.write(in.index)
+	}
+}
+
+func (p *planner) write(local uint32) {
+	reg := p.region()
+	if p.loop >= 0 && len(reg.writes) <= savedLocals && !slices.Contains(reg.writes, local) {
+		reg.writes = append(reg.writes, local)
 	}
 }
 
@@ -244,5 +260,18 @@ func (p *planner) collect() {
 		l.cost = max(l.cost, 1) * int64(l.times)
 		p.plan.lazy = p.plan.lazy || (!p.regions[i].inner && p.regions[i].sites == 0)
 	}
+	p.setAside()
 	p.plan.entry = max(p.plan.entry, 1)
+}
+
+// setAside decides which yields stand behind their loop. A value that a loop carries from one iteration to the next and
+// that lives across a call is stored in every iteration; saving it by hand in the yield's path avoids that.
+func (p *planner) setAside() {
+	for i := range p.regions {
+		reg, l := &p.regions[i], &p.plan.loops[i]
+		l.aside = p.plan.lazy && !reg.params
+		if !reg.inner && reg.sites == 0 && len(reg.writes) <= savedLocals {
+			l.saved = reg.writes
+		}
+	}
 }

@@ -27,9 +27,10 @@ type Rewritten struct {
 	Bin     []byte   // the binary; must not be changed
 	Globals []Global // the mutable globals of the guest, without the fuel global, in index order
 
-	m      *Module
-	bodies [secTag][]byte // section bodies by identifier; nil for absent ones
-	max    uint32         // memory maximum
+	m       *Module
+	bodies  [secTag][]byte // section bodies by identifier; nil for absent ones
+	max     uint32         // memory maximum
+	scratch scratch
 }
 
 // Rewrite meters the module, exports its mutable globals, drops custom sections, and fixes table and memory maxima.
@@ -50,6 +51,7 @@ func (m *Module) Rewrite(o Options) (*Rewritten, error) {
 	}
 	mt := &meter{m: m, yield: uint32(len(m.importTypes)), fuel: uint32(len(m.globals)), pages: w.max}
 	mt.planner.m, mt.planner.inline = m, m.inlineCosts()
+	mt.scratch.first = mt.fuel + 1
 	mt.types.init(m)
 	w.rewriteSections(o, mt)
 	w.Bin = w.assemble()
@@ -83,7 +85,6 @@ func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	if m.memory.present {
 		w.bodies[secMemory] = w.memorySection(m.memory.min)
 	}
-	w.bodies[secGlobal] = w.globalSection()
 	w.bodies[secExport] = w.exportSection(o, mt)
 	if m.start >= 0 {
 		w.bodies[secStart] = appendU32(nil, mt.fn(uint32(m.start)))
@@ -96,7 +97,9 @@ func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	}
 	w.bodies[secDataCount] = m.raw(secDataCount)
 	w.bodies[secData] = m.raw(secData)
-	w.bodies[secType] = mt.types.section() // last: the code adds types
+	w.bodies[secType] = mt.types.section() // last: the code adds types and globals
+	w.scratch = mt.scratch
+	w.bodies[secGlobal] = w.globalSection(w.m.items(secGlobal))
 }
 
 // raw returns a section's body as it is in the input, or nil.
@@ -130,10 +133,11 @@ func (w *Rewritten) memorySection(pages uint32) []byte {
 	return appendU32(appendU32([]byte{1, 1}, pages), w.max)
 }
 
-func (w *Rewritten) globalSection() []byte {
-	b := appendU32(nil, uint32(len(w.m.globals)+1))
-	b = append(b, w.m.items(secGlobal)...)
-	return appendConst(append(b, byte(I64), 1), I64, 0)
+// globalSection joins the guest's globals, the fuel global and the scratch globals.
+func (w *Rewritten) globalSection(guest []byte) []byte {
+	b := appendU32(nil, uint32(len(w.m.globals)+1+len(w.scratch.types)))
+	b = append(b, guest...)
+	return w.scratch.section(appendConst(append(b, byte(I64), 1), I64, 0))
 }
 
 func (w *Rewritten) exportSection(o Options, mt *meter) []byte {
