@@ -1,0 +1,41 @@
+package onnx
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tandem-serve/tandem/runners"
+)
+
+const (
+	ortInvalidArgument = 2 // ORT_INVALID_ARGUMENT
+	maxFault           = 512
+)
+
+// runErrorKind tells whether what a run reported is the request's fault or the model's. ONNX Runtime has one code for both,
+// so its words decide (TestRunErrors holds them to the version in use): it names the node when an operator failed, and
+// otherwise refused the inputs or the memory given for outputs.
+func runErrorKind(code int, text string) error {
+	switch {
+	case strings.Contains(text, "The output OrtValue provided for output"), strings.Contains(text, "shape verification failed"):
+		return runners.ErrShape
+	case strings.Contains(text, "while running"):
+		return runners.ErrRun
+	case code == ortInvalidArgument:
+		return runners.ErrShape
+	}
+	return runners.ErrRun
+}
+
+// shorten makes ONNX Runtime's message fit for people: one line, without the place in its sources, at most 512 bytes.
+func shorten(text string) string {
+	words := strings.Fields(text)
+	words = slices.DeleteFunc(words, func(w string) bool {
+		return strings.HasPrefix(w, "/onnxruntime") || strings.Contains(w, "/onnxruntime/core/")
+	})
+	text = strings.ToValidUTF8(strings.Join(words, " "), "\uFFFD")
+	if len(text) > maxFault {
+		text = strings.ToValidUTF8(text[:maxFault], "") + "..."
+	}
+	return text
+}
