@@ -1,6 +1,9 @@
 package graph
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Compile checks g against env and returns its plan. The error is Faults with every fault of the graph, or an error of
 // env that is not ErrNotFound.
@@ -19,16 +22,15 @@ func check(src []byte, env Env, refused []Feature) (*Plan, error) {
 	if g == nil {
 		return nil, err
 	}
-	plan, compileErr := compile(g, env, refused)
-	var parseFaults, compileFaults Faults
-	errors.As(err, &parseFaults)
-	if compileErr != nil && !errors.As(compileErr, &compileFaults) {
-		return nil, compileErr
+	var faults Faults
+	if !errors.As(err, &faults) {
+		return compile(g, env, refused)
 	}
-	if all := append(parseFaults, compileFaults...); len(all) > 0 {
-		return nil, all.finish(g.Name)
+	c := &compiler{g: g, env: env, refused: refused, faults: faults}
+	if _, err := c.check(); err != nil {
+		return nil, err
 	}
-	return plan, nil
+	return nil, c.faults.finish(g.Name)
 }
 
 // compiler holds what is known about one graph while it is compiled. Each step adds to it and to faults; none stops the
@@ -39,15 +41,16 @@ type compiler struct {
 	refused []Feature
 	faults  Faults
 
-	inputs map[string]int // name -> index in g.Inputs
-	nodes  map[string]int // name -> index in g.Nodes
-	sigs   []*signature   // by node; nil when unknown
-	links  [][]link       // by node
-	levels [][]int        // by node and link: lists that it is mapped over, -1 when it does not fit
-	outs   []Source       // by output; SourceNone when unknown
-	deps   [][]int        // by node: the nodes that it needs, with repetitions
-	order  []int          // nodes in topological order, without those on cycles
-	cyclic []bool         // by node: it is on a cycle
+	inputs   map[string]int // name -> index in g.Inputs
+	nodes    map[string]int // name -> index in g.Nodes
+	sigs     []*signature   // by node; nil when unknown
+	links    [][]link       // by node
+	eachLost []bool         // by node: a reference in its each is not understood
+	levels   [][]int        // by node and link: lists that it is mapped over, -1 when it does not fit
+	outs     []Source       // by output; SourceNone when unknown
+	deps     [][]int        // by node: the nodes that it needs, with repetitions
+	order    []int          // nodes in topological order, without those on cycles
+	cyclic   []bool         // by node: it is on a cycle
 
 	usedInput  []bool
 	usedNode   []bool
@@ -56,8 +59,25 @@ type compiler struct {
 }
 
 func compile(g *Graph, env Env, refused []Feature) (*Plan, error) {
+	if g.incomplete() {
+		return nil, Faults{faultf(CodeSyntax, g.Pos, "the definition has faults that Parse reported")}.finish(g.Name)
+	}
 	c := &compiler{g: g, env: env, refused: refused}
-	c.names()
+	s, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	if len(c.faults) > 0 {
+		return nil, c.faults.finish(g.Name)
+	}
+	return c.plan(s), nil
+}
+
+// check runs every step and collects faults. The error is one of the Env that is no fault of the definition.
+func (c *compiler) check() (*state, error) {
+	if !c.names() {
+		return nil, nil //nolint:nilnil // beyond the bounds: the fault is noted and nothing else is looked at
+	}
 	c.features()
 	if err := c.signatures(); err != nil {
 		return nil, err
@@ -67,10 +87,19 @@ func compile(g *Graph, env Env, refused []Feature) (*Plan, error) {
 	s := c.types()
 	c.configurations()
 	c.unused()
-	if len(c.faults) > 0 {
-		return nil, c.faults.finish(g.Name)
-	}
-	return c.plan(s), nil
+	return s, nil
 }
 
 func (c *compiler) add(f *Fault) { c.faults = append(c.faults, f) }
+
+// incomplete reports whether g is what Parse returned together with faults.
+func (g *Graph) incomplete() bool {
+	if g.broken || g.unnamed {
+		return true
+	}
+	return slices.ContainsFunc(g.Inputs, func(in Input) bool { return in.broken }) ||
+		slices.ContainsFunc(g.Outputs, func(o Output) bool { return o.broken }) ||
+		slices.ContainsFunc(g.Nodes, func(n Node) bool {
+			return n.broken || slices.ContainsFunc(n.In, func(b Binding) bool { return b.broken })
+		})
+}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestDesignExample(t *testing.T) {
-	src, err := os.ReadFile("testdata/right/ocr-sentiment.yaml")
+	src, err := os.ReadFile("testdata/ocr-sentiment.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,7 @@ func (c *compiler) connect() {
 	c.usedOutput = make([][]bool, len(c.g.Nodes))
 	c.links = make([][]link, len(c.g.Nodes))
 	c.deps = make([][]int, len(c.g.Nodes))
+	c.eachLost = make([]bool, len(c.g.Nodes))
 	for i, sig := range c.sigs {
 		if sig != nil {
 			c.usedOutput[i] = make([]bool, len(sig.outputs))
@@ -76,6 +78,7 @@ type eachRef struct {
 // each returns the references of the node's each that mean something.
 func (c *compiler) each(i int) []eachRef {
 	n := &c.g.Nodes[i]
+	c.eachLost[i] = n.broken && (n.has("each") || n.stray) && (len(n.Each) == 0 || slices.Contains(n.Each, ""))
 	var out []eachRef
 	seen := map[string]bool{}
 	for _, ref := range n.Each {
@@ -99,6 +102,8 @@ func (c *compiler) each(i int) []eachRef {
 		c.reference(i, ref, n.place("each"), n.Name, "")
 		if len(c.faults) == before {
 			out = append(out, eachRef{ref: ref})
+		} else {
+			c.eachLost[i] = true
 		}
 	}
 	return out
@@ -133,7 +138,7 @@ func (c *compiler) missingInputs(n *Node, sig *signature, fed map[string]bool) {
 		if p.Optional || fed[p.Name] || meant[p.Name] {
 			continue
 		}
-		if _, said := n.places["in"]; said && n.broken && len(n.In) == 0 {
+		if len(n.In) == 0 && (n.stray || (n.broken && n.has("in"))) {
 			continue // the mapping itself was not understood
 		}
 		c.add(faultf(CodeMissingInput, n.Pos, "nothing feeds the input %s", quote(p.Name)).at(n.Name, p.Name).
@@ -208,7 +213,9 @@ func (c *compiler) connectOutput(i int) {
 // -1 for an output.
 func (c *compiler) reference(node int, ref string, pos Pos, name, port string) Source {
 	head, tail, dotted := strings.Cut(ref, ".")
-	if !localName.MatchString(head) || (dotted && !portSyntax(tail)) {
+	_, isInput := c.inputs[head]
+	_, isNode := c.nodes[head]
+	if (!localName.MatchString(head) && !isInput && !isNode) || (dotted && !portSyntax(tail)) {
 		c.loose = true
 		c.add(faultf(CodeBadReference, pos, "%s is no reference", quote(ref)).at(name, port).
 			fix("write node.port for a node's output, or the name of an input"))
@@ -269,6 +276,9 @@ func (c *compiler) inputReference(head string, pos Pos, name, port string) Sourc
 		c.add(f)
 		return Source{}
 	}
+	if c.g.noInputs {
+		return Source{}
+	}
 	advice, near := "", ""
 	if near = suggest(head, c.inputNames()); near != "" {
 		c.usedInput[c.inputs[near]] = true
@@ -286,6 +296,9 @@ func (c *compiler) inputReference(head string, pos Pos, name, port string) Sourc
 
 // unknownNode reports a node that is not there. The node that was probably meant counts as used.
 func (c *compiler) unknownNode(head, tail string, pos Pos, name, port string) {
+	if c.g.noNodes {
+		return
+	}
 	f := faultf(CodeUnknownNode, pos, "there is no node %s", quote(head)).at(name, port)
 	c.add(f)
 	if near := suggest(head, c.nodeNames()); near != "" {
@@ -331,15 +344,18 @@ func (c *compiler) unused() {
 	if c.loose || c.g.broken {
 		return
 	}
+	if slices.ContainsFunc(c.g.Nodes, func(n Node) bool { return n.broken && len(n.In) == 0 }) {
+		return // what such a node takes is not known
+	}
 	for i := range c.g.Inputs {
-		if in := &c.g.Inputs[i]; !c.usedInput[i] && c.inputs[in.Name] == i {
+		if in := &c.g.Inputs[i]; !c.usedInput[i] && c.inputs[in.Name] == i && localName.MatchString(in.Name) {
 			c.add(faultf(CodeUnusedInput, in.Pos, "nothing takes the input %s", quote(in.Name)).at("", in.Name).
 				fix("use it or remove it"))
 		}
 	}
 	for i := range c.g.Nodes {
 		n := &c.g.Nodes[i]
-		if c.usedNode[i] || n.Keep || n.Shadow || n.Split != nil || n.broken || c.nodes[n.Name] != i {
+		if c.usedNode[i] || n.Keep || n.Shadow || n.Split != nil || n.broken || c.nodes[n.Name] != i || !localName.MatchString(n.Name) {
 			continue
 		}
 		c.add(faultf(CodeUnusedNode, n.Pos, "nothing takes an output of the node %s", quote(n.Name)).at(n.Name, "").

@@ -78,8 +78,13 @@ func (d *decoder) named(t *tree, what string, twice Code, most int) (out []pair,
 	seen := map[string]Pos{}
 	for _, p := range t.pairs {
 		if first, dup := seen[p.key]; dup {
-			d.add(faultf(twice, p.pos, "%s has %s twice; the first stands in line %d", what, quote(p.key), first.Line).
-				fix("rename or remove one of them"))
+			f := faultf(twice, p.pos, "%s has %s twice; the first stands in line %d", what, quote(p.key), first.Line)
+			if twice == CodeDuplicateNode {
+				f.Node = p.key
+			} else {
+				f.Port = p.key
+			}
+			d.add(f.fix("rename or remove one of them"))
 			continue
 		}
 		seen[p.key] = p.pos
@@ -94,13 +99,16 @@ func (d *decoder) graph(t *tree) *Graph {
 		return nil
 	}
 	g := &Graph{Pos: t.pos, broken: !ok}
+	g.noInputs, g.noNodes = !ok && t.find("inputs") < 0, !ok && t.find("nodes") < 0
 	if t.find("graph") < 0 {
+		g.unnamed = true
 		d.add(faultf(CodeMissingKey, t.pos, "the key \"graph\" with the graph's name is missing").fix("add \"graph: my-graph\""))
 	}
 	for _, p := range keys {
 		switch p.key {
 		case "graph":
 			g.Name, g.Pos = d.str(p.value, "the graph's name"), p.value.pos
+			g.unnamed = p.value.kind != treeString
 		case "doc":
 			g.Doc = d.str(p.value, "doc")
 		case "inputs":
@@ -116,7 +124,7 @@ func (d *decoder) graph(t *tree) *Graph {
 
 func (d *decoder) inputs(t *tree, g *Graph) []Input {
 	pairs, ok := d.named(t, "inputs", CodeDuplicateInput, MaxPorts)
-	g.broken = g.broken || !ok
+	g.broken, g.noInputs = g.broken || !ok, !ok
 	out := make([]Input, 0, len(pairs))
 	for _, p := range pairs {
 		out = append(out, d.input(p))

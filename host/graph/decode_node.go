@@ -2,7 +2,6 @@ package graph
 
 import (
 	"encoding/json"
-	"maps"
 	"slices"
 )
 
@@ -16,7 +15,7 @@ func nodeKeys() []string {
 
 func (d *decoder) nodes(t *tree, g *Graph) []Node {
 	pairs, ok := d.named(t, "nodes", CodeDuplicateNode, MaxNodes)
-	g.broken = g.broken || !ok
+	g.broken, g.noNodes = g.broken || !ok, !ok
 	out := make([]Node, 0, len(pairs))
 	for _, p := range pairs {
 		d.node = p.key
@@ -29,7 +28,8 @@ func (d *decoder) nodes(t *tree, g *Graph) []Node {
 func (d *decoder) oneNode(p pair) Node {
 	n := Node{Name: p.key, Pos: p.pos, places: map[string]Pos{}}
 	before := len(d.faults)
-	keys, _ := d.entries(p.value, "a node", nodeKeys()...)
+	keys, ok := d.entries(p.value, "a node", nodeKeys()...)
+	n.stray = !ok
 	for _, k := range keys {
 		n.places[k.key] = k.value.pos
 		d.nodeKey(&n, k)
@@ -230,7 +230,10 @@ func (n *Node) place(key string) Pos {
 	return n.Pos
 }
 
-// keys returns which keys the node has, sorted.
-func (n *Node) keys() []string {
-	return slices.Sorted(maps.Keys(n.places))
+// has reports whether the text of the node has one of the keys, understood or not.
+func (n *Node) has(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(k string) bool {
+		_, ok := n.places[k]
+		return ok
+	})
 }

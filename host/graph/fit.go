@@ -28,18 +28,18 @@ func (f *fitting) check(shape []int) {
 		return
 	}
 	if f.edge.shape == nil {
-		f.edge.shape = shape
+		f.edge.shape, f.edge.shapeWhy = shape, f.node.Name+"."+f.port.Name
 		return
 	}
 	if len(shape) != len(f.edge.shape) {
-		f.fault(CodeRankMismatch, "%s has the rank %d, not %d", quote(f.bind.ref()), len(f.edge.shape), len(shape))
+		f.fault(CodeRankMismatch, "%s has the rank %d%s, not %d", quote(f.bind.ref()), len(f.edge.shape), f.because(f.edge.shapeWhy), len(shape))
 		return
 	}
 	var wrong []string
 	found := f.typeOf(f.edge)
 	for i := range shape {
 		if !f.unify(shape[i], f.edge.shape[i]) {
-			wrong = append(wrong, f.dimMismatch(i, want.Shape[i], shape[i], f.edge.shape[i]))
+			wrong = append(wrong, f.dimMismatch(i, want.Shape[i], shape[i], f.edge.shape[i], f.bind.From))
 		}
 	}
 	if len(wrong) > 0 {
@@ -58,13 +58,17 @@ func (f *fitting) dtype() bool {
 	if want == abi.DTypeNone || want == e.dtype {
 		return true
 	}
-	why := ""
-	if e.dtypeWhy != f.bind.From && e.dtypeWhy != "" {
-		why = " because of " + e.dtypeWhy
-	}
-	f.fault(CodeDTypeMismatch, "%s has the element type %s%s", quote(f.bind.ref()), e.dtype, why).
+	f.fault(CodeDTypeMismatch, "%s has the element type %s%s", quote(f.bind.ref()), e.dtype, f.because(e.dtypeWhy)).
 		fix("convert it in a plugin, or export the model with %s", e.dtype)
 	return false
+}
+
+// because names the port that something is known from, unless it is the source itself.
+func (f *fitting) because(why string) string {
+	if why == f.bind.From || why == "" {
+		return ""
+	}
+	return " because of " + why
 }
 
 // presence checks that what may be absent feeds an optional port.

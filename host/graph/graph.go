@@ -37,7 +37,10 @@ type Graph struct {
 	Nodes   []Node
 	Pos     Pos
 
-	broken bool // a part was not understood and has its fault already: no faults about what is missing
+	broken   bool // a part was not understood and has its fault already: no faults about what is missing
+	noInputs bool // the inputs are not known, because they were not understood
+	noNodes  bool // likewise
+	unnamed  bool // the name is missing or was not understood, and has its fault already
 }
 
 // Input is one input of a graph.
@@ -106,6 +109,7 @@ type Node struct {
 	Pos  Pos
 
 	broken  bool
+	stray   bool           // it has keys that were not understood: what is missing may be there, misspelled
 	places  map[string]Pos // key of the node's mapping -> its place
 	withDoc *tree          // where the values of With stand in the text
 }

@@ -18,19 +18,23 @@ func reserved() []string {
 	}
 }
 
-// names checks the names of the graph and of everything in it, and indexes them.
-func (c *compiler) names() {
+// names checks the names of the graph and of everything in it, and indexes them; false means that there is too much of it.
+func (c *compiler) names() bool {
 	g := c.g
-	if g.Name != "" && !graphName.MatchString(g.Name) {
+	if !g.unnamed && !graphName.MatchString(g.Name) {
 		c.add(faultf(CodeBadName, g.Pos, "%s is no name for a graph", quote(g.Name)).
 			fix("names of graphs are 1 to %d of a-z, 0-9, _, . and -, and start with a letter or digit", MaxNameBytes))
 	}
-	if g.Name == "" && !g.broken && g.Pos == (Pos{}) {
-		c.add(faultf(CodeMissingKey, g.Pos, "the graph has no name"))
+	before := len(c.faults)
+	c.bound(len(g.Nodes), MaxNodes, "the graph", "nodes")
+	c.bound(len(g.Inputs), MaxPorts, "the graph", "inputs")
+	c.bound(len(g.Outputs), MaxPorts, "the graph", "outputs")
+	for i := range g.Nodes {
+		c.bound(len(g.Nodes[i].In), MaxPorts, "the node "+quote(g.Nodes[i].Name), "inputs")
 	}
-	c.bound(len(g.Nodes), MaxNodes, "nodes")
-	c.bound(len(g.Inputs), MaxPorts, "inputs")
-	c.bound(len(g.Outputs), MaxPorts, "outputs")
+	if len(c.faults) > before {
+		return false
+	}
 	c.inputs, c.nodes = map[string]int{}, map[string]int{}
 	for i := range g.Inputs {
 		in := &g.Inputs[i]
@@ -53,6 +57,7 @@ func (c *compiler) names() {
 		}
 		seen[o.Name] = true
 	}
+	return true
 }
 
 func (c *compiler) nodeName(i int) {
@@ -68,9 +73,9 @@ func (c *compiler) nodeName(i int) {
 	}
 }
 
-func (c *compiler) bound(n, most int, what string) {
+func (c *compiler) bound(n, most int, owner, what string) {
 	if n > most {
-		c.add(faultf(CodeLimit, c.g.Pos, "the graph has %d %s, more than %d", n, what, most))
+		c.add(faultf(CodeLimit, c.g.Pos, "%s has %d %s, more than %d", owner, n, what, most))
 	}
 }
 

@@ -82,7 +82,7 @@ func (c *compiler) nodeKind(n *Node) bool {
 		}
 	}
 	if len(kinds) != 1 {
-		if len(kinds) > 1 || !n.broken {
+		if len(kinds) > 1 || !(n.stray || n.has("model", "plugin", "graph", "split")) {
 			c.add(faultf(CodeNodeKind, n.Pos, "a node has one of the keys model, plugin, graph and split").
 				between("one of them", foundKeys(kinds)).at(n.Name, ""))
 		}
@@ -124,7 +124,7 @@ func (c *compiler) strayKeys(n *Node, kind string) {
 		key string
 		has bool
 	}{{"on_error", n.OnError != ""}, {"max_parallel", n.MaxParallel != 0}} {
-		if k.has && n.Each == nil && !n.broken {
+		if k.has && n.Each == nil && !n.stray && !n.has("each") {
 			c.add(faultf(CodeKeyNotAllowed, n.place(k.key), "%s says something about the items of a mapped node, and this node has no each", k.key).
 				at(n.Name, "").fix("add each, or remove %s", k.key))
 		}
@@ -236,7 +236,7 @@ func (c *compiler) function(n *Node, d *abi.Description) int {
 		if len(names) == 1 {
 			return 0
 		}
-		if _, said := n.places["call"]; !said || !n.broken {
+		if !n.stray && !n.has("call") {
 			c.add(faultf(CodeMissingCall, n.place("plugin"), "the plugin %s has %d functions, and the node does not say which", quote(n.Plugin), len(names)).
 				at(n.Name, "").fix("add call: %s", strings.Join(names, " or ")))
 		}

@@ -106,6 +106,7 @@ type edge struct {
 	dtype    abi.DType
 	dtypeWhy string // the port that the element type comes from
 	shape    []int  // variables; nil when the rank is not known
+	shapeWhy string // the port that the rank comes from
 }
 
 // state is what the typing of nodes adds to.
@@ -139,16 +140,15 @@ func (s *state) typeOf(e *edge) Type {
 	return t
 }
 
-// dimMismatch says how two dimensions differ.
-func (s *state) dimMismatch(i int, declared abi.Dim, want, got int) string {
+// dimMismatch says how two dimensions differ. ref is what feeds the port.
+func (s *state) dimMismatch(i int, declared abi.Dim, want, got int, ref string) string {
 	w, g := s.root(want), s.root(got)
 	text := fmt.Sprintf("dimension %d is %d", i, s.size[g])
-	switch {
-	case declared.Name != "":
-		return text + fmt.Sprintf(", but %s is %d because of %s", declared.Name, s.size[w], s.why[w])
-	case s.name[got] != "":
-		return text + fmt.Sprintf(" because of %s, not %d", s.why[g], s.size[w])
-	default:
-		return text + fmt.Sprintf(", not %d", s.size[w])
+	if s.why[g] != ref {
+		text += " because of " + s.why[g]
 	}
+	if declared.Name != "" {
+		return text + fmt.Sprintf(", but %s is %d because of %s", declared.Name, s.size[w], s.why[w])
+	}
+	return text + fmt.Sprintf(", not %d", s.size[w])
 }

@@ -20,12 +20,12 @@ func loadYAML(src []byte) (*tree, *Fault) {
 		if errors.Is(err, io.EOF) {
 			return nil, faultf(CodeSyntax, Pos{Line: 1, Column: 1}, "the document is empty")
 		}
-		return nil, yamlFault(err)
+		return nil, yamlFault(src, err)
 	}
 	var next yaml.Node
 	if err := dec.Decode(&next); !errors.Is(err, io.EOF) {
 		if err != nil {
-			return nil, yamlFault(err)
+			return nil, yamlFault(src, err)
 		}
 		return nil, faultf(CodeYAML, Pos{Line: next.Line, Column: max(next.Column, 1)}, "the text holds more than one YAML document")
 	}
@@ -39,7 +39,7 @@ func yamlTree(n *yaml.Node, depth int) (*tree, *Fault) {
 	pos := Pos{Line: n.Line, Column: n.Column}
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		return nil, faultf(CodeYAML, pos, "anchors and aliases are not part of the graph language")
+		return nil, aliasFault(pos)
 	case n.Style&yaml.TaggedStyle != 0:
 		return nil, faultf(CodeYAML, pos, "tags such as %s are not part of the graph language", n.Tag)
 	case n.Kind == yaml.ScalarNode:
@@ -98,17 +98,44 @@ func yamlScalar(n *yaml.Node, pos Pos) (*tree, *Fault) {
 	return t, nil
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+var (
+	yamlLine   = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	yamlAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+	yamlAny    = regexp.MustCompile(`[\[,][ \t]*\?[ \t]*[\],]`) // a bare ? in a list means something else to YAML
+	// The library counts lines from 0 in the messages of its parser, from 1 in those of its scanner.
+	yamlParser = regexp.MustCompile(`^did not find expected (<|node|'-'|key|',')`)
+)
 
 // yamlFault takes the line out of the library's message; it knows no column.
-func yamlFault(err error) *Fault {
+func yamlFault(src []byte, err error) *Fault {
 	pos := Pos{Line: 1, Column: 1}
 	text := err.Error()
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		text = text[len(m[0]):]
 		if n, err := strconv.Atoi(m[1]); err == nil && n > 0 {
 			pos.Line = n
+			if yamlParser.MatchString(text) {
+				pos.Line++
+			}
 		}
-		text = text[len(m[0]):]
 	}
-	return faultf(CodeSyntax, pos, "not YAML: %s", text)
+	if m := yamlAnchor.FindStringSubmatch(text); m != nil {
+		if at := bytes.Index(src, []byte("*"+m[1])); at >= 0 {
+			pos = placeOf(src, at)
+		}
+		return aliasFault(pos)
+	}
+	f := faultf(CodeSyntax, pos, "not YAML: %s", text)
+	if m := yamlAny.FindIndex(src); m != nil {
+		at := placeOf(src, m[0]+bytes.IndexByte(src[m[0]:m[1]], '?'))
+		if at.Line >= pos.Line-1 && at.Line <= pos.Line+1 {
+			f.Line, f.Column = at.Line, at.Column
+			f.fix("put the ? of a shape in quotes")
+		}
+	}
+	return f
+}
+
+func aliasFault(pos Pos) *Fault {
+	return faultf(CodeYAML, pos, "anchors and aliases are not part of the graph language").fix("write the value out")
 }

@@ -35,7 +35,7 @@ func (c *compiler) inputTypes(s *state) {
 
 // declared returns a new edge of a declared type.
 func (c *compiler) declared(s *state, t Type, scope map[string]int, why string) edge {
-	return edge{known: true, kind: t.Kind, list: t.List, dtype: t.DType, dtypeWhy: why, shape: s.instantiate(t.Shape, scope, why)}
+	return edge{known: true, kind: t.Kind, list: t.List, dtype: t.DType, dtypeWhy: why, shape: s.instantiate(t.Shape, scope, why), shapeWhy: why}
 }
 
 // nodeTypes checks what feeds a node and types its outputs.
@@ -85,6 +85,12 @@ func (c *compiler) mapLevels(s *state, i int) (most int, ok bool) {
 		deepest[l.bind.From] = max(deepest[l.bind.From], level)
 		most = max(most, level)
 	}
+	if c.eachLost[i] {
+		for k := range c.levels[i] {
+			c.levels[i][k] = -1
+		}
+		return 0, false
+	}
 	for k, l := range c.links[i] {
 		e, port := s.edge(l.source), sig.inputs[l.port]
 		if !e.known || (l.mapped && deepest[l.bind.From] > 0 && e.list >= port.Type.List) {
@@ -104,7 +110,8 @@ func (c *compiler) listFault(s *state, n *Node, l *link, e *edge, port Port) {
 	if l.mapped {
 		expected := "a list"
 		if e.list > 0 {
-			expected = "a list of " + port.Type.String()
+			port.Type.List++
+			expected = port.Type.String()
 		}
 		c.add(faultf(CodeEachNotList, l.bind.Pos, "each goes over %s, which is not a list of what the port takes", quote(l.bind.From)).
 			at(n.Name, port.Name).between(expected, found).fix("remove %s from each", l.bind.From))
@@ -134,7 +141,7 @@ func (b *Binding) ref() string {
 func (c *compiler) outputTypes() {
 	for i, src := range c.outs {
 		o := &c.g.Outputs[i]
-		if src.Kind == SourceInput && c.absent(src.Index) {
+		if src.Kind == SourceInput && c.absent(src.Index) && !c.g.Inputs[src.Index].broken {
 			c.add(faultf(CodeOptionalMismatch, o.Pos, "the output comes from the optional input %s, which may be absent", quote(o.From)).
 				at("", o.Name).fix("give the input a default"))
 		}

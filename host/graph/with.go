@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,7 +71,8 @@ func (c *compiler) configuration(n *Node, schema *jsonschema.Schema) {
 	if !errors.As(schema.Validate(value), &invalid) {
 		return
 	}
-	r := &schemaReport{node: n, doc: doc, printer: message.NewPrinter(language.English)}
+	settings := slices.Sorted(maps.Keys(schema.Properties))
+	r := &schemaReport{node: n, doc: doc, settings: settings, printer: message.NewPrinter(language.English)}
 	r.walk(invalid)
 	if n.withDoc == nil { // no text that belongs to the values
 		for _, f := range r.faults {
@@ -116,21 +119,31 @@ func firstLine(s string) string {
 
 // schemaReport turns a validation error into faults, one for each cause.
 type schemaReport struct {
-	node    *Node
-	doc     *tree
-	printer *message.Printer
-	faults  Faults
+	node     *Node
+	doc      *tree
+	settings []string // of the schema's top level
+	printer  *message.Printer
+	faults   Faults
 }
 
 func (r *schemaReport) walk(e *jsonschema.ValidationError) {
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		for _, p := range k.Properties {
-			r.add(append(append([]string{}, e.InstanceLocation...), p), true, "there is no setting "+quote(p))
+			f := r.add(append(append([]string{}, e.InstanceLocation...), p), true, "there is no setting "+quote(p))
+			if len(e.InstanceLocation) == 0 {
+				f.fix("%s", suggestOr(p, r.settings, "the settings are "))
+			}
 		}
 		return
 	case *kind.AnyOf, *kind.OneOf, *kind.Not:
-		r.add(e.InstanceLocation, false, r.text(e)) // its causes exclude each other: no list of them helps
+		// Its causes exclude each other: no list of them helps.
+		r.add(e.InstanceLocation, false, "the value fits none of the alternatives of the schema, or too many")
+		return
+	case *kind.Required:
+		for _, p := range k.Missing {
+			r.add(e.InstanceLocation, false, "the setting "+quote(p)+" is missing").fix("add %s", clip(p, 80))
+		}
 		return
 	}
 	if len(e.Causes) == 0 {
@@ -142,13 +155,27 @@ func (r *schemaReport) walk(e *jsonschema.ValidationError) {
 }
 
 func (r *schemaReport) text(e *jsonschema.ValidationError) string {
-	return clip(e.ErrorKind.LocalizedString(r.printer), 300)
+	switch k := e.ErrorKind.(type) {
+	case *kind.Type:
+		return fmt.Sprintf("the value must be %s, not %s", strings.Join(k.Want, " or "), k.Got)
+	case *kind.Minimum:
+		return fmt.Sprintf("%s is less than %s", k.Got.RatString(), k.Want.RatString())
+	case *kind.Maximum:
+		return fmt.Sprintf("%s is more than %s", k.Got.RatString(), k.Want.RatString())
+	case *kind.MinItems:
+		return fmt.Sprintf("the list has %d items, fewer than %d", k.Got, k.Want)
+	case *kind.MaxItems:
+		return fmt.Sprintf("the list has %d items, more than %d", k.Got, k.Want)
+	default:
+		return clip(e.ErrorKind.LocalizedString(r.printer), 300)
+	}
 }
 
-func (r *schemaReport) add(at []string, key bool, text string) {
+func (r *schemaReport) add(at []string, key bool, text string) *Fault {
 	f := faultf(CodeWithSchema, r.doc.locate(at, key), "with%s: %s", dotted(at), text).at(r.node.Name, "")
 	f.Path = pointer(at)
 	r.faults = append(r.faults, f)
+	return f
 }
 
 // locate returns the place of the value at a path, or of its key; of the nearest one around when there is no such value.
