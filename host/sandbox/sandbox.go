@@ -5,33 +5,97 @@
 // that comes back, and leaves no byte of the call behind. The contract with plugins is docs/plugin-abi.md.
 //
 // Goroutines: a call runs on its caller's goroutine. The host starts goroutines only for model_start (each ends before
-// its call returns) and a timer that gives idle instances back; [Host.Close] waits for all of them.
+// its call returns) and a timer that gives idle instances back; [Host.Close] waits for the guests.
 //
-// Locks: Host.mu before Plugin.mu before pools.mu; none is held while a guest runs, compiles or while a service is called.
+// Locks: lane.build before all others; Plugin.mu, Host.mu and pools.mu are never held together. None but lane.build is
+// held while a guest runs, while a module compiles or while a service is called.
 package sandbox
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
 )
 
 // Host owns a WebAssembly runtime and every plugin in it. It may be used by many goroutines.
 type Host struct {
-	cfg Config
+	cfg      Config
+	rt       wazero.Runtime
+	allowed  []wasmbin.Import
+	resetter *resetter
+	pools    *pools
+	cancels  cancels
+	closing  atomic.Bool
+	base     context.Context //nolint:containedctx // only for freeing, which nothing cancels; wazero wants one
+	finish   sync.Once
+
+	compiling sync.Mutex // held while a module compiles: wazero's cache is not safe for equal modules at once
+
+	mu       sync.Mutex // guards the following
+	programs map[[32]byte]*program
 }
 
 // New returns a host. ctx bounds the start only. The caller must Close it.
-func New(_ context.Context, cfg Config) (*Host, error) {
+func New(ctx context.Context, cfg Config) (*Host, error) { return newHost(ctx, cfg, resetScan) }
+
+func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Host{cfg: cfg}, nil
+	h := &Host{cfg: cfg, base: context.WithoutCancel(ctx), programs: map[[32]byte]*program{}, resetter: newResetter(best)}
+	h.pools = newPools(&cfg, h.shut)
+	fns := hostFuncs()
+	h.allowed = allowedImports(fns)
+	h.rt = wazero.NewRuntimeWithConfig(ctx, runtimeConfig())
+	if err := register(ctx, h.rt, fns); err != nil {
+		h.resetter.close()
+		return nil, errors.Join(err, h.rt.Close(ctx))
+	}
+	return h, nil
+}
+
+// features are what modules may use; the linter refuses the same. Reference types, threads, exceptions and tail calls each
+// open a hole in the limits.
+func features() api.CoreFeatures {
+	return api.CoreFeatureBulkMemoryOperations | api.CoreFeatureMultiValue | api.CoreFeatureMutableGlobal |
+		api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureSignExtensionOps | api.CoreFeatureSIMD
+}
+
+func runtimeConfig() wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfig().WithCoreFeatures(features()).WithDebugInfoEnabled(false)
 }
 
 // Close refuses new calls, stops running guests, waits for them until ctx is done, and frees everything. When ctx ends
-// first it returns ctx's error and what still runs is freed when it ends. Further calls return nil.
-func (h *Host) Close(_ context.Context) error { return nil }
+// first it returns ctx's error and what still runs is freed when it ends. Further calls wait likewise.
+func (h *Host) Close(ctx context.Context) error {
+	h.closing.Store(true)
+	h.pools.close()
+	h.cancels.close()
+	select {
+	case <-h.pools.drained:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return h.free()
+}
+
+// free frees the runtime, once. No guest may run.
+func (h *Host) free() (err error) {
+	h.finish.Do(func() {
+		err = h.rt.Close(h.base)
+		h.resetter.close()
+	})
+	return err
+}
 
 // Load admits a module: lint, metering, compilation, description. The same bytes loaded twice are compiled once, but
 // every Plugin has instances of its own: give each tenant its own Plugin. The bytes are not kept. The caller closes the
@@ -42,6 +106,62 @@ func (h *Host) Close(_ context.Context) error { return nil }
 //   - [*RejectError] lists every reason why the module is refused; nothing that the caller repeats will change it.
 //   - [ErrClosed] after Close.
 //   - ctx's error, and errors of the machine (no memory, no disk), which are not the module's fault.
-func (h *Host) Load(_ context.Context, _ []byte) (*Plugin, error) {
-	return nil, errors.New("sandbox: load is not finished")
+func (h *Host) Load(ctx context.Context, wasm []byte) (*Plugin, error) {
+	if err := h.pools.hold(); err != nil {
+		return nil, err
+	}
+	defer h.pools.release()
+	digest := sha256.Sum256(wasm)
+	for {
+		prog, mine := h.program(digest)
+		if mine {
+			prog.err = prog.load(ctx, wasm)
+			close(prog.ready)
+		}
+		select {
+		case <-prog.ready:
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), prog.release(ctx))
+		}
+		if prog.err == nil {
+			return newPlugin(h, prog), nil
+		}
+		err := errors.Join(prog.err, h.discard(ctx, prog))
+		var refused *RejectError
+		if mine || errors.As(err, &refused) || ctx.Err() != nil {
+			return nil, err
+		}
+		// Somebody else's load ended for reasons of theirs, such as their deadline: try again.
+	}
+}
+
+// program returns the program for a digest with a reference; mine says that the caller has to load it.
+func (h *Host) program(digest [32]byte) (p *program, mine bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p, ok := h.programs[digest]; ok {
+		p.refs++
+		return p, false
+	}
+	p = &program{host: h, digest: digest, rt: h.rt, born: time.Now(), ready: make(chan struct{}), refs: 1}
+	h.programs[digest] = p
+	return p, true
+}
+
+// discard releases a program that could not be loaded and makes sure that nobody finds it again.
+func (h *Host) discard(ctx context.Context, p *program) error {
+	h.mu.Lock()
+	if h.programs[p.digest] == p {
+		delete(h.programs, p.digest)
+	}
+	h.mu.Unlock()
+	return p.release(ctx)
+}
+
+// newStartState returns the state for the start of an instance.
+func (h *Host) newStartState(log logFunc, with []byte) *callState {
+	s := &callState{host: h, services: &Services{Log: log}, config: with, maxOutput: h.cfg.MaxOutputBytes}
+	s.log.maxLines, s.log.maxBytes = h.cfg.MaxLogLines, h.cfg.MaxLogBytes
+	s.models.starting = true
+	return s
 }

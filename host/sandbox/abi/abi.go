@@ -68,7 +68,13 @@ const (
 	ValItems   = 20 // u32, number of items when the kind is KindList, else 0
 	ValDataLen = 24 // u64, bytes
 	ValDims    = 32 // i64[8]
+
+	ValMediaPtr = 32 // u32, address of the media type; only for KindBytes and KindImage, which have no dims
+	ValMediaLen = 36 // u32, 0 means unknown, at most MaxMediaLength
 )
+
+// MaxMediaLength bounds a media type, in bytes.
+const MaxMediaLength = 127
 
 // Flags of a value descriptor.
 const (

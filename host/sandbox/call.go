@@ -1,0 +1,282 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/value"
+)
+
+// Call is one request to one function.
+type Call struct {
+	Function string
+	// With is the node's configuration, a JSON object; empty means none. Instances are kept by configuration, so give
+	// equal configurations as equal bytes. It is not validated here: see ValidateWith.
+	With json.RawMessage
+	// Inputs are in the order of the function's ports; the zero Value is an absent one. They may be shorter than the
+	// ports when the rest is optional. Their memory is read during the call only. Text must be UTF-8 and JSON must parse:
+	// that is not checked again.
+	Inputs []value.Value
+	// RequestID is told to the guest and seeds its randomness.
+	RequestID uint64
+	// MaxFuel bounds the work; 0 means only the deadline does. One unit is about one instruction.
+	MaxFuel uint64
+	// Lease asks for outputs that are the guest's own memory, not copied, valid until Release.
+	Lease    bool
+	Services Services
+}
+
+// Result is the answer of one call. The caller must Release it when it no longer reads Outputs.
+type Result struct {
+	// Outputs are in the order of the function's ports; the zero Value is an absent one.
+	Outputs []value.Value
+	// Outcome is 0 or one of the outcomes 1..255 that the function declared.
+	Outcome int
+	// Fuel is the work done, in units of about one instruction.
+	Fuel uint64
+	// BytesIn and BytesOut count payload bytes that were copied into and out of the guest.
+	BytesIn, BytesOut int64
+	// Wait is the time spent waiting for an instance; Run the time inside the guest.
+	Wait, Run time.Duration
+
+	lease atomic.Pointer[instance]
+}
+
+// Release gives the instance back. With Call.Lease the outputs must not be read afterwards; otherwise they stay valid.
+// It must be called once or more; calls after the first do nothing. It may be called from any goroutine.
+func (r *Result) Release() {
+	if in := r.lease.Swap(nil); in != nil {
+		in.lane.finish(in)
+	}
+}
+
+// finish resets an instance and hands it on, or frees it when it cannot be used again.
+func (l *lane) finish(in *instance) {
+	in.state = nil
+	h := l.plugin.host
+	if in.reset(h.resetter, l.plugin.desc.Stateful) {
+		h.pools.give(in)
+	} else {
+		h.closeInstance(in)
+		h.pools.forget(l)
+	}
+	l.refs.Add(-1)
+}
+
+// Call runs one function and waits for it. A context without a deadline gets Config.CallTimeout. The guest stops within
+// about a millisecond after ctx ends.
+//
+// Every error is a [*CallError]. After an error there is nothing to release.
+func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
+	f, ok := p.prog.funcs[c.Function]
+	if !ok {
+		return nil, p.callError(&c, "", &CallError{Kind: KindInput, Text: "there is no such function"})
+	}
+	s := p.newState(ctx, &c)
+	need, port, fault := s.fit(f, p.prog.heads[f.name], c.Inputs, p.host.cfg.MaxArenaBytes)
+	if fault != "" {
+		return nil, p.callError(&c, port, &CallError{Kind: KindInput, Text: string(fault)})
+	}
+	l, err := p.laneFor(&c, need)
+	if err != nil {
+		return nil, p.callError(&c, "", err)
+	}
+	in, wait, err := l.take(ctx, s)
+	if err != nil {
+		l.refs.Add(-1)
+		return nil, p.callError(&c, "", err)
+	}
+	r := &Result{Wait: wait}
+	port, err = in.serve(ctx, f, p.prog.heads[f.name], &c, r)
+	if err != nil {
+		l.finish(in)
+		return nil, p.callError(&c, port, err)
+	}
+	if c.Lease {
+		r.lease.Store(in)
+	} else {
+		l.finish(in)
+	}
+	return r, nil
+}
+
+// callError completes an error with its place.
+func (p *Plugin) callError(c *Call, port string, err error) error {
+	var ce *CallError
+	if !errors.As(err, &ce) {
+		ce = &CallError{Kind: KindHost, Text: err.Error(), Cause: err}
+	}
+	out := *ce
+	out.Plugin, out.Function, out.Port = p.desc.Name, c.Function, port
+	return &out
+}
+
+// newState returns the state of a call.
+func (p *Plugin) newState(ctx context.Context, c *Call) *callState {
+	cfg := &p.host.cfg
+	s := &callState{
+		host: p.host, services: &c.Services, config: c.With, requestID: c.RequestID, maxFuel: c.MaxFuel,
+		maxRecords: cfg.MaxRecords, maxRecordB: cfg.MaxRecordBytes, maxOutput: cfg.MaxOutputBytes,
+	}
+	s.log.maxLines, s.log.maxBytes = cfg.MaxLogLines, cfg.MaxLogBytes
+	var ok bool
+	if s.deadline, ok = ctx.Deadline(); !ok {
+		s.deadline = time.Now().Add(cfg.CallTimeout)
+	}
+	return s
+}
+
+// fit checks the inputs against the ports and returns how much arena the request needs, bound outputs included. On a
+// fault it names the port.
+func (s *callState) fit(f *function, h *head, inputs []value.Value, limit int64) (need int64, port string, flt fault) {
+	if len(inputs) > len(f.in) {
+		return 0, "", faultf("%d inputs, want at most %d", len(inputs), len(f.in))
+	}
+	s.binding.reset(len(f.symbols))
+	need = int64(len(h.bytes))
+	for i := range f.in {
+		p := &f.in[i]
+		if i >= len(inputs) || inputs[i].IsZero() {
+			if !p.optional {
+				return 0, p.name, "missing"
+			}
+			continue
+		}
+		if flt := p.checkInput(&inputs[i], &s.binding); flt != "" {
+			return 0, p.name, flt
+		}
+		need = measure(need, &inputs[i])
+	}
+	s.bounds, need = bind(s.bounds[:0], f, &s.binding, need, limit)
+	return need, "", ""
+}
+
+// laneFor returns the lane with a large enough arena. The caller must leave it.
+func (p *Plugin) laneFor(c *Call, need int64) (*lane, error) {
+	cfg := &p.host.cfg
+	if p.desc.Stateful { // its state lives in one instance, so every call needs the same
+		need = max(need, min(statefulArena, cfg.MaxArenaBytes))
+	}
+	size, ok := cfg.arenaFor(max(need, int64(len(c.With))))
+	if !ok {
+		return nil, &CallError{Kind: KindQuota, Text: fmt.Sprintf("the inputs need %d bytes of arena, the limit is %d", need, cfg.MaxArenaBytes)}
+	}
+	return p.lane(c.With, size)
+}
+
+// statefulArena is the least arena of a plugin that keeps its state.
+const statefulArena = 16 << 20
+
+// take waits for an instance or makes one, and begins the call on it.
+func (l *lane) take(ctx context.Context, s *callState) (in *instance, wait time.Duration, err error) {
+	h := l.plugin.host
+	if ctx.Err() != nil {
+		return nil, 0, contextError(ctx)
+	}
+	began := time.Now()
+	in, err = h.pools.take(ctx, s.deadline, l)
+	if err != nil {
+		return nil, 0, err
+	}
+	if in == nil {
+		if in, err = l.newInstance(ctx, s); err != nil {
+			h.pools.forget(l)
+			return nil, 0, err
+		}
+	}
+	in.state = s
+	if len(in.models) > 0 {
+		s.models.begin(in.models)
+	}
+	return in, time.Since(began), nil
+}
+
+// contextError says how a context ended.
+func contextError(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &CallError{Kind: KindDeadline, Text: "the call ran out of time before it could start", Cause: context.Cause(ctx)}
+	}
+	return &CallError{Kind: KindCanceled, Text: "the caller went away", Cause: context.Cause(ctx)}
+}
+
+// serve runs the guest and reads its answer. On an error it names the port, if it is about one.
+func (in *instance) serve(ctx context.Context, f *function, h *head, c *Call, r *Result) (port string, err error) {
+	s := in.state
+	req := in.request(h, c, r)
+	began := time.Now()
+	rc, err := in.enter(ctx, in.run, uint64(req))
+	s.models.end()
+	s.endLog(ctx)
+	r.Run, r.Fuel = time.Since(began), s.used
+	if terr := s.tellFuel(); terr != nil && err == nil {
+		in.broken = true
+		return "", &CallError{Kind: KindQuota, Text: "the tenant used its fuel", Cause: terr}
+	}
+	if err != nil {
+		return "", err
+	}
+	return in.answer(f, h, int32(rc), c.Lease, r)
+}
+
+// request writes the request into the arena and returns its address.
+func (in *instance) request(h *head, c *Call, r *Result) uint32 {
+	s := in.state
+	w := writer{buf: in.memory()[in.arena:][:in.arenaLen], base: in.arena}
+	w.head(h)
+	for i := range (h.out - h.in) / abi.ValueSize {
+		d := h.in + abi.ValueSize*i
+		if i < len(c.Inputs) {
+			w.value(d, &c.Inputs[i])
+		} else {
+			w.buf[d+abi.ValFlags] = abi.FlagAbsent
+		}
+	}
+	total := w.off
+	for i := range s.bounds {
+		w.bound(h, &s.bounds[i])
+		total = int(s.bounds[i].off + s.bounds[i].size)
+	}
+	if used := uint64(w.off); used < in.dirty {
+		clear(w.buf[used:in.dirty])
+	}
+	le.PutUint32(w.buf[abi.ReqTotalLen:], uint32(total))
+	le.PutUint64(w.buf[abi.ReqDeadlineNs:], uint64(max(time.Until(s.deadline), 1)))
+	le.PutUint64(w.buf[abi.ReqID:], c.RequestID)
+	r.BytesIn = w.bytes
+	return in.arena
+}
+
+// answer reads what the guest left in the request block and its outputs.
+func (in *instance) answer(f *function, h *head, rc int32, lease bool, r *Result) (port string, err error) {
+	mem := in.memory()
+	block := mem[in.arena:][:len(h.bytes)]
+	numOut, errLen := le.Uint32(block[abi.ReqNumOut:]), le.Uint32(block[abi.ReqErrLen:])
+	if rc < 0 {
+		text := block[h.errAt():]
+		if uint64(errLen) > uint64(len(text)) {
+			return "", outputError(faultf("an error text of %d bytes, want at most %d", errLen, len(text)))
+		}
+		return "", &CallError{Kind: KindGuest, Code: int(rc), Text: guestText(text[:errLen])}
+	}
+	if _, ok := f.outcomes[int(rc)]; rc != abi.OutcomeOK && !ok {
+		return "", outputError(faultf("outcome %d is not declared", rc))
+	}
+	s := in.state
+	rd := reader{mem: mem, handles: &s.handles, budget: s.maxOutput}
+	out, port, flt := rd.answer(f, numOut, in.arena+uint32(h.out), rc == abi.OutcomeOK, &s.binding)
+	if flt != "" {
+		return port, outputError(flt)
+	}
+	r.Outputs, r.Outcome = out, int(rc)
+	if !lease {
+		r.BytesOut = rd.detach()
+	}
+	return "", nil
+}
+
+func outputError(f fault) error { return &CallError{Kind: KindOutput, Text: string(f)} }

@@ -1,0 +1,157 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/tandem-serve/tandem/host/sandbox/abi"
+)
+
+// instance is one instantiated module. Whoever holds it uses it alone.
+type instance struct {
+	prog    *program
+	mod     api.Module
+	mem     *linearMemory
+	run     api.Function
+	fuel    api.MutableGlobal
+	globals []api.MutableGlobal // in the order of program.globals
+	state   *callState
+	stack   [2]uint64
+
+	arena, arenaLen uint32
+	dirty           uint64 // bytes at the start of the arena that may not be zero
+	models          []string
+	skew            time.Duration // of the clock, when the snapshot was taken
+
+	tmpl    *template // what it is a copy of; nil for one that was started from the beginning
+	scratch *scratch
+	broken  bool // may not be used for another call
+
+	lane       *lane
+	idleAt     time.Time
+	prev, next *instance // in the list of idle instances
+}
+
+// newInstance instantiates code over mem, which it takes over also when it fails. A start section runs under state.
+func newInstance(ctx context.Context, prog *program, code wazero.CompiledModule, mem *linearMemory, state *callState) (*instance, error) {
+	in := &instance{prog: prog, mem: mem, state: state}
+	alloc := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return mem })
+	ctx = experimental.WithMemoryAllocator(context.WithValue(ctx, instanceKey{}, in), alloc)
+	mod, err := instantiate(ctx, prog.rt, code)
+	if err != nil {
+		mem.Free()
+		return nil, in.guestError(err)
+	}
+	in.mod = mod
+	prog.retain()
+	in.run = mod.ExportedFunction(abi.ExportRun)
+	in.fuel, _ = mod.ExportedGlobal(fuelGlobal).(api.MutableGlobal)
+	for _, g := range prog.globals {
+		mg, ok := mod.ExportedGlobal(g.Name).(api.MutableGlobal)
+		if !ok {
+			return nil, errors.Join(fmt.Errorf("global %s is not exported", g.Name), in.close(ctx))
+		}
+		in.globals = append(in.globals, mg)
+	}
+	if in.fuel == nil {
+		return nil, errors.Join(errors.New("the fuel global is not exported"), in.close(ctx))
+	}
+	return in, nil
+}
+
+// instantiate turns a panic of the runtime into an error.
+func instantiate(ctx context.Context, rt wazero.Runtime, code wazero.CompiledModule) (mod api.Module, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("instantiate: the runtime panicked: %v", p)
+		}
+	}()
+	return rt.InstantiateModule(ctx, code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+}
+
+// close frees the instance. The guest must not run.
+func (in *instance) close(ctx context.Context) error {
+	err := in.mod.Close(ctx)
+	if in.tmpl != nil {
+		in.tmpl.release()
+		in.tmpl = nil
+	}
+	return errors.Join(err, in.prog.release(ctx))
+}
+
+// memory returns the guest's whole memory. It is valid until the guest runs again.
+func (in *instance) memory() []byte {
+	mem := in.mod.Memory()
+	b, _ := mem.Read(0, mem.Size())
+	return b
+}
+
+// enter calls one of the guest's functions with the state that was set. On success it returns the first result.
+func (in *instance) enter(ctx context.Context, fn api.Function, args ...uint64) (uint64, error) {
+	copy(in.stack[:], args)
+	now := time.Now()
+	in.startSlice(now)
+	err := fn.CallWithStack(context.WithValue(ctx, instanceKey{}, in), in.stack[:])
+	in.endSlice()
+	if err != nil {
+		in.broken = true
+		return 0, in.guestError(err)
+	}
+	return in.stack[0], nil
+}
+
+// guestError says why a guest ended, as a CallError without its place.
+func (in *instance) guestError(err error) error {
+	if f := in.state.fault; f != nil {
+		return f
+	}
+	var exit *sys.ExitError
+	if errors.As(err, &exit) {
+		return &CallError{Kind: KindTrap, Text: "the plugin exited with code " + strconv.FormatUint(uint64(exit.ExitCode()), 10), Cause: err}
+	}
+	var bug runtime.Error
+	if errors.As(err, &bug) {
+		return &CallError{Kind: KindHost, Text: "a host function broke", Cause: err}
+	}
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	text = strings.TrimPrefix(text, "wasm error: ")
+	if in.mem.refused {
+		return &CallError{Kind: KindMemory, Text: "out of memory: " + text, Cause: err}
+	}
+	return &CallError{Kind: KindTrap, Text: text, Cause: err}
+}
+
+// reset puts the instance back to its snapshot, or, when the plugin keeps its state, only looks after the arena. It
+// returns false when the instance must be replaced.
+func (in *instance) reset(r *resetter, stateful bool) bool {
+	if in.broken || in.tmpl == nil {
+		return false
+	}
+	if stateful {
+		dirty, err := r.arenaOnly(in.mem, in.scratch)
+		in.dirty = dirty
+		return err == nil
+	}
+	if in.mem.grew {
+		return false
+	}
+	dirty, _, err := r.reset(in.mem, in.scratch)
+	if err != nil {
+		return false
+	}
+	in.dirty = dirty
+	for i, g := range in.globals {
+		g.Set(in.tmpl.globals[i])
+	}
+	return true
+}

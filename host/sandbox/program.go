@@ -1,0 +1,245 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
+)
+
+// program is a compiled module. Plugins that were loaded from the same bytes share it.
+type program struct {
+	host   *Host
+	digest [32]byte
+	born   time.Time // where its guests' clocks start
+	rt     wazero.Runtime
+
+	full    wazero.CompiledModule // starts from the beginning
+	baked   wazero.CompiledModule // starts from a snapshot; nil when instances cannot be reset
+	globals []wasmbin.Global
+	desc    abi.Description
+	funcs   map[string]*function
+	heads   map[string]*head
+
+	ready chan struct{} // closed when it is loaded
+	err   error         // why it was not; valid after ready
+	refs  int           // guarded by Host.mu
+}
+
+// retain adds a reference to a program of which the caller has one.
+func (p *program) retain() *program {
+	p.host.mu.Lock()
+	p.refs++
+	p.host.mu.Unlock()
+	return p
+}
+
+// release drops a reference; the last one frees the code.
+func (p *program) release(ctx context.Context) error {
+	h := p.host
+	h.mu.Lock()
+	p.refs--
+	last := p.refs == 0
+	if last && h.programs[p.digest] == p {
+		delete(h.programs, p.digest)
+	}
+	h.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return p.free(ctx)
+}
+
+func (p *program) free(ctx context.Context) error {
+	var errs []error
+	for _, m := range []wazero.CompiledModule{p.full, p.baked} {
+		if m != nil {
+			errs = append(errs, m.Close(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// load does everything that makes a program of a module.
+func (p *program) load(ctx context.Context, wasm []byte) error {
+	h := p.host
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.UploadTimeout)
+	defer cancel()
+	mod, err := wasmbin.Parse(wasm, *h.cfg.Limits, h.allowed)
+	if err != nil {
+		return rejectWasm(err)
+	}
+	if err := checkExports(mod, h.cfg.MemoryLimitBytes); err != nil {
+		return err
+	}
+	rw, err := mod.Rewrite(wasmbin.Options{
+		MaxPages: 1 << 16, YieldModule: yieldModule, YieldName: yieldName,
+		FuelGlobal: fuelGlobal, GlobalPrefix: globalPrefix,
+	})
+	if err != nil {
+		return rejectWasm(err)
+	}
+	p.globals = rw.Globals
+	if p.full, err = h.compile(ctx, rw.Bin); err != nil {
+		return err
+	}
+	if snapshotsWork && !mod.MutatesTables() && !mod.DropsSegments() {
+		if err := p.bake(ctx, rw, mod); err != nil {
+			return err
+		}
+	}
+	return p.describe(ctx)
+}
+
+// bake compiles the module that starts from a snapshot. Pages and globals are set at every instantiation, so that one
+// module serves all snapshots.
+func (p *program) bake(ctx context.Context, rw *wasmbin.Rewritten, mod *wasmbin.Module) error {
+	pages, _, _ := mod.Memory()
+	bin, err := rw.Bake(wasmbin.Snapshot{Pages: pages, Globals: make([]uint64, len(rw.Globals))})
+	if err != nil {
+		return rejectWasm(err)
+	}
+	p.baked, err = p.host.compile(ctx, bin)
+	return err
+}
+
+// rejectWasm turns what the linter found into a RejectError.
+func rejectWasm(err error) error {
+	reasons := wasmbin.Reasons(err)
+	if len(reasons) == 0 {
+		return fmt.Errorf("check the module: %w", err)
+	}
+	out := &RejectError{}
+	for _, r := range reasons {
+		out.Reasons = append(out.Reasons, Reason{Code: string(r.Code), Text: r.Error()})
+	}
+	return out
+}
+
+// checkExports reports every export that is missing or has the wrong type.
+func checkExports(mod *wasmbin.Module, limit int64) error {
+	const i32, i64 = wasmbin.I32, wasmbin.I64
+	e := &RejectError{}
+	fault := func(format string, args ...any) {
+		e.Reasons = append(e.Reasons, Reason{Code: "export", Text: fmt.Sprintf(format, args...)})
+	}
+	exported := false
+	for _, x := range mod.Exports() {
+		exported = exported || x.Kind == wasmbin.KindMemory && x.Name == abi.ExportMemory
+	}
+	if !exported {
+		fault("the module does not export its memory as %q", abi.ExportMemory)
+	}
+	if pages, _, _ := mod.Memory(); int64(pages)<<16 > limit {
+		e.Reasons = append(e.Reasons, Reason{Code: string(wasmbin.CodeLimit), Text: fmt.Sprintf("the module starts with %d pages of memory, the limit is %d", pages, limit>>16)})
+	}
+	for _, want := range []struct {
+		name     string
+		required bool
+		typ      wasmbin.FuncType
+	}{
+		{abi.ExportDescribe, true, wasmbin.FuncType{Results: []wasmbin.ValueType{i64}}},
+		{abi.ExportAlloc, true, wasmbin.FuncType{Params: []wasmbin.ValueType{i32, i32}, Results: []wasmbin.ValueType{i32}}},
+		{abi.ExportRun, true, wasmbin.FuncType{Params: []wasmbin.ValueType{i32}, Results: []wasmbin.ValueType{i32}}},
+		{abi.ExportInit, false, wasmbin.FuncType{Params: []wasmbin.ValueType{i32, i32}, Results: []wasmbin.ValueType{i32}}},
+		{abi.ExportInitialize, false, wasmbin.FuncType{}},
+	} {
+		got, ok := mod.ExportedFunc(want.name)
+		switch {
+		case !ok && want.required:
+			fault("the module does not export the function %q", want.name)
+		case ok && !(slices.Equal(got.Params, want.typ.Params) && slices.Equal(got.Results, want.typ.Results)):
+			fault("the export %q has type %v -> %v, want %v -> %v", want.name, got.Params, got.Results, want.typ.Params, want.typ.Results)
+		}
+	}
+	if len(e.Reasons) > 0 {
+		return e
+	}
+	return nil
+}
+
+// describe asks the module for its description.
+func (p *program) describe(ctx context.Context) error {
+	h := p.host
+	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes))
+	if err != nil {
+		return err
+	}
+	limits := startLimits{step: h.cfg.DescribeTimeout}
+	state := h.newStartState(nil, nil)
+	limits.extend(state)
+	in, err := newInstance(ctx, p, p.full, mem, state)
+	if err != nil {
+		return rejectGuest("start", "start section", err)
+	}
+	doc, err := in.describe(ctx, limits)
+	err = errors.Join(err, in.close(ctx))
+	if err != nil {
+		return err
+	}
+	desc, funcs, err := parseDescription(doc)
+	if err != nil {
+		return err
+	}
+	p.desc, p.funcs, p.heads = desc, map[string]*function{}, map[string]*head{}
+	for _, f := range funcs {
+		p.funcs[f.name] = f
+		p.heads[f.name] = newHead(f)
+	}
+	return nil
+}
+
+// describe starts the instance and returns its description.
+func (in *instance) describe(ctx context.Context, limits startLimits) ([]byte, error) {
+	if err := in.initialize(ctx, limits); err != nil {
+		return nil, rejectGuest("start", abi.ExportInitialize, err)
+	}
+	limits.extend(in.state)
+	at, err := in.enter(ctx, in.mod.ExportedFunction(abi.ExportDescribe))
+	if err != nil {
+		return nil, rejectGuest("describe", abi.ExportDescribe, err)
+	}
+	ptr, n := uint32(at>>32), uint32(at&math.MaxUint32)
+	if n > maxDescriptionBytes {
+		return nil, reject("describe", "%s: a description of %d bytes, want at most %d", abi.ExportDescribe, n, maxDescriptionBytes)
+	}
+	doc, ok := in.mod.Memory().Read(ptr, n)
+	if !ok {
+		return nil, reject("describe", "%s: %d bytes at 0x%x lie outside memory", abi.ExportDescribe, n, ptr)
+	}
+	return append([]byte(nil), doc...), nil
+}
+
+// rejectGuest turns a guest's fault during upload into a RejectError. Faults that are not the guest's stay as they are.
+func rejectGuest(code, step string, err error) error {
+	var ce *CallError
+	if !errors.As(err, &ce) {
+		return err
+	}
+	switch {
+	case ce.Kind == KindCanceled || ce.Kind == KindDeadline && ce.Cause != nil:
+		return ce.Cause
+	case ce.Kind == KindClosed:
+		return ErrClosed
+	case ce.Kind == KindHost:
+		return ce
+	case ce.Kind == KindStart:
+		return reject(code, "%s", ce.Text)
+	default:
+		return reject(code, "%s: %s", step, ce.Text)
+	}
+}
+
+// guestMemory returns the guest's whole memory, also before the instance is complete.
+func (in *instance) guestMemory(mem api.Memory) []byte {
+	b, _ := mem.Read(0, mem.Size())
+	return b
+}

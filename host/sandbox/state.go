@@ -1,0 +1,153 @@
+package sandbox
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/tetratelabs/wazero/sys"
+)
+
+// callState is everything that belongs to one entry of a guest: a call, or a step of its start. It is used by the
+// goroutine that runs the guest.
+type callState struct {
+	services  *Services
+	config    []byte // the configuration, for config_get
+	requestID uint64
+	deadline  time.Time
+	host      *Host
+
+	maxFuel uint64
+	used    uint64 // fuel of the slices that have ended
+	slice   uint64 // fuel granted for the slice that runs
+	told    uint64 // fuel that Services.Spend knows of
+	sliceAt time.Time
+
+	fault *CallError // why the host stopped the guest, without its place
+
+	log        logState
+	records    int
+	recordB    int
+	maxRecords int
+	maxRecordB int
+	metrics    int
+	maxOutput  int64
+	rng        *rand.ChaCha8
+	skew       time.Duration // how far this guest's clock was moved ahead
+	handles    handles
+	models     modelState
+
+	binding binding
+	bounds  []bound
+}
+
+// quantum is the fuel of one slice: at most 0.2 ms of work.
+const quantum = 1_000_000
+
+// gosched is how long a guest may hold its processor before other goroutines get a turn.
+const gosched = time.Millisecond
+
+// instanceKey finds the instance in a guest's context.
+type instanceKey struct{}
+
+// instanceOf returns the instance on whose behalf a host function was called.
+func instanceOf(ctx context.Context) *instance {
+	in, _ := ctx.Value(instanceKey{}).(*instance)
+	return in
+}
+
+// unwind ends the guest. It does not return. wazero turns the panic into the error of the call.
+func unwind(code uint32) {
+	panic(sys.NewExitError(code)) //nolint:forbidigo // the only way in which wazero lets a host function end its guest
+}
+
+// stop ends the guest with a fault of the host's making. It does not return.
+func (s *callState) stop(k Kind, text string, cause error) {
+	s.fault = &CallError{Kind: k, Text: text, Cause: cause}
+	unwind(1)
+}
+
+// checkEnd ends the guest when the call is over.
+func (s *callState) checkEnd(ctx context.Context, now time.Time) {
+	if err := context.Cause(ctx); err != nil {
+		s.stopContext(ctx.Err(), err)
+	}
+	if !now.Before(s.deadline) {
+		s.stop(KindDeadline, "the call ran out of time", nil)
+	}
+	if s.host.closing.Load() {
+		s.stop(KindClosed, "the sandbox is closing", nil)
+	}
+	if s.maxFuel > 0 && s.used >= s.maxFuel {
+		s.stop(KindQuota, "the call used its fuel", nil)
+	}
+}
+
+func (s *callState) stopContext(err, cause error) {
+	if err == context.DeadlineExceeded { //nolint:errorlint // contexts return the value itself
+		s.stop(KindDeadline, "the call ran out of time", cause)
+	}
+	s.stop(KindCanceled, "the caller went away", cause)
+}
+
+// serviceContext returns a context for a service: it ends with the call, also when the call's own has no deadline, and
+// when the host closes.
+func (s *callState) serviceContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithDeadline(ctx, s.deadline)
+	remove := s.host.cancels.add(cancel)
+	return ctx, func() {
+		remove()
+		cancel()
+	}
+}
+
+// cancels are the functions that end what runs in services.
+type cancels struct {
+	mu     sync.Mutex // guards the following
+	next   uint64
+	fns    map[uint64]context.CancelFunc
+	closed bool
+}
+
+// add registers fn, which close calls. The function that it returns takes fn out.
+func (c *cancels) add(fn context.CancelFunc) (remove func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		fn()
+		return func() {}
+	}
+	if c.fns == nil {
+		c.fns = map[uint64]context.CancelFunc{}
+	}
+	c.next++
+	n := c.next
+	c.fns[n] = fn
+	return func() {
+		c.mu.Lock()
+		delete(c.fns, n)
+		c.mu.Unlock()
+	}
+}
+
+func (c *cancels) close() {
+	c.mu.Lock()
+	c.closed = true
+	fns := c.fns
+	c.fns = nil
+	c.mu.Unlock()
+	for _, fn := range fns {
+		fn()
+	}
+}
+
+// tellFuel passes on what was used since the last time.
+func (s *callState) tellFuel() error {
+	if s.services.Spend == nil || s.used == s.told {
+		return nil
+	}
+	n := s.used - s.told
+	s.told = s.used
+	return s.services.Spend(n)
+}

@@ -1,0 +1,160 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/sandbox/abi"
+)
+
+// template is an initialised instance as a snapshot: one configuration and one size of arena. It is immutable and counts
+// its references.
+type template struct {
+	prog            *program
+	snap            *snapshot
+	globals         []uint64
+	arena, arenaLen uint32
+	models          []string
+	skew            time.Duration
+	refs            atomic.Int64
+}
+
+// retain adds a reference.
+func (t *template) retain() *template {
+	t.refs.Add(1)
+	return t
+}
+
+// release drops one; the last one frees the snapshot.
+func (t *template) release() {
+	if t.refs.Add(-1) == 0 {
+		_ = t.snap.close() // unmaps memory and closes a file that only memory backs: nothing can be lost
+	}
+}
+
+// start brings a new instance to the point where calls may begin: the language's own start, the arena, the
+// configuration. in.state is used for all of it.
+func (in *instance) start(ctx context.Context, limits startLimits, with []byte, arenaLen uint32) error {
+	if err := in.initialize(ctx, limits); err != nil {
+		return err
+	}
+	alloc := in.mod.ExportedFunction(abi.ExportAlloc)
+	limits.extend(in.state)
+	arena, err := in.enter(ctx, alloc, uint64(arenaLen), pageBytes)
+	if err != nil {
+		return in.startError(abi.ExportAlloc, err)
+	}
+	in.arena, in.arenaLen = uint32(arena), arenaLen
+	size := uint64(in.mod.Memory().Size())
+	if in.arena == 0 {
+		return &CallError{Kind: KindStart, Text: fmt.Sprintf("%s gave no arena of %d bytes", abi.ExportAlloc, arenaLen)}
+	}
+	if in.arena%pageBytes != 0 || uint64(in.arena)+uint64(arenaLen) > size {
+		return &CallError{Kind: KindStart, Text: fmt.Sprintf("%s gave 0x%x, which is not aligned to %d or leaves the memory", abi.ExportAlloc, in.arena, pageBytes)}
+	}
+	return in.configure(ctx, limits, with)
+}
+
+// pageBytes is the alignment of an arena.
+const pageBytes = 4096
+
+// initialize runs the language's own start.
+func (in *instance) initialize(ctx context.Context, limits startLimits) error {
+	fn := in.mod.ExportedFunction(abi.ExportInitialize)
+	if fn == nil {
+		return nil
+	}
+	limits.extend(in.state)
+	if _, err := in.enter(ctx, fn); err != nil {
+		return in.startError(abi.ExportInitialize, err)
+	}
+	return nil
+}
+
+// configure passes the configuration to the guest, at the start of its arena. It leaves the arena clear.
+func (in *instance) configure(ctx context.Context, limits startLimits, with []byte) error {
+	fn := in.mod.ExportedFunction(abi.ExportInit)
+	if fn == nil {
+		return in.clearArena()
+	}
+	if uint64(len(with)) > uint64(in.arenaLen) {
+		return &CallError{Kind: KindStart, Text: fmt.Sprintf("a configuration of %d bytes does not fit the arena", len(with))}
+	}
+	copy(in.memory()[in.arena:], with)
+	limits.extend(in.state)
+	rc, err := in.enter(ctx, fn, uint64(in.arena), uint64(len(with)))
+	if err != nil {
+		return in.startError(abi.ExportInit, err)
+	}
+	if int32(rc) != 0 {
+		text := "refused the configuration"
+		if last := in.state.log.last; last != "" {
+			text += ": " + last
+		}
+		return &CallError{Kind: KindStart, Code: int(int32(rc)), Text: fmt.Sprintf("%s returned %d: the plugin %s", abi.ExportInit, int32(rc), text)}
+	}
+	return in.clearArena()
+}
+
+// clearArena clears the whole arena.
+func (in *instance) clearArena() error {
+	return in.mem.zero(uint64(in.arena), uint64(in.arena)+uint64(in.arenaLen))
+}
+
+// startError says which step of the start failed. Faults that are not the guest's keep their kind.
+func (in *instance) startError(step string, err error) error {
+	var ce *CallError
+	if !errors.As(err, &ce) {
+		return err
+	}
+	switch {
+	case ce.Kind == KindCanceled, ce.Kind == KindClosed, ce.Kind == KindHost:
+		return err
+	case ce.Kind == KindDeadline && ce.Cause != nil: // the caller's deadline, not that of the step
+		return err
+	default:
+		return &CallError{Kind: KindStart, Text: step + ": " + ce.Text, Cause: ce.Cause}
+	}
+}
+
+// startLimits bounds each step of a start.
+type startLimits struct {
+	step time.Duration
+}
+
+func (l startLimits) extend(s *callState) { s.deadline = time.Now().Add(l.step) }
+
+// snapshot takes what in has become as a template with one reference. in may be closed afterwards.
+func (in *instance) snapshot() (*template, error) {
+	t := &template{prog: in.prog, arena: in.arena, arenaLen: in.arenaLen, models: in.models, skew: in.skew}
+	snap, err := newSnapshot(in.mem, uint64(in.arena), uint64(in.arenaLen))
+	if err != nil {
+		return nil, err
+	}
+	t.snap = snap
+	for _, g := range in.globals {
+		t.globals = append(t.globals, g.Get())
+	}
+	return t.retain(), nil
+}
+
+// instance returns a new copy of t, which may grow to limit bytes.
+func (t *template) instance(ctx context.Context, limit uint64, state *callState) (*instance, error) {
+	mem, err := t.snap.clone(limit)
+	if err != nil {
+		return nil, err
+	}
+	in, err := newInstance(ctx, t.prog, t.prog.baked, mem, state)
+	if err != nil {
+		return nil, err
+	}
+	for i, g := range in.globals {
+		g.Set(t.globals[i])
+	}
+	in.tmpl, in.scratch = t.retain(), newScratch()
+	in.arena, in.arenaLen, in.models, in.skew = t.arena, t.arenaLen, t.models, t.skew
+	return in, nil
+}
