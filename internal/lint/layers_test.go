@@ -44,17 +44,21 @@ var mayImport = map[string][]string{
 		"host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging", "host/tenant",
 		"runners", "runners/batch", "runners/plan",
 	},
+	"host/control": {
+		"host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/catalog", "host/blob", "host/tenant",
+		"host/tenant/system", "runners", "runners/batch", "runners/plan",
+	},
 	"host/api": {
-		"proto/gen", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
+		"proto/gen", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
 		"host/catalog", "host/blob", "host/tenant", "host/record", "runners",
 	},
 	"host/server": {
-		"proto/gen", "host/api", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
+		"proto/gen", "host/api", "host/control", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
 		"host/catalog", "host/blob", "host/tenant", "host/tenant/system", "host/record", "host/console", "host/telemetry",
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},
 	"cmd/tandem": {
-		"host/server", "host/sandbox", "host/graph", "host/tenant", "runners/worker", "sdk/client", "proto/gen",
+		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "runners/worker", "sdk/client", "proto/gen",
 	},
 
 	// For people outside.
@@ -65,11 +69,12 @@ var mayImport = map[string][]string{
 	// The repository's own programs and tests.
 	"internal/lint":  {},
 	"internal/setup": {"runners/onnx/ortlib"},
-	"internal/demo":  {"sdk/client", "proto/gen"},
-	"internal/e2e":   {"sdk/client", "proto/gen"},
+	"internal/rig":   {"sdk/client", "proto/gen"},
+	"internal/demo":  {"internal/rig", "sdk/client", "proto/gen"},
+	"internal/e2e":   {"internal/rig", "sdk/client", "proto/gen"},
 	// The suites compare parts with each other, so they see most of them.
 	"internal/bench": {
-		"sdk/client", "proto/gen", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
+		"internal/rig", "sdk/client", "proto/gen", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
 		"host/blob", "host/catalog", "host/record", "host/tenant", "runners", "runners/batch", "runners/fake", "runners/onnx",
 		"runners/onnx/ortlib", "runners/plan", "runners/worker",
 	},

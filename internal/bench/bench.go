@@ -1,0 +1,118 @@
+// Package main of internal/bench runs the benchmark suites of this repository. It prints a table for people and writes
+// out/bench/SUITE.json with the machine, the commit and one line per measured figure.
+//
+//	make bench              # all suites
+//	make bench SUITE=graphs # one of them
+//
+// A suite is a package below this one; the list in suites is the only registry.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/tandem-serve/tandem/internal/bench/images"
+	"github.com/tandem-serve/tandem/internal/bench/report"
+)
+
+// suites returns all suites in the order in which they run.
+func suites() []report.Suite {
+	return []report.Suite{
+		images.Suite(),
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, suites(), os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run returns the exit code: 0, 1 when a suite failed (or, with -strict, missed a target), 2 when args are wrong.
+func run(ctx context.Context, all []report.Suite, args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	name := fs.String("suite", "", "run only this suite: "+names(all))
+	out := fs.String("out", "out/bench", "folder for the JSON reports")
+	quick := fs.Bool("quick", false, "measure as briefly as the suites can; for trying them out")
+	strict := fs.Bool("strict", false, "exit 1 when a target is missed")
+	list := fs.Bool("list", false, "list the suites")
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return 0
+		}
+		return 2
+	}
+	chosen := choose(all, *name)
+	if len(chosen) == 0 || fs.NArg() > 0 {
+		fmt.Fprintf(stderr, "bench: no suite %q, only %s\n", strings.Join(append(fs.Args(), *name), " "), names(all))
+		return 2
+	}
+	if *list {
+		for _, s := range all {
+			fmt.Fprintf(stdout, "%s\t%s\n", s.Name, s.Doc)
+		}
+		return 0
+	}
+	missed := 0
+	for _, s := range chosen {
+		r, err := one(ctx, s, *out, *quick, stdout)
+		if err != nil {
+			fmt.Fprintf(stderr, "bench: suite %s: %v\n", s.Name, err)
+			return 1
+		}
+		missed += r.Missed()
+	}
+	if missed > 0 && *strict {
+		return 1
+	}
+	return 0
+}
+
+// one runs a suite, prints its table and writes its report.
+func one(ctx context.Context, s report.Suite, out string, quick bool, stdout io.Writer) (*report.Report, error) {
+	r := report.New(ctx, s.Name)
+	r.Quick = quick
+	fmt.Fprintf(stdout, "suite %s: %s\n", s.Name, s.Doc)
+	if err := s.Run(ctx, r); err != nil {
+		return nil, err
+	}
+	if err := r.Table(stdout); err != nil {
+		return nil, err
+	}
+	file, err := r.Write(out)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(stdout, "written to %s\n\n", file)
+	return r, nil
+}
+
+// choose returns the suite called name, or all of them for "".
+func choose(all []report.Suite, name string) []report.Suite {
+	if name == "" {
+		return all
+	}
+	for _, s := range all {
+		if s.Name == name {
+			return []report.Suite{s}
+		}
+	}
+	return nil
+}
+
+func names(all []report.Suite) string {
+	var list []string
+	for _, s := range all {
+		list = append(list, s.Name)
+	}
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,106 @@
+// Package load drives a fixed number of callers that each wait for one answer before they ask again (a closed loop), and
+// keeps how long the answers took. Loop.Run owns its goroutines and waits for them.
+package load
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Loop is a closed loop.
+type Loop struct {
+	// Callers is how many calls are under way at any time. Default: 1.
+	Callers int
+	// Duration is for how long new calls begin. Required.
+	Duration time.Duration
+	// Warmup goes before; its calls are not counted. Default: none.
+	Warmup time.Duration
+	// MaxErrors is how many calls may fail before the loop stops. Default: none may.
+	MaxErrors int
+}
+
+// Result is what a loop saw. Only calls that began after the warm-up count.
+type Result struct {
+	// Latency has the calls that succeeded.
+	Latency Histogram
+	// Errors counts the calls that failed, which are in no other figure.
+	Errors int
+	// Elapsed is from the end of the warm-up until the last call returned.
+	Elapsed time.Duration
+}
+
+// PerSecond returns the successful calls per second.
+func (r *Result) PerSecond() float64 {
+	if r.Elapsed <= 0 {
+		return 0
+	}
+	return float64(r.Latency.Count()) / r.Elapsed.Seconds()
+}
+
+// Run runs the loop: every caller, numbered from 0, calls again and again, one call after the other, from a goroutine of
+// its own. It returns when all calls have returned. The context of the calls ends with ctx, or when more calls failed than
+// MaxErrors allows; in both cases Run returns an error beside what it saw.
+func (l Loop) Run(ctx context.Context, call func(ctx context.Context, caller int) error) (*Result, error) {
+	began := time.Now()
+	s := state{loop: l, from: began.Add(l.Warmup), until: began.Add(l.Warmup + l.Duration)}
+	group, ctx := errgroup.WithContext(ctx)
+	for caller := range max(l.Callers, 1) {
+		group.Go(func() error { return s.caller(ctx, caller, call) })
+	}
+	err := group.Wait()
+	s.result.Elapsed = max(0, time.Since(s.from))
+	return &s.result, err
+}
+
+// state is one run of a loop.
+type state struct {
+	loop        Loop
+	from, until time.Time
+
+	mu     sync.Mutex // guards the following
+	result Result
+	failed int // of all calls, those of the warm-up included
+}
+
+func (s *state) caller(ctx context.Context, caller int, call func(context.Context, int) error) error {
+	var h Histogram
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.result.Latency.Merge(&h)
+	}()
+	for {
+		start := time.Now()
+		if !start.Before(s.until) {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		counted := !start.Before(s.from)
+		if err := call(ctx, caller); err != nil {
+			if err := s.fail(err, counted); err != nil {
+				return err
+			}
+		} else if counted {
+			h.Add(time.Since(start))
+		}
+	}
+}
+
+// fail counts a failed call and returns err when it was one too many.
+func (s *state) fail(err error, counted bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed++
+	if counted {
+		s.result.Errors++
+	}
+	if s.failed > s.loop.MaxErrors {
+		return err
+	}
+	return nil
+}
