@@ -45,7 +45,7 @@ plugins: $(PLUGINS:%=plugin-%) ## Build the stock plugins to bin/plugins/*.wasm
 
 .PHONY: $(PLUGINS:%=plugin-%)
 $(PLUGINS:%=plugin-%): plugin-%: need-go
-	@GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -ldflags="-s -w" -o bin/plugins/$*.wasm ./plugins/$*$(if $(wildcard plugins/$*/wasm/*.go),/wasm)
+	@GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -ldflags="-s -w" -o bin/plugins/$*.wasm ./plugins/$*/wasm
 
 .PHONY: setup
 setup: need-go ## Fetch ONNX Runtime and the OCR models into .cache (pinned, checked; nothing when they are there)
@@ -128,7 +128,8 @@ lint: lint-go lint-proto lint-build ## Run all linters: Go, protobuf, portabilit
 .PHONY: lint-go
 lint-go: need-cc $(GOLANGCI) ## Run go vet and golangci-lint, natively and for the plugins' own platform
 	$(call go-test,$(GO) vet)
-	GOOS=wasip1 GOARCH=wasm $(GO) vet $(PLUGINS:%=./plugins/%/...)
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./plugins/...
+	$(foreach m,$(MODULES),cd $(m) && GOOS=wasip1 GOARCH=wasm $(GO) vet ./... && cd $(CURDIR))
 	$(GOLANGCI) run $(LINTFLAGS) ./...
 	$(foreach m,$(MODULES),cd $(m) && $(GOLANGCI) run $(LINTFLAGS) --config $(CURDIR)/.golangci.yml ./...)
 

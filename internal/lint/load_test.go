@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -54,22 +57,38 @@ func (p pkg) tests() []string {
 	return names
 }
 
-// packages returns all packages of the main module and of the modules inside it.
+// packages returns all packages of the main module and of the modules inside it, with what they import natively and as
+// plugins.
 var packages = sync.OnceValues(func() ([]pkg, error) {
-	var all []pkg
+	merged := map[string]pkg{}
 	for _, dir := range []string{root, filepath.Join(root, "sdk/go")} {
-		list, err := goList(dir)
+		native, err := goList(dir)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, list...)
+		plugin, err := goList(dir, "GOOS=wasip1", "GOARCH=wasm")
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range append(native, plugin...) {
+			m, ok := merged[p.ImportPath]
+			if !ok || len(m.GoFiles)+len(m.CgoFiles) == 0 {
+				m = p
+			}
+			// Only plugins and their SDK run as Wasm; what the rest would import there is never built.
+			if layer := layerOf(p.ImportPath); !ok || layer == "plugins" || layer == "sdk/go" {
+				m.Imports = append(m.Imports, p.Imports...)
+			}
+			merged[p.ImportPath] = m
+		}
 	}
-	return all, nil
+	return slices.SortedFunc(maps.Values(merged), func(a, b pkg) int { return strings.Compare(a.ImportPath, b.ImportPath) }), nil
 })
 
-func goList(dir string) ([]pkg, error) {
+func goList(dir string, env ...string) ([]pkg, error) {
 	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Name,Dir,Imports,GoFiles,CgoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles", "./...")
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
