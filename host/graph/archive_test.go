@@ -20,7 +20,7 @@ type archiveFile struct {
 
 var archiveMark = regexp.MustCompile(`(?m)^-- (\S+) --\n`)
 
-func readArchive(t *testing.T, path string) *archive {
+func readArchive(t testing.TB, path string) *archive {
 	t.Helper()
 	src, err := os.ReadFile(path)
 	if err != nil {
