@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 
 	"github.com/tandem-serve/tandem/host/tenant"
 )
@@ -10,37 +9,53 @@ import (
 // PutModel stores a version of a model and returns it. When the newest version has the same digest, that one is returned and
 // nothing changes. Errors: [ErrInvalid], tenant.ErrName, [ErrLimit], [ErrConflict].
 func (c *Catalog) PutModel(ctx context.Context, t tenant.ID, p ModelParams) (Model, error) {
-	return Model{}, errors.ErrUnsupported
+	f, err := c.putVersion(ctx, KindModel, t, versionParams{
+		name: p.Name, digest: p.Digest, size: p.Size, doc: p.Signature, meta: p.Meta,
+	})
+	return f.model(), err
 }
 
 // GetModel returns the version that ref names: "" or "@latest" the newest, "@3" a version, "@prod" a tag, "@sha256:…" the
-// newest with that digest. The "@" may be left out. It returns [ErrNotFound] or [ErrInvalid].
+// newest with that digest. The "@" may be left out. It returns [ErrNotFound], [ErrInvalid] or tenant.ErrName.
 func (c *Catalog) GetModel(ctx context.Context, t tenant.ID, name, ref string) (Model, error) {
-	return Model{}, errors.ErrUnsupported
+	f, err := c.getVersion(ctx, KindModel, t, name, ref)
+	return f.model(), err
 }
 
 // ListModels returns the newest version of every model, sorted by name, and a token for more, "" when there are none.
 func (c *Catalog) ListModels(ctx context.Context, t tenant.ID, page Page) ([]Model, string, error) {
-	return nil, "", errors.ErrUnsupported
+	fs, more, err := c.listNewest(ctx, KindModel, t, page)
+	return models(fs), more, err
 }
 
 // ModelVersions returns all versions of a model, newest first, or [ErrNotFound].
 func (c *Catalog) ModelVersions(ctx context.Context, t tenant.ID, name string) ([]Model, error) {
-	return nil, errors.ErrUnsupported
+	fs, err := c.listVersions(ctx, KindModel, t, name)
+	return models(fs), err
 }
 
-// TagModel makes tag point to a version, moving it if it exists.
+// TagModel makes tag point to a version, moving it if it exists. [Latest] is [ErrInvalid]: it moves by itself.
 func (c *Catalog) TagModel(ctx context.Context, t tenant.ID, name, tag string, version int) error {
-	return errors.ErrUnsupported
+	return c.tag(ctx, KindModel, t, name, tag, version)
 }
 
 // UntagModel removes a tag, or returns [ErrNotFound].
 func (c *Catalog) UntagModel(ctx context.Context, t tenant.ID, name, tag string) error {
-	return errors.ErrUnsupported
+	return c.untag(ctx, KindModel, t, name, tag)
 }
 
 // DeleteModel removes the version that ref names and its tags, or with ref "" the whole model. It returns an [*InUseError]
 // when a current graph release pins what is to go, and [ErrConflict] when one that does is being published.
 func (c *Catalog) DeleteModel(ctx context.Context, t tenant.ID, name, ref string) error {
-	return errors.ErrUnsupported
+	return c.deleteVersion(ctx, KindModel, t, name, ref)
+}
+
+func (f found) model() Model { return Model{Object: f.Object, Signature: f.doc} }
+
+func models(fs []found) []Model {
+	vs := make([]Model, len(fs))
+	for i, f := range fs {
+		vs[i] = f.model()
+	}
+	return vs
 }

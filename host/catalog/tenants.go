@@ -1,39 +1,145 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tandem-serve/tandem/host/tenant"
 )
 
 // PutTenant implements tenant.Store.
-func (c *Catalog) PutTenant(ctx context.Context, t tenant.Tenant) error { return errors.ErrUnsupported }
+func (c *Catalog) PutTenant(ctx context.Context, t tenant.Tenant) error {
+	if err := tenant.CheckID(t.ID); err != nil {
+		return err
+	}
+	key := prefixTenant + "." + string(t.ID)
+	_, rev, err := update(ctx, c.bucket, key, func(cur *tenant.Tenant) error {
+		*cur = t
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("put tenant %s: %w", t.ID, err)
+	}
+	c.mirror.wrote(key, mirrored{value: t, rev: rev})
+	return nil
+}
 
-// GetTenant implements tenant.Store.
+// GetTenant implements tenant.Store. It answers from memory.
 func (c *Catalog) GetTenant(ctx context.Context, id tenant.ID) (tenant.Tenant, error) {
-	return tenant.Tenant{}, errors.ErrUnsupported
+	t, err := load[tenant.Tenant](ctx, c.mirror, prefixTenant+"."+string(id))
+	return t, tenantError(err)
 }
 
 // ListTenants implements tenant.Store.
 func (c *Catalog) ListTenants(ctx context.Context) ([]tenant.Tenant, error) {
-	return nil, errors.ErrUnsupported
+	var ts []tenant.Tenant
+	for t, err := range scan[tenant.Tenant](ctx, c.bucket, prefixTenant+".>") {
+		if err != nil {
+			return nil, err
+		}
+		ts = append(ts, t.value)
+	}
+	slices.SortFunc(ts, func(a, b tenant.Tenant) int { return cmp.Compare(a.ID, b.ID) })
+	return ts, nil
 }
 
 // PutKey implements tenant.Store.
-func (c *Catalog) PutKey(ctx context.Context, k tenant.Key) error { return errors.ErrUnsupported }
+func (c *Catalog) PutKey(ctx context.Context, k tenant.Key) error {
+	if err := tenant.CheckID(k.Tenant); err != nil {
+		return err
+	}
+	if !validKeyID(k.ID) || len(k.Hash) == 0 || !k.Role.Valid() {
+		return fmt.Errorf("%w: key %q without id, hash or role", ErrInvalid, k.ID)
+	}
+	key := prefixKey + "." + k.ID
+	rev, err := c.bucket.create(ctx, key, k)
+	if errors.Is(err, ErrConflict) {
+		return fmt.Errorf("put key %s: %w", k.ID, tenant.ErrExists)
+	}
+	if err != nil {
+		return fmt.Errorf("put key %s: %w", k.ID, err)
+	}
+	c.mirror.wrote(key, mirrored{value: k, rev: rev})
+	return nil
+}
 
-// GetKey implements tenant.Store.
+// GetKey implements tenant.Store. It answers from memory.
 func (c *Catalog) GetKey(ctx context.Context, keyID string) (tenant.Key, error) {
-	return tenant.Key{}, errors.ErrUnsupported
+	if !validKeyID(keyID) {
+		return tenant.Key{}, tenant.ErrNotFound
+	}
+	k, err := load[tenant.Key](ctx, c.mirror, prefixKey+"."+keyID)
+	return k, tenantError(err)
 }
 
 // ListKeys implements tenant.Store.
 func (c *Catalog) ListKeys(ctx context.Context, id tenant.ID) ([]tenant.Key, error) {
-	return nil, errors.ErrUnsupported
+	if err := tenant.CheckID(id); err != nil {
+		return nil, err
+	}
+	var ks []tenant.Key
+	for k, err := range scan[tenant.Key](ctx, c.bucket, prefixKey+".>") {
+		if err != nil {
+			return nil, err
+		}
+		if k.value.Tenant == id {
+			ks = append(ks, k.value)
+		}
+	}
+	slices.SortFunc(ks, func(a, b tenant.Key) int { return cmp.Compare(a.ID, b.ID) })
+	return ks, nil
 }
 
 // DeleteKey implements tenant.Store.
 func (c *Catalog) DeleteKey(ctx context.Context, id tenant.ID, keyID string) error {
-	return errors.ErrUnsupported
+	if !validKeyID(keyID) {
+		return tenant.ErrNotFound
+	}
+	key := prefixKey + "." + keyID
+	k, rev, err := get[tenant.Key](ctx, c.bucket, key)
+	if err != nil {
+		return tenantError(err)
+	}
+	if k.Tenant != id {
+		return tenant.ErrNotFound
+	}
+	if err := c.bucket.remove(ctx, key); err != nil {
+		return fmt.Errorf("delete key %s: %w", keyID, err)
+	}
+	// A key is written once, so the deletion is the next and last revision of it.
+	c.mirror.wrote(key, mirrored{rev: rev + 1})
+	return nil
+}
+
+// validKeyID keeps what an outsider sends from being more than one token of a store key.
+func validKeyID(id string) bool {
+	return id != "" && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
+}
+
+// tenantError turns this package's not found into that of tenant.Store.
+func tenantError(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return tenant.ErrNotFound
+	}
+	return err
+}
+
+// decodeMirrored returns the tenant or key, or the error that reading it gives.
+func decodeMirrored(key string, data []byte) any {
+	if prefix, _, _ := strings.Cut(key, "."); prefix == prefixTenant {
+		t, err := decode[tenant.Tenant](key, data)
+		if err != nil {
+			return err
+		}
+		return t
+	}
+	k, err := decode[tenant.Key](key, data)
+	if err != nil {
+		return err
+	}
+	return k
 }

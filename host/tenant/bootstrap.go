@@ -63,7 +63,8 @@ func adminKey(path string, p KeyParams) (Key, error) {
 // writeSecret writes a file that only its owner can read, whole or not at all.
 func writeSecret(path, text string) error {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp") // made with mode 0600
+	tmp := path + ".tmp"                                                  // always the same, so that an interrupted start leaves at most this one
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // #nosec G304 -- in the data folder
 	if err != nil {
 		return err
 	}
@@ -73,10 +74,10 @@ func writeSecret(path, text string) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(tmp, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(tmp))
 	}
 	return syncDir(dir)
 }

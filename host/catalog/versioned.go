@@ -1,0 +1,225 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/host/tenant"
+)
+
+// Limits of what an owner attaches to a version.
+const (
+	maxMeta      = 64
+	maxMetaBytes = 16 << 10
+)
+
+// found is a version together with what it was found in.
+type found struct {
+	Object
+	doc json.RawMessage
+}
+
+// versionParams is a [ModelParams] or [PluginParams].
+type versionParams struct {
+	name   string
+	digest blob.Digest
+	size   int64
+	doc    json.RawMessage
+	meta   map[string]string
+}
+
+func (p versionParams) validate() error {
+	if _, err := blob.ParseDigest(string(p.digest)); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if p.size < 1 {
+		return fmt.Errorf("%w: size %d", ErrInvalid, p.size)
+	}
+	if len(p.doc) > 0 && !json.Valid(p.doc) {
+		return fmt.Errorf("%w: the description is no JSON", ErrInvalid)
+	}
+	total := 0
+	for k, v := range p.meta {
+		total += len(k) + len(v)
+	}
+	if len(p.meta) > maxMeta || total > maxMetaBytes {
+		return fmt.Errorf("%w: %d labels of %d bytes, at most %d of %d", ErrLimit, len(p.meta), total, maxMeta, maxMetaBytes)
+	}
+	return nil
+}
+
+func (c *Catalog) putVersion(ctx context.Context, kind Kind, t tenant.ID, p versionParams) (found, error) {
+	key, err := objectKey(kind, t, p.name)
+	if err != nil {
+		return found{}, err
+	}
+	if err := p.validate(); err != nil {
+		return found{}, err
+	}
+	v := version{Digest: p.digest, Size: p.size, CreatedAt: c.cfg.Now().UTC(), Meta: p.meta, Doc: p.doc}
+	a, _, err := update(ctx, c.bucket, key, func(a *aggregate) error {
+		if newest := a.newest(); newest != nil && newest.Digest == p.digest {
+			return errUnchanged
+		}
+		return a.add(v)
+	})
+	if err != nil {
+		return found{}, fmt.Errorf("put %s %s: %w", kind, p.name, err)
+	}
+	return a.found(t, p.name, a.newest()), nil
+}
+
+func (a *aggregate) found(t tenant.ID, name string, v *version) found {
+	return found{Object: a.object(t, name, v), doc: v.Doc}
+}
+
+func (c *Catalog) getVersion(ctx context.Context, kind Kind, t tenant.ID, name, ref string) (found, error) {
+	key, err := objectKey(kind, t, name)
+	if err != nil {
+		return found{}, err
+	}
+	r, err := parseRef(ref)
+	if err != nil {
+		return found{}, err
+	}
+	a, _, err := get[aggregate](ctx, c.bucket, key)
+	var v *version
+	if err == nil {
+		v, err = a.find(r)
+	}
+	if err != nil {
+		return found{}, fmt.Errorf("%s %s%s: %w", kind, name, at(ref), err)
+	}
+	return a.found(t, name, v), nil
+}
+
+func (c *Catalog) listVersions(ctx context.Context, kind Kind, t tenant.ID, name string) ([]found, error) {
+	key, err := objectKey(kind, t, name)
+	if err != nil {
+		return nil, err
+	}
+	a, _, err := get[aggregate](ctx, c.bucket, key)
+	if err == nil && len(a.Versions) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", kind, name, err)
+	}
+	fs := make([]found, 0, len(a.Versions))
+	for i := range slices.Backward(a.Versions) {
+		fs = append(fs, a.found(t, name, &a.Versions[i]))
+	}
+	return fs, nil
+}
+
+func (c *Catalog) listNewest(ctx context.Context, kind Kind, t tenant.ID, page Page) ([]found, string, error) {
+	return list(ctx, c.bucket, kind, t, page, func(name string, a aggregate) (found, bool) {
+		newest := a.newest()
+		if newest == nil {
+			return found{}, false
+		}
+		return a.found(t, name, newest), true
+	})
+}
+
+func (c *Catalog) tag(ctx context.Context, kind Kind, t tenant.ID, name, tag string, number int) error {
+	key, err := taggedKey(kind, t, name, tag)
+	if err != nil {
+		return err
+	}
+	_, _, err = update(ctx, c.bucket, key, func(a *aggregate) error {
+		if _, err := a.find(reference{version: number}); number < 1 || err != nil {
+			return ErrNotFound
+		}
+		if a.Tags[tag] == number {
+			return errUnchanged
+		}
+		if len(a.Tags) >= maxVersions {
+			return fmt.Errorf("%w: %d tags", ErrLimit, maxVersions)
+		}
+		if a.Tags == nil {
+			a.Tags = make(map[string]int)
+		}
+		a.Tags[tag] = number
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("tag %s %s@%d as %s: %w", kind, name, number, tag, err)
+	}
+	return nil
+}
+
+func (c *Catalog) untag(ctx context.Context, kind Kind, t tenant.ID, name, tag string) error {
+	key, err := taggedKey(kind, t, name, tag)
+	if err != nil {
+		return err
+	}
+	_, _, err = update(ctx, c.bucket, key, func(a *aggregate) error {
+		if _, ok := a.Tags[tag]; !ok {
+			return ErrNotFound
+		}
+		delete(a.Tags, tag)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("untag %s %s@%s: %w", kind, name, tag, err)
+	}
+	return nil
+}
+
+func taggedKey(kind Kind, t tenant.ID, name, tag string) (string, error) {
+	if err := tenant.CheckTag(tag); err != nil {
+		return "", err
+	}
+	if tag == Latest {
+		return "", fmt.Errorf("%w: the tag %s moves by itself", ErrInvalid, Latest)
+	}
+	return objectKey(kind, t, name)
+}
+
+// deleteVersion removes the version that ref names, or with "" all; see lease for why it is safe.
+func (c *Catalog) deleteVersion(ctx context.Context, kind Kind, t tenant.ID, name, ref string) error {
+	key, err := objectKey(kind, t, name)
+	if err != nil {
+		return err
+	}
+	r, err := parseRef(ref)
+	if err != nil {
+		return err
+	}
+	_, _, err = update(ctx, c.bucket, key, func(a *aggregate) error {
+		v, err := a.find(r)
+		if err != nil {
+			return err
+		}
+		number := 0
+		if ref != "" {
+			number = v.Version
+		}
+		if a.Leases.held(c.cfg.Now()) {
+			return errBusy
+		}
+		if err := c.checkUnused(ctx, kind, t, name, number); err != nil {
+			return err
+		}
+		a.removeVersion(number)
+		return nil
+	})
+	var inUse *InUseError
+	if err != nil && !errors.As(err, &inUse) {
+		return fmt.Errorf("delete %s %s%s: %w", kind, name, at(ref), err)
+	}
+	return err
+}
+
+// at returns ref as it is written behind a name.
+func at(ref string) string {
+	if ref == "" || ref[0] == '@' {
+		return ref
+	}
+	return "@" + ref
+}
