@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/tandem-serve/tandem/host/imaging"
+	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/runners"
+)
+
+// Reason is the class of a failure.
+type Reason uint8
+
+// Reasons.
+const (
+	ReasonInternal    Reason = iota // a fault of the server
+	ReasonInput                     // the request's inputs do not fit the graph
+	ReasonImage                     // an image cannot be read
+	ReasonType                      // a value does not fit the port that it goes to
+	ReasonPlugin                    // a plugin failed
+	ReasonModel                     // a model failed
+	ReasonDeadline                  // the deadline passed
+	ReasonCanceled                  // the caller went away
+	ReasonLimit                     // a limit was exceeded
+	ReasonUnavailable               // what the node needs is closed, busy or missing
+)
+
+var reasonNames = [...]string{"internal", "input", "image", "type", "plugin", "model", "deadline", "canceled", "limit", "unavailable"}
+
+// String returns the reason's name, stable, as metrics show it.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return "internal"
+}
+
+// Error is a failed request: what went wrong and where. Its text is written for the caller.
+type Error struct {
+	Reason Reason
+	Graph  string
+	Node   string
+	Port   string
+	// Expected and Found are the two sides of a mismatch, else empty.
+	Expected string
+	Found    string
+	Text     string
+	// Err is the cause, or nil. It stays on the server.
+	Err error
+}
+
+// Error names graph, node and port.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("graph " + e.Graph)
+	if e.Node != "" {
+		b.WriteString(" node " + e.Node)
+	}
+	if e.Port != "" && e.Node != "" {
+		b.WriteString(" port " + e.Port)
+	}
+	b.WriteString(": " + e.Text)
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Errors are all faults of a request's inputs.
+type Errors []*Error
+
+// Error returns one line for each fault.
+func (es Errors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// classify turns what a target returned into an *Error without its place.
+func classify(err error) *Error {
+	var (
+		own  *Error
+		call *sandbox.CallError
+	)
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.Is(err, context.DeadlineExceeded):
+		return &Error{Reason: ReasonDeadline, Text: "the deadline passed", Err: err}
+	case errors.Is(err, context.Canceled):
+		return &Error{Reason: ReasonCanceled, Text: "the request was cancelled", Err: err}
+	case errors.As(err, &call):
+		return &Error{Reason: callReason(call.Kind), Port: call.Port, Text: call.Error(), Err: err}
+	case errors.Is(err, imaging.ErrNotImage), errors.Is(err, imaging.ErrTooLarge), errors.Is(err, imaging.ErrDamaged):
+		return &Error{Reason: ReasonImage, Text: err.Error(), Err: err}
+	case errors.Is(err, runners.ErrClosed), errors.Is(err, runners.ErrUnavailable):
+		return &Error{Reason: ReasonUnavailable, Text: err.Error(), Err: err}
+	case errors.Is(err, runners.ErrShape):
+		return &Error{Reason: ReasonType, Text: err.Error(), Err: err}
+	case errors.Is(err, runners.ErrRun), errors.Is(err, runners.ErrModel):
+		return &Error{Reason: ReasonModel, Text: err.Error(), Err: err}
+	default:
+		return &Error{Reason: ReasonInternal, Text: "internal error", Err: err}
+	}
+}
+
+func callReason(k sandbox.Kind) Reason {
+	switch k {
+	case sandbox.KindDeadline:
+		return ReasonDeadline
+	case sandbox.KindCanceled:
+		return ReasonCanceled
+	case sandbox.KindQuota:
+		return ReasonLimit
+	case sandbox.KindBusy, sandbox.KindClosed:
+		return ReasonUnavailable
+	case sandbox.KindInput:
+		return ReasonType
+	case sandbox.KindHost:
+		return ReasonInternal
+	case sandbox.KindTrap, sandbox.KindMemory, sandbox.KindOutput, sandbox.KindGuest, sandbox.KindStart:
+		return ReasonPlugin
+	default:
+		return ReasonInternal
+	}
+}

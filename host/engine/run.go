@@ -1,0 +1,296 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/value"
+)
+
+// run is one request on its way through a plan.
+type run struct {
+	eng     *Engine
+	rel     *Release
+	id      string
+	start   time.Time
+	want    []bool
+	inputs  []value.Value
+	nodes   []nodeRun
+	images  *imageCache
+	records *recordList
+	tracing bool
+
+	wg    sync.WaitGroup
+	first sync.Once
+	err   *Error
+}
+
+// nodeRun is one node of the request.
+type nodeRun struct {
+	needed  bool
+	pending atomic.Int32 // sources that have not run yet
+	holders atomic.Int32 // readers that still need outs
+	outs    []value.Value
+	free    func() // gives back the memory under outs; nil when the collector owns it
+	trace   NodeTrace
+}
+
+func newRun(e *Engine, rel *Release, req *Request) (*run, error) {
+	want, err := wanted(rel, req.Outputs)
+	if err != nil {
+		return nil, err
+	}
+	in, err := bindInputs(rel, req)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{
+		eng: e, rel: rel, id: req.ID, start: time.Now(), want: want, inputs: in,
+		images: newImageCache(e.cfg.Images), records: &recordList{}, tracing: req.Trace,
+	}
+	r.prepare()
+	return r, nil
+}
+
+// prepare counts what each needed node waits for and who reads it.
+func (r *run) prepare() {
+	p := r.rel.Plan
+	r.nodes = make([]nodeRun, len(p.Nodes))
+	for id, need := range needed(p, r.want) {
+		n := &r.nodes[id]
+		n.needed = need
+		if !need {
+			continue
+		}
+		n.pending.Store(int32(len(p.Nodes[id].DependsOn)))
+		for _, d := range p.Nodes[id].DependsOn {
+			r.nodes[d].holders.Add(1)
+		}
+	}
+	for i := range p.Outputs {
+		if s := p.Outputs[i].From; r.want[i] && s.Kind == graph.SourceNode {
+			r.nodes[s.Index].holders.Add(1)
+		}
+	}
+}
+
+// do runs all needed nodes and gathers the outputs.
+func (r *run) do(ctx context.Context) (*Result, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer r.freeAll()
+	r.launch(ctx, cancel)
+	r.wg.Wait()
+	if r.err != nil {
+		return nil, r.err
+	}
+	res := &Result{Outputs: r.outputs()}
+	if r.tracing {
+		res.Trace = r.trace()
+	}
+	return res, nil
+}
+
+// launch starts every node that waits for nothing; the last one runs on the caller's goroutine.
+func (r *run) launch(ctx context.Context, cancel context.CancelCauseFunc) {
+	last := -1
+	for id := range r.nodes {
+		if !r.nodes[id].needed || len(r.rel.Plan.Nodes[id].DependsOn) > 0 {
+			continue
+		}
+		if last >= 0 {
+			r.spawn(ctx, cancel, last)
+		}
+		last = id
+	}
+	if last >= 0 {
+		r.walk(ctx, cancel, last)
+	}
+}
+
+func (r *run) spawn(ctx context.Context, cancel context.CancelCauseFunc, id int) {
+	r.wg.Go(func() { r.walk(ctx, cancel, id) })
+}
+
+// walk runs a node and then, on the same goroutine, one of those that it made ready.
+func (r *run) walk(ctx context.Context, cancel context.CancelCauseFunc, id int) {
+	for id >= 0 {
+		if err := r.node(ctx, id); err != nil {
+			r.first.Do(func() {
+				r.err = err
+				cancel(err)
+			})
+			return
+		}
+		id = r.ready(ctx, cancel, id)
+	}
+}
+
+// ready tells the dependents of a node that it ran, starts those that wait for nothing more, and returns one of them to
+// go on with, or -1.
+func (r *run) ready(ctx context.Context, cancel context.CancelCauseFunc, id int) int {
+	next := -1
+	for _, d := range r.rel.Plan.Nodes[id].Dependents {
+		if n := &r.nodes[d]; !n.needed || n.pending.Add(-1) > 0 {
+			continue
+		}
+		if next >= 0 {
+			r.spawn(ctx, cancel, next)
+		}
+		next = d
+	}
+	return next
+}
+
+// node runs one node and lets go of what it read.
+func (r *run) node(ctx context.Context, id int) (err *Error) {
+	p := &r.rel.Plan.Nodes[id]
+	n := &r.nodes[id]
+	n.trace.Node, n.trace.Target, n.trace.Start = p.Name, r.rel.Targets[id].Label(), time.Since(r.start)
+	defer func() {
+		if v := recover(); v != nil {
+			err = &Error{Reason: ReasonInternal, Text: "internal error", Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
+		}
+		n.trace.Total = time.Since(r.start) - n.trace.Start
+		outcome := "ok"
+		if err != nil {
+			err = r.place(err, p.Name)
+			n.trace.Err, outcome = err.Text, err.Reason.String()
+		}
+		r.eng.cfg.Meter.Node(r.rel.Name, p.Name, outcome, n.trace.Total, n.trace.Copied)
+		for _, d := range p.DependsOn {
+			r.letGo(d)
+		}
+	}()
+	if ctx.Err() != nil {
+		return classify(context.Cause(ctx))
+	}
+	ctx, stop := withTimeout(ctx, p.Timeout)
+	defer stop()
+	in := make([]value.Value, len(p.Inputs))
+	for i := range p.Inputs {
+		in[i] = r.source(p.Inputs[i].From)
+	}
+	if p.Levels > 0 {
+		return r.mapped(ctx, p, n, in)
+	}
+	return r.single(ctx, p, n, in)
+}
+
+func (r *run) single(ctx context.Context, p *graph.PlanNode, n *nodeRun, in []value.Value) *Error {
+	out, err := r.once(ctx, p, in)
+	if err != nil {
+		return err
+	}
+	n.outs, n.free = out.values, out.free
+	n.trace.add(out.stats)
+	return nil
+}
+
+// withTimeout bounds ctx by a node's own timeout; 0 means none.
+func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d <= 0 {
+		return ctx, func() {}
+	}
+	text := fmt.Sprintf("the node's timeout of %v passed", d)
+	return context.WithTimeoutCause(ctx, d, &Error{Reason: ReasonDeadline, Text: text, Err: context.DeadlineExceeded})
+}
+
+// place fills in where an error happened, without changing one that is shared.
+func (r *run) place(err *Error, node string) *Error {
+	e := *err
+	if e.Graph != "" {
+		// It happened in a graph inside this one: the node here is the way to it.
+		e.Node = node + "/" + e.Node
+	} else {
+		e.Node = node
+	}
+	e.Graph = r.rel.Name
+	return &e
+}
+
+// source returns the value that a source names; the zero Value is an absent one.
+func (r *run) source(s graph.Source) value.Value {
+	switch s.Kind {
+	case graph.SourceInput:
+		return r.inputs[s.Index]
+	case graph.SourceNode:
+		if outs := r.nodes[s.Index].outs; s.Output < len(outs) {
+			return outs[s.Output]
+		}
+	case graph.SourceConst:
+		return constant(s.Const)
+	case graph.SourceFirst:
+		for _, f := range s.First {
+			if v := r.source(f); !v.IsZero() {
+				return v
+			}
+		}
+	case graph.SourceNone:
+	}
+	return value.Value{}
+}
+
+// letGo is called once by every reader of a node; the last one frees its outputs.
+func (r *run) letGo(id int) {
+	if n := &r.nodes[id]; n.holders.Add(-1) == 0 && n.free != nil {
+		n.free()
+		n.free = nil
+	}
+}
+
+// freeAll frees what an error or an unread output left behind. All goroutines have ended.
+func (r *run) freeAll() {
+	for i := range r.nodes {
+		if n := &r.nodes[i]; n.free != nil {
+			n.free()
+			n.free = nil
+		}
+	}
+}
+
+// outputs gathers the wanted outputs; what stands in a runner's memory is copied out of it.
+func (r *run) outputs() map[string]value.Value {
+	out := make(map[string]value.Value, len(r.want))
+	for i := range r.rel.Plan.Outputs {
+		if !r.want[i] {
+			continue
+		}
+		o := &r.rel.Plan.Outputs[i]
+		v := r.source(o.From)
+		if o.From.Kind == graph.SourceNode && r.nodes[o.From.Index].free != nil {
+			r.nodes[o.From.Index].trace.Copied += v.Size()
+			v = detach(v)
+		}
+		out[o.Name] = v
+	}
+	return out
+}
+
+// detach copies v's data.
+func detach(v value.Value) value.Value {
+	v.Data = slices.Clone(v.Data)
+	v.Items = slices.Clone(v.Items)
+	for i := range v.Items {
+		v.Items[i] = detach(v.Items[i])
+	}
+	return v
+}
+
+// trace gathers the traces of the nodes that ran, by their start.
+func (r *run) trace() *Trace {
+	t := &Trace{Total: time.Since(r.start)}
+	for i := range r.nodes {
+		if r.nodes[i].trace.Node != "" {
+			t.Nodes = append(t.Nodes, r.nodes[i].trace)
+		}
+	}
+	slices.SortStableFunc(t.Nodes, func(a, b NodeTrace) int { return int(a.Start - b.Start) })
+	return t
+}

@@ -1,0 +1,52 @@
+package engine
+
+import "time"
+
+// Trace says what happened in one request. Durations count from its start unless they say otherwise.
+type Trace struct {
+	Total time.Duration
+	// Nodes stand in the order in which they started; nodes that did not run are left out.
+	Nodes []NodeTrace
+}
+
+// NodeTrace is one node in one request.
+type NodeTrace struct {
+	Node   string
+	Target string
+	// Start is when its inputs were there.
+	Start time.Duration
+	// Waited is the time in queues, for instances and in conversions, Ran that in the plugin or model itself; both added up
+	// over the items of a mapped node. Total is from Start to its last output.
+	Waited time.Duration
+	Ran    time.Duration
+	Total  time.Duration
+	// Mapped tells a node that ran once for every item; Items says how many.
+	Mapped bool
+	Items  int
+	// Copied counts the bytes copied to bring inputs in and outputs out.
+	Copied int64
+	// Fuel is the work of plugins, in units of about one instruction.
+	Fuel uint64
+	// Rows is the largest batch that a model ran an item in; 0 for plugins.
+	Rows int
+	// Err is the text of the error that ended the node, or "".
+	Err string
+}
+
+// add takes the figures of one item.
+func (t *NodeTrace) add(s stats) {
+	t.Waited += s.waited
+	t.Ran += s.ran
+	t.Copied += s.copied
+	t.Fuel += s.fuel
+	t.Rows = max(t.Rows, s.rows)
+}
+
+// stats are the figures of one run of a target.
+type stats struct {
+	waited time.Duration
+	ran    time.Duration
+	copied int64
+	fuel   uint64
+	rows   int
+}
