@@ -1,10 +1,19 @@
-// Package record owns comparison records and request samples: append, list.
+// Package record owns comparison records and request samples: it appends them to one JetStream stream per tenant, with
+// limits of age and size, and lists them.
+//
+// A record is durable when the append is acknowledged, never before. Appends of all callers that come while the disk is
+// busy are written together, as one message per tenant and stream, with one sync, so that records cost the disk little
+// and callers no lock: a request starts its appends where they come up, runs on, and waits for all of them just before it
+// answers. Then whoever has an answer can rely on its records being listed, also after a crash. A record whose append was
+// not acknowledged may be there or not.
+//
+// A Log runs one goroutine, from Open to Close.
 package record
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -18,16 +27,29 @@ type Record struct {
 	ID string `json:"-"`
 	// Stream is the name that the plugin or compare node gave; see tenant.CheckName.
 	Stream string `json:"stream"`
-	// Graph, Release and Node say what made it, RequestID for which call.
+	// Graph, Release and Node say what made it, RequestID for which call. None is required.
 	Graph     string `json:"graph,omitempty"`
 	Release   int    `json:"release,omitempty"`
 	Node      string `json:"node,omitempty"`
 	RequestID string `json:"request_id,omitempty"`
-	// At is when it was made, by the server's clock.
+	// At is when it was made, by the server's clock. The zero time is now.
 	At time.Time `json:"at"`
 	// Doc is one JSON document.
 	Doc json.RawMessage `json:"doc"`
 }
+
+var (
+	// ErrInvalid says that an argument is malformed.
+	ErrInvalid = errors.New("invalid argument")
+	// ErrTooLarge says that a document is over its limit.
+	ErrTooLarge = errors.New("record is too large")
+	// ErrUnavailable says that the store did not acknowledge. The record may be there all the same.
+	ErrUnavailable = errors.New("record store is unavailable")
+	// ErrNoSpace says that the disk is nearly full, so nothing is written any more.
+	ErrNoSpace = catalog.ErrNoSpace
+	// ErrClosed says that the log is closed.
+	ErrClosed = errors.New("record log is closed")
+)
 
 // Config configures a [Log].
 type Config struct {
@@ -35,57 +57,70 @@ type Config struct {
 	MaxAge time.Duration
 	// MaxBytes is the most bytes kept per tenant; the oldest records go first. Default 256 MiB.
 	MaxBytes int64
-	// MaxDocBytes is the largest document. Default 256 KiB.
+	// MaxDocBytes is the largest document. Default 256 KiB, at most 1 MiB.
 	MaxDocBytes int
-	// MaxQueued is the number of records, over all tenants, that wait to be written; when as many wait, Append waits too.
-	// Default 4096.
+	// MaxQueued is the number of records, over all tenants, that wait to be written; when as many wait, an append waits
+	// too. Default 4096.
 	MaxQueued int
 	// Logger is required.
 	Logger *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
 }
 
-// Filter says which records to list.
-type Filter struct {
-	// Stream and Graph, when not "", must be equal.
-	Stream, Graph string
-	// Since, when not the zero time, leaves out older records.
-	Since time.Time
-	// OldestFirst turns the order round; the default is newest first.
-	OldestFirst bool
-	// Limit is the most records to return. Default 100, at most 1000.
-	Limit int
-	// Token continues an earlier List with an equal filter; "" starts.
-	Token string
+func (c Config) withDefaults() Config {
+	if c.MaxAge == 0 {
+		c.MaxAge = 30 * 24 * time.Hour
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 256 << 20
+	}
+	if c.MaxDocBytes == 0 {
+		c.MaxDocBytes = 256 << 10
+	}
+	if c.MaxQueued == 0 {
+		c.MaxQueued = 4096
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
 }
 
-// Log appends and lists records. Its methods may overlap.
-type Log struct{}
-
-// Open returns a Log over the catalog's connection. Close it before the catalog.
-func Open(ctx context.Context, conn *catalog.Conn, cfg Config) (*Log, error) {
-	return nil, errors.ErrUnsupported
+// Validate returns every fault of c at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Logger == nil {
+		errs = append(errs, errors.New("record: no Logger"))
+	}
+	if c.MaxBytes < 0 || c.MaxQueued < 0 {
+		errs = append(errs, errors.New("record: a limit is negative"))
+	}
+	if c.MaxDocBytes < 0 || c.MaxDocBytes > 1<<20 {
+		errs = append(errs, fmt.Errorf("record: MaxDocBytes is %d, want at most 1 MiB", c.MaxDocBytes))
+	}
+	return errors.Join(errs...)
 }
 
-// Close writes what is queued, until ctx is done, and ends the log.
-func (l *Log) Close(ctx context.Context) error { return nil }
+// maxLabel is the longest graph, node and request id, in bytes.
+const maxLabel = 256
 
-// Pending is a record on its way to the disk.
-type Pending struct{}
-
-// Wait returns nil once the record is durable, or why it is not. When ctx ends first, the record may still be written.
-func (p *Pending) Wait(ctx context.Context) error { return errors.ErrUnsupported }
-
-// Start queues a record and returns at once, unless the queue is full: then it waits for room or ctx. The record counts
-// only when the Pending says so.
-func (l *Log) Start(ctx context.Context, t tenant.ID, r Record) (*Pending, error) {
-	return nil, errors.ErrUnsupported
-}
-
-// Append writes a record and returns once it is durable.
-func (l *Log) Append(ctx context.Context, t tenant.ID, r Record) error { return errors.ErrUnsupported }
-
-// List returns records of one tenant and a token for more, "" when there are none. It may return fewer than Limit, even
-// none, with a token: it looks at a bounded number of records per call.
-func (l *Log) List(ctx context.Context, t tenant.ID, f Filter) ([]Record, string, error) {
-	return nil, "", errors.ErrUnsupported
+// check returns why r cannot be appended.
+func (c Config) check(t tenant.ID, r Record) error {
+	if err := tenant.CheckID(t); err != nil {
+		return err
+	}
+	if err := tenant.CheckName(r.Stream); err != nil {
+		return err
+	}
+	if len(r.Doc) > c.MaxDocBytes {
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(r.Doc), c.MaxDocBytes)
+	}
+	if !json.Valid(r.Doc) {
+		return fmt.Errorf("%w: a record of stream %s is no JSON", ErrInvalid, r.Stream)
+	}
+	if max(len(r.Graph), len(r.Node), len(r.RequestID)) > maxLabel {
+		return fmt.Errorf("%w: a graph, node or request id of over %d bytes", ErrInvalid, maxLabel)
+	}
+	return nil
 }
