@@ -68,6 +68,8 @@ type Uploader interface {
 	// Finish makes the upload a blob, durably, and returns its digest. Calling it again returns the same for a while. Too
 	// few bytes are [ErrIncomplete]; other content than announced is [ErrDigest] and drops the upload.
 	Finish(ctx context.Context, owner tenant.ID, id string) (Digest, error)
+	// Params returns what the upload was announced as. An upload that was finished is known for a while longer.
+	Params(ctx context.Context, owner tenant.ID, id string) (UploadParams, error)
 	// Abort drops the upload.
 	Abort(ctx context.Context, owner tenant.ID, id string) error
 	// Sweep drops uploads that saw no call for longer than olderThan and returns how many.

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"connectrpc.com/connect/v2"
+
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+// Exit codes; the help text lists them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitRefused     = 4
+	exitNotFound    = 5
+	exitInvalid     = 6
+	exitTimeout     = 7
+	exitLimit       = 8
+)
+
+// errSaid: the command failed and has said why.
+var errSaid = errors.New("failed")
+
+// usageError is a command line that parses but makes no sense.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error) int {
+	var usage usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	switch connect.CodeOf(err) {
+	case connect.CodeUnavailable:
+		return exitUnreachable
+	case connect.CodeUnauthenticated, connect.CodePermissionDenied:
+		return exitRefused
+	case connect.CodeNotFound:
+		return exitNotFound
+	case connect.CodeInvalidArgument, connect.CodeFailedPrecondition, connect.CodeOutOfRange:
+		return exitInvalid
+	case connect.CodeDeadlineExceeded:
+		return exitTimeout
+	case connect.CodeResourceExhausted:
+		return exitLimit
+	default:
+	}
+	var invalid *invalidError
+	switch {
+	case errors.As(err, &invalid):
+		return exitInvalid
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitTimeout
+	default:
+		return exitFailed
+	}
+}
+
+// invalidError: what was to be checked has faults; they have been printed.
+type invalidError struct{ what string }
+
+func (e *invalidError) Error() string { return e.what }
+
+// printError says what went wrong and, where the server knows more, each fault on a line of its own.
+func printError(w io.Writer, err error) {
+	d := client.Detail(err)
+	text := client.Message(err)
+	if connect.CodeOf(err) == connect.CodeUnavailable && d == nil {
+		text = fmt.Sprintf("the server cannot be reached: %s\nStart one with \"tandem serve\", or name it with --server.", text)
+	}
+	_, _ = fmt.Fprintln(w, "tandem:", text)
+	if faults := d.GetFaults(); len(faults) > 1 || d.GetReason() == tandemv1.Reason_REASON_GRAPH_INVALID {
+		for _, f := range faults {
+			_, _ = fmt.Fprintln(w, "  "+faultLine(f))
+		}
+	}
+	if d.GetReason() == tandemv1.Reason_REASON_INTERNAL {
+		_, _ = fmt.Fprintln(w, "The server's log has the rest under request", d.GetRequestId())
+	}
+}

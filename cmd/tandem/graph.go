@@ -1,0 +1,227 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+type graphCmd struct {
+	Validate graphValidateCmd `cmd:"" help:"Check a graph against the server's models and plugins; nothing is kept."`
+	Publish  graphPublishCmd  `cmd:"" help:"Publish a graph: it becomes the release that calls go to."`
+	List     graphListCmd     `cmd:"" help:"List the graphs."`
+	Show     graphShowCmd     `cmd:"" help:"Show a graph: inputs, outputs, what it runs, its document."`
+	Delete   graphDeleteCmd   `cmd:"" help:"Delete a graph with all its releases."`
+}
+
+type graphValidateCmd struct {
+	output
+	File string `arg:"" help:"Graph, YAML or JSON; - is standard input."`
+}
+
+// Run prints every fault with its line.
+func (c *graphValidateCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, doc, err := e.document(c.File)
+	if err != nil {
+		return err
+	}
+	res, err := cl.Graphs.ValidateGraph(ctx, &tandemv1.ValidateGraphRequest{Document: doc})
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		if err := e.printJSON(res); err != nil {
+			return err
+		}
+	} else if len(res.GetFaults()) == 0 {
+		return e.say("graph %s is valid: %d inputs, %d outputs\n", res.GetGraph().GetName(), len(res.GetGraph().GetInputs()), len(res.GetGraph().GetOutputs()))
+	} else {
+		printFaults(e.err, c.File, doc, res.GetFaults())
+	}
+	if len(res.GetFaults()) > 0 {
+		return fmt.Errorf("%w: %w", errSaid, &invalidError{"the graph has faults"})
+	}
+	return nil
+}
+
+// printFaults prints each fault under the line that it is in.
+func printFaults(w io.Writer, file, doc string, faults []*tandemv1.Fault) {
+	lines := strings.Split(doc, "\n")
+	for _, f := range faults {
+		_, _ = fmt.Fprintf(w, "%s:%s\n", file, faultLine(f))
+		if n := int(f.GetLine()); n > 0 && n <= len(lines) {
+			_, _ = fmt.Fprintf(w, "  %4d | %s\n       | %s^\n", n, lines[n-1], indent(lines[n-1], int(f.GetColumn())))
+		}
+	}
+	_, _ = fmt.Fprintf(w, "%d faults\n", len(faults))
+}
+
+// indent returns the white space that leads to a column of line; tabs stay tabs, so that both lines align.
+func indent(line string, column int) string {
+	var b strings.Builder
+	for i, r := range line {
+		if i >= column-1 {
+			break
+		}
+		if r != '\t' {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+type graphPublishCmd struct {
+	output
+	File string `arg:"" help:"Graph, YAML or JSON; - is standard input."`
+}
+
+// Run publishes the graph.
+func (c *graphPublishCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, doc, err := e.document(c.File)
+	if err != nil {
+		return err
+	}
+	res, err := cl.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc})
+	if d := client.Detail(err); d.GetReason() == tandemv1.Reason_REASON_GRAPH_INVALID {
+		printFaults(e.err, c.File, doc, d.GetFaults())
+		return fmt.Errorf("%w: %w", errSaid, &invalidError{"the graph has faults"})
+	}
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		return e.printJSON(res)
+	}
+	return e.say("graph %s@%d  %s\n", res.GetGraph().GetName(), res.GetGraph().GetVersion(), res.GetGraph().GetDigest())
+}
+
+// document reads a graph and opens a client.
+func (e *env) document(file string) (*client.Client, string, error) {
+	var (
+		b   []byte
+		err error
+	)
+	if file == "-" {
+		b, err = io.ReadAll(e.in)
+	} else {
+		b, err = os.ReadFile(file) //nolint:gosec // the user named the file
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	cl, err := e.client()
+	return cl, string(b), err
+}
+
+type graphListCmd struct{ output }
+
+// Run lists the graphs.
+func (c *graphListCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	var all []*tandemv1.Graph
+	for token := ""; ; {
+		res, err := cl.Graphs.ListGraphs(ctx, &tandemv1.ListGraphsRequest{PageSize: 1000, PageToken: token})
+		if err != nil {
+			return err
+		}
+		all = append(all, res.GetGraphs()...)
+		if token = res.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if c.json() {
+		return e.printJSON(&tandemv1.ListGraphsResponse{Graphs: all})
+	}
+	t := e.table("NAME", "RELEASE", "PUBLISHED", "RUNS", "DIGEST")
+	for _, g := range all {
+		t.row(g.GetName(), g.GetVersion(), when(g.GetCreateTime()), len(g.GetPins()), short(g.GetDigest()))
+	}
+	return t.flush()
+}
+
+type graphShowCmd struct {
+	Name string `arg:"" help:"Name or name@version."`
+	As   string `help:"How to print: text, json, yaml (the document as published) or mermaid (a picture)." enum:"text,json,yaml,mermaid" default:"text" short:"o"`
+}
+
+// Run shows one graph.
+func (c *graphShowCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	res, err := cl.Graphs.GetGraph(ctx, &tandemv1.GetGraphRequest{Name: c.Name})
+	if err != nil {
+		return err
+	}
+	g := res.GetGraph()
+	switch c.As {
+	case "json":
+		return e.printJSON(g)
+	case "yaml":
+		return e.say("%s", g.GetDocument())
+	case "mermaid":
+		v, err := cl.Graphs.ValidateGraph(ctx, &tandemv1.ValidateGraphRequest{Document: g.GetDocument()})
+		if err != nil {
+			return err
+		}
+		return e.say("%s", v.GetMermaid())
+	}
+	return showGraph(e, proto.CloneOf(g))
+}
+
+func showGraph(e *env, g *tandemv1.Graph) error {
+	t := e.table()
+	t.row("graph", fmt.Sprintf("%s@%d", g.GetName(), g.GetVersion()))
+	t.row("digest", g.GetDigest())
+	t.row("published", when(g.GetCreateTime()))
+	for _, p := range g.GetInputs() {
+		t.row("input", p.GetName(), p.GetType()+optional(p.GetOptional()))
+	}
+	for _, p := range g.GetOutputs() {
+		t.row("output", p.GetName(), p.GetType())
+	}
+	for _, p := range g.GetPins() {
+		t.row("runs", fmt.Sprintf("%s %s@%d", p.GetKind(), p.GetName(), p.GetVersion()), short(p.GetDigest()))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	return e.say("\n%s", g.GetDocument())
+}
+
+type graphDeleteCmd struct {
+	Name string `arg:"" help:"Name of the graph."`
+}
+
+// Run deletes the graph.
+func (c *graphDeleteCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	if _, err := cl.Graphs.DeleteGraph(ctx, &tandemv1.DeleteGraphRequest{Name: c.Name}); err != nil {
+		return err
+	}
+	return e.say("graph %s deleted\n", c.Name)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+type inferCmd struct {
+	output
+	Graph   string   `arg:"" help:"Name or name@version."`
+	Input   []string `short:"i" help:"Input as name=value, name=@file or name=- (standard input). Tensors are JSON: nested lists of numbers." placeholder:"NAME=VALUE" sep:"none"`
+	Outputs []string `help:"Outputs wanted. Default: all." placeholder:"NAME"`
+	Trace   bool     `help:"Print what each node did."`
+}
+
+// Run calls the graph.
+func (c *inferCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	in, err := c.inputs(ctx, e, cl)
+	if err != nil {
+		return err
+	}
+	res, err := cl.Inference.Infer(ctx, &tandemv1.InferRequest{
+		Graph: c.Graph, Inputs: in, Outputs: c.Outputs, Trace: c.Trace, TensorEncoding: tandemv1.TensorEncoding_TENSOR_ENCODING_ELEMENTS,
+	})
+	if err != nil {
+		return err
+	}
+	if c.json() {
+		return e.printJSON(res)
+	}
+	for _, name := range slices.Sorted(maps.Keys(res.GetOutputs())) {
+		if err := e.say("%s: %s\n", name, valueText(res.GetOutputs()[name])); err != nil {
+			return err
+		}
+	}
+	if c.Trace {
+		return printTrace(e, res.GetTrace())
+	}
+	return nil
+}
+
+// inputs reads the -i flags; what each is is told by the graph.
+func (c *inferCmd) inputs(ctx context.Context, e *env, cl *client.Client) (map[string]*tandemv1.Value, error) {
+	in := map[string]*tandemv1.Value{}
+	if len(c.Input) == 0 {
+		return in, nil
+	}
+	g, err := cl.Graphs.GetGraph(ctx, &tandemv1.GetGraphRequest{Name: c.Graph})
+	if err != nil {
+		return nil, err
+	}
+	types := map[string]string{}
+	for _, p := range g.GetGraph().GetInputs() {
+		types[p.GetName()] = p.GetType()
+	}
+	for _, arg := range c.Input {
+		name, text, ok := strings.Cut(arg, "=")
+		if !ok {
+			return nil, usagef("-i %s: want name=value or name=@file", arg)
+		}
+		if in[name] != nil {
+			return nil, usagef("input %s is given twice", name)
+		}
+		data, err := e.argument(text)
+		if err != nil {
+			return nil, fmt.Errorf("input %s: %w", name, err)
+		}
+		// An input that the graph does not have goes as text; the server says which inputs there are.
+		if in[name], err = parseValue(types[name], data); err != nil {
+			return nil, usagef("input %s (%s): %v", name, types[name], err)
+		}
+	}
+	return in, nil
+}
+
+// argument returns a flag's value: the text, or a file's or standard input's content.
+func (e *env) argument(text string) ([]byte, error) {
+	switch {
+	case text == "-":
+		return io.ReadAll(e.in)
+	case strings.HasPrefix(text, "@"):
+		return os.ReadFile(text[1:])
+	default:
+		return []byte(text), nil
+	}
+}
+
+// printTrace prints the nodes with a bar each that shows when it ran.
+func printTrace(e *env, tr *tandemv1.Trace) error {
+	total := tr.GetTotal().AsDuration()
+	if err := e.say("\n"); err != nil {
+		return err
+	}
+	t := e.table("NODE", "RUNS", "START", "WAITED", "RAN", "TOTAL", "ITEMS", "COPIED", "")
+	for _, n := range tr.GetNodes() {
+		items := ""
+		if n.GetItems() > 0 {
+			items = fmt.Sprint(n.GetItems())
+		}
+		t.row(n.GetNode(), n.GetTarget(), millis(n.GetStart()), millis(n.GetWaited()), millis(n.GetRan()), millis(n.GetTotal()),
+			items, n.GetBytesCopied(), bar(n.GetStart().AsDuration(), n.GetTotal().AsDuration(), total))
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	return e.say("total %s\n", millis(tr.GetTotal()))
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+type modelCmd struct {
+	Push   modelPushCmd   `cmd:"" help:"Upload an ONNX file as a new version of a model."`
+	List   modelListCmd   `cmd:"" help:"List the models."`
+	Show   modelShowCmd   `cmd:"" help:"Show a model: its inputs, outputs and origin."`
+	Delete modelDeleteCmd `cmd:"" help:"Delete a model with all its versions."`
+}
+
+type modelPushCmd struct {
+	Name string `arg:"" help:"Name of the model."`
+	File string `arg:"" help:"ONNX file." type:"existingfile"`
+}
+
+// Run uploads the file.
+func (c *modelPushCmd) Run(e *env) error {
+	return withFile(e, c.File, func(ctx context.Context, cl *client.Client, f *upload) error {
+		m, err := cl.PushModel(ctx, c.Name, f.file, f.size, f.progress())
+		if err != nil {
+			return err
+		}
+		f.bar.clear()
+		return e.say("model %s@%d  %s  %s\n", m.GetName(), m.GetVersion(), humanize.IBytes(uint64(m.GetSizeBytes())), m.GetDigest())
+	})
+}
+
+type modelListCmd struct{ output }
+
+// Run lists the models.
+func (c *modelListCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	var all []*tandemv1.Model
+	for token := ""; ; {
+		res, err := cl.Models.ListModels(ctx, &tandemv1.ListModelsRequest{PageSize: 1000, PageToken: token})
+		if err != nil {
+			return err
+		}
+		all = append(all, res.GetModels()...)
+		if token = res.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if c.json() {
+		return e.printJSON(&tandemv1.ListModelsResponse{Models: all})
+	}
+	t := e.table("NAME", "VERSION", "SIZE", "PUSHED", "DIGEST")
+	for _, m := range all {
+		t.row(m.GetName(), m.GetVersion(), humanize.IBytes(uint64(m.GetSizeBytes())), when(m.GetCreateTime()), short(m.GetDigest()))
+	}
+	return t.flush()
+}
+
+type modelShowCmd struct {
+	output
+	Name string `arg:"" help:"Name, name@version or name@tag."`
+}
+
+// Run shows one model.
+func (c *modelShowCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	res, err := cl.Models.GetModel(ctx, &tandemv1.GetModelRequest{Name: c.Name})
+	if err != nil {
+		return err
+	}
+	m := res.GetModel()
+	if c.json() {
+		return e.printJSON(m)
+	}
+	t := e.table()
+	t.row("model", fmt.Sprintf("%s@%d", m.GetName(), m.GetVersion()))
+	t.row("digest", m.GetDigest())
+	t.row("size", humanize.IBytes(uint64(m.GetSizeBytes())))
+	t.row("pushed", when(m.GetCreateTime()))
+	t.row("producer", m.GetProducer())
+	t.row("opset", m.GetOpset())
+	for _, p := range m.GetInputs() {
+		t.row("input", p.GetName(), portType(p))
+	}
+	for _, p := range m.GetOutputs() {
+		t.row("output", p.GetName(), portType(p))
+	}
+	return t.flush()
+}
+
+type modelDeleteCmd struct {
+	Name string `arg:"" help:"Name of the model."`
+}
+
+// Run deletes the model.
+func (c *modelDeleteCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	if _, err := cl.Models.DeleteModel(ctx, &tandemv1.DeleteModelRequest{Name: c.Name}); err != nil {
+		return err
+	}
+	return e.say("model %s deleted\n", c.Name)
+}

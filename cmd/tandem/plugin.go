@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+type pluginCmd struct {
+	Push   pluginPushCmd   `cmd:"" help:"Upload a WebAssembly module as a new version of a plugin."`
+	List   pluginListCmd   `cmd:"" help:"List the plugins."`
+	Show   pluginShowCmd   `cmd:"" help:"Show a plugin: its functions with their inputs and outputs."`
+	Delete pluginDeleteCmd `cmd:"" help:"Delete a plugin with all its versions."`
+}
+
+type pluginPushCmd struct {
+	Name string `arg:"" help:"Name of the plugin."`
+	File string `arg:"" help:"WebAssembly module." type:"existingfile"`
+}
+
+// Run uploads the module.
+func (c *pluginPushCmd) Run(e *env) error {
+	return withFile(e, c.File, func(ctx context.Context, cl *client.Client, f *upload) error {
+		p, err := cl.PushPlugin(ctx, c.Name, f.file, f.size, f.progress())
+		if err != nil {
+			return err
+		}
+		f.bar.clear()
+		return e.say("plugin %s@%d  %s  %d functions  %s\n", p.GetName(), p.GetVersion(),
+			humanize.IBytes(uint64(p.GetSizeBytes())), len(p.GetFunctions()), p.GetDigest())
+	})
+}
+
+type pluginListCmd struct{ output }
+
+// Run lists the plugins.
+func (c *pluginListCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	var all []*tandemv1.Plugin
+	for token := ""; ; {
+		res, err := cl.Plugins.ListPlugins(ctx, &tandemv1.ListPluginsRequest{PageSize: 1000, PageToken: token})
+		if err != nil {
+			return err
+		}
+		all = append(all, res.GetPlugins()...)
+		if token = res.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if c.json() {
+		return e.printJSON(&tandemv1.ListPluginsResponse{Plugins: all})
+	}
+	t := e.table("NAME", "VERSION", "FUNCTIONS", "SIZE", "PUSHED", "DIGEST")
+	for _, p := range all {
+		t.row(p.GetName(), p.GetVersion(), len(p.GetFunctions()), humanize.IBytes(uint64(p.GetSizeBytes())), when(p.GetCreateTime()), short(p.GetDigest()))
+	}
+	return t.flush()
+}
+
+type pluginShowCmd struct {
+	output
+	Name string `arg:"" help:"Name, name@version or name@tag."`
+}
+
+// Run shows one plugin.
+func (c *pluginShowCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	res, err := cl.Plugins.GetPlugin(ctx, &tandemv1.GetPluginRequest{Name: c.Name})
+	if err != nil {
+		return err
+	}
+	p := res.GetPlugin()
+	if c.json() {
+		return e.printJSON(p)
+	}
+	t := e.table()
+	t.row("plugin", fmt.Sprintf("%s@%d", p.GetName(), p.GetVersion()), p.GetDoc())
+	t.row("digest", p.GetDigest())
+	t.row("size", humanize.IBytes(uint64(p.GetSizeBytes())))
+	t.row("pushed", when(p.GetCreateTime()))
+	for _, f := range p.GetFunctions() {
+		t.row("function", f.GetName(), f.GetDoc())
+		for _, port := range f.GetInputs() {
+			t.row("  input", port.GetName(), port.GetType()+optional(port.GetOptional()))
+		}
+		for _, port := range f.GetOutputs() {
+			t.row("  output", port.GetName(), port.GetType())
+		}
+		if f.GetWithSchema() != "" {
+			t.row("  with", f.GetWithSchema())
+		}
+	}
+	return t.flush()
+}
+
+type pluginDeleteCmd struct {
+	Name string `arg:"" help:"Name of the plugin."`
+}
+
+// Run deletes the plugin.
+func (c *pluginDeleteCmd) Run(e *env) error {
+	ctx, cancel := e.bounded()
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return err
+	}
+	if _, err := cl.Plugins.DeletePlugin(ctx, &tandemv1.DeletePluginRequest{Name: c.Name}); err != nil {
+		return err
+	}
+	return e.say("plugin %s deleted\n", c.Name)
+}

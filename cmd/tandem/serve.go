@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/server"
+	"github.com/tandem-serve/tandem/host/telemetry"
+)
+
+const defaultListen = server.DefaultListen
+
+type serveCmd struct {
+	Listen      string        `help:"Address to listen on; port 0 takes a free one." default:"${listen}" env:"TANDEM_LISTEN" placeholder:"HOST:PORT"`
+	AllowRemote bool          `help:"Listen on an address that is not loopback although calls and keys are not encrypted."`
+	ONNXRuntime string        `name:"onnxruntime" help:"Path of libonnxruntime. Default: found in the project's .cache." env:"ONNXRUNTIME_LIB" placeholder:"FILE" type:"path"`
+	NATS        string        `name:"nats" help:"URL of an external NATS with JetStream. Default: one inside the process." env:"TANDEM_NATS" placeholder:"URL"`
+	Threads     int           `help:"Threads for one operator of a model. Default: as many as there are cores." placeholder:"N"`
+	MaxRequest  int           `help:"Largest request in MiB." default:"64" placeholder:"MIB"`
+	StopTimeout time.Duration `help:"How long running calls may take to finish when the server stops." default:"20s"`
+	LogLevel    slog.Level    `help:"Least level that is logged: debug, info, warn or error." default:"info" env:"TANDEM_LOG_LEVEL"`
+	LogFormat   string        `help:"How to log: text or json. Default: text on a terminal, else json." enum:"text,json," default:"" env:"TANDEM_LOG_FORMAT"`
+}
+
+// Run serves until the context ends.
+func (c *serveCmd) Run(e *env) error {
+	log := c.logger(e)
+	ctx := e.ctx()
+	lib, missing := c.library(e)
+	s, err := server.New(ctx, server.Config{
+		DataDir: e.conn.Data, Listen: c.Listen, AllowRemote: c.AllowRemote, NATS: c.NATS, ONNXRuntime: lib,
+		ONNXRuntimeMissing: missing, Threads: c.Threads, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
+		Version: version(), Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		log.WarnContext(ctx, "no models can be run", slog.String("why", missing))
+	}
+	if file := s.AdminKeyFile(); file != "" {
+		_, _ = fmt.Fprintf(e.err, "First start: the admin key of tenant \"default\" is in %s\n", file)
+	}
+	_, _ = fmt.Fprintf(e.err, "Tandem %s listens on %s, data in %s. Stop it with Ctrl-C.\n", version(), s.URL(), e.conn.Data)
+	return s.Run(ctx)
+}
+
+func (c *serveCmd) logger(e *env) *slog.Logger {
+	return telemetry.NewLogger(e.err, telemetry.LogConfig{Level: c.LogLevel, Format: c.LogFormat})
+}
+
+// library finds ONNX Runtime: where the flag says, else below the working folder or the program.
+func (c *serveCmd) library(e *env) (path, missing string) {
+	if c.ONNXRuntime != "" {
+		return c.ONNXRuntime, ""
+	}
+	dirs := []string{}
+	if wd, err := os.Getwd(); err == nil {
+		dirs = append(dirs, wd)
+	}
+	if exe, err := os.Executable(); err == nil {
+		dirs = append(dirs, exe)
+	}
+	for _, dir := range dirs {
+		found, err := server.FindONNXRuntime(e.getenv, dir)
+		if err == nil {
+			return found, ""
+		}
+		missing = err.Error()
+	}
+	return "", missing
+}

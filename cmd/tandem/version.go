@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+)
+
+// release is set by the linker at a release; a build from source has the version that Go notes in the binary.
+var release string //nolint:gochecknoglobals // the linker needs a variable
+
+func version() string {
+	if release != "" {
+		return release
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "dev"
+	}
+	return info.Main.Version
+}
+
+type versionCmd struct{}
+
+// Run prints the versions. A server that cannot be reached is no failure.
+func (versionCmd) Run(e *env) error {
+	if err := e.say("tandem %s\n", version()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(e.ctx(), 2*time.Second)
+	defer cancel()
+	cl, err := e.client()
+	if err != nil {
+		return nil //nolint:nilerr // no server is named; the program's own version was asked for
+	}
+	info, err := cl.Server.GetServerInfo(ctx, &tandemv1.GetServerInfoRequest{})
+	if err != nil {
+		return nil //nolint:nilerr // no server answers; the program's own version was asked for
+	}
+	runtime := info.GetOnnxruntimeVersion()
+	if runtime == "" {
+		runtime = "none (" + info.GetOnnxruntimeMissing() + ")"
+	}
+	return e.say("server %s, ONNX Runtime %s, tenant %s, role %s\n", info.GetVersion(), runtime, info.GetTenant(), info.GetRole())
+}

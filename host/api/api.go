@@ -1,0 +1,103 @@
+// Package api answers Connect, gRPC and gRPC-Web calls. It is the only place that converts between the wire and the
+// domain: handlers convert, call control, engine or a store, and convert back; every error that leaves the server is
+// written here. It starts no goroutines.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connecthttp"
+	"connectrpc.com/grpchealth"
+	"connectrpc.com/grpcreflect"
+	"connectrpc.com/validate"
+
+	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/control"
+	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/record"
+	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/proto/gen/tandem/v1/tandemv1connect"
+)
+
+// DefaultMaxRequestBytes is the largest message that the server reads unless the configuration says otherwise: 64 MiB.
+const DefaultMaxRequestBytes = 64 << 20
+
+// Config is what the handlers call. All fields but MaxRequestBytes and Meter are required.
+type Config struct {
+	Auth    *tenant.Authenticator
+	Catalog *catalog.Catalog
+	Control *control.Manager
+	Engine  *engine.Engine
+	Records *record.Log
+	Uploads blob.Uploader
+	Server  ServerInfo
+	Logger  *slog.Logger
+	// Meter counts calls. Default: nothing is counted.
+	Meter Meter
+	// MaxRequestBytes bounds one message after decompression. Default DefaultMaxRequestBytes.
+	MaxRequestBytes int
+}
+
+// Meter counts calls.
+type Meter interface {
+	// Call tells of one finished call; code is "ok" or the Connect code.
+	Call(procedure, code string, took time.Duration)
+}
+
+// ServerInfo is what the server knows of itself.
+type ServerInfo struct {
+	Version string
+	// ONNXRuntime is the library's version; Missing says why there is none.
+	ONNXRuntime string
+	Missing     string
+	Started     time.Time
+}
+
+// NewHandler returns the handler of all services, of gRPC health and of gRPC reflection.
+func NewHandler(cfg Config) http.Handler {
+	if cfg.MaxRequestBytes <= 0 {
+		cfg.MaxRequestBytes = DefaultMaxRequestBytes
+	}
+	if cfg.Meter == nil {
+		cfg.Meter = noMeter{}
+	}
+	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), validate.NewServerInterceptor())
+	h := &handler{cfg: cfg}
+	tandemv1connect.RegisterInferenceServiceHandler(s, inference{h})
+	tandemv1connect.RegisterModelServiceHandler(s, models{h})
+	tandemv1connect.RegisterPluginServiceHandler(s, plugins{h})
+	tandemv1connect.RegisterGraphServiceHandler(s, graphs{h})
+	tandemv1connect.RegisterRecordServiceHandler(s, records{h})
+	tandemv1connect.RegisterServerServiceHandler(s, servers{h})
+	mux := http.NewServeMux()
+	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet())
+	names := serviceNames()
+	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))
+	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...)))
+	return mux
+}
+
+func serviceNames() []string {
+	return []string{
+		tandemv1connect.InferenceServiceName, tandemv1connect.ModelServiceName, tandemv1connect.PluginServiceName,
+		tandemv1connect.GraphServiceName, tandemv1connect.RecordServiceName, tandemv1connect.ServerServiceName,
+	}
+}
+
+// handler is what all services share.
+type handler struct {
+	cfg Config
+}
+
+// caller returns the tenant of the call. The interceptor has checked what it may do.
+func (h *handler) caller(ctx context.Context) (tenant.ID, error) { return tenant.From(ctx) }
+
+type noMeter struct{}
+
+func (noMeter) Call(string, string, time.Duration) {}

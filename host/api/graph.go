@@ -1,0 +1,125 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/graph"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+)
+
+type graphs struct{ *handler }
+
+// splitRef separates name@ref.
+func splitRef(s string) (name, ref string) {
+	name, ref, _ = strings.Cut(s, "@")
+	return name, ref
+}
+
+// ValidateGraph implements tandemv1connect.GraphServiceHandler.
+func (h graphs) ValidateGraph(ctx context.Context, req *tandemv1.ValidateGraphRequest) (*tandemv1.ValidateGraphResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := h.cfg.Control.Check(ctx, t, []byte(req.GetDocument()))
+	var faults graph.Faults
+	if errors.As(err, &faults) {
+		return &tandemv1.ValidateGraphResponse{Faults: faultsTo(faults)}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	g := graphTo(catalog.Release{Name: c.Plan.Name, Pins: c.Pins}, c.Plan)
+	return &tandemv1.ValidateGraphResponse{Graph: g, Mermaid: graph.Mermaid(c.Plan)}, nil
+}
+
+// PublishGraph implements tandemv1connect.GraphServiceHandler.
+func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequest) (*tandemv1.PublishGraphResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rel, plan, err := h.cfg.Control.Publish(ctx, t, []byte(req.GetDocument()))
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.PublishGraphResponse{Graph: graphTo(rel, plan)}, nil
+}
+
+// GetGraph implements tandemv1connect.GraphServiceHandler.
+func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*tandemv1.GetGraphResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name, at := splitRef(req.GetName())
+	rel, err := h.cfg.Catalog.GetGraph(ctx, t, name, at)
+	if err != nil {
+		return nil, fmt.Errorf("graph %s: %w", req.GetName(), err)
+	}
+	plan, err := h.cfg.Control.Plan(ctx, rel)
+	if err != nil {
+		return nil, fmt.Errorf("graph %s: %w", req.GetName(), err)
+	}
+	g := graphTo(rel, plan)
+	g.Document = string(rel.Document)
+	return &tandemv1.GetGraphResponse{Graph: g}, nil
+}
+
+// ListGraphs implements tandemv1connect.GraphServiceHandler.
+func (h graphs) ListGraphs(ctx context.Context, req *tandemv1.ListGraphsRequest) (*tandemv1.ListGraphsResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rels, next, err := h.cfg.Catalog.ListGraphs(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+	if err != nil {
+		return nil, err
+	}
+	res := &tandemv1.ListGraphsResponse{NextPageToken: next}
+	for _, rel := range rels {
+		res.Graphs = append(res.Graphs, graphTo(rel, nil))
+	}
+	return res, nil
+}
+
+// DeleteGraph implements tandemv1connect.GraphServiceHandler.
+func (h graphs) DeleteGraph(ctx context.Context, req *tandemv1.DeleteGraphRequest) (*tandemv1.DeleteGraphResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.cfg.Control.DeleteGraph(ctx, t, req.GetName()); err != nil {
+		return nil, fmt.Errorf("graph %s: %w", req.GetName(), err)
+	}
+	return &tandemv1.DeleteGraphResponse{}, nil
+}
+
+// graphTo writes a release; without a plan its ports stay out, as in lists.
+func graphTo(rel catalog.Release, plan *graph.Plan) *tandemv1.Graph {
+	out := &tandemv1.Graph{Name: rel.Name, Version: int32(rel.Version), Digest: string(rel.Digest)}
+	if !rel.CreatedAt.IsZero() {
+		out.CreateTime = timestamppb.New(rel.CreatedAt)
+	}
+	for _, p := range rel.Pins {
+		out.Pins = append(out.Pins, &tandemv1.Pin{Kind: string(p.Kind), Name: p.Name, Version: int32(p.Version), Digest: string(p.Digest)})
+	}
+	if plan == nil {
+		return out
+	}
+	for i := range plan.Inputs {
+		p := &plan.Inputs[i]
+		out.Inputs = append(out.Inputs, &tandemv1.GraphPort{Name: p.Name, Type: p.Type.String(), Optional: p.Optional || p.Default != nil})
+	}
+	for i := range plan.Outputs {
+		p := &plan.Outputs[i]
+		out.Outputs = append(out.Outputs, &tandemv1.GraphPort{Name: p.Name, Type: p.Type.String()})
+	}
+	return out
+}

@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/value"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+)
+
+type inference struct{ *handler }
+
+// Infer implements tandemv1connect.InferenceServiceHandler.
+func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tandemv1.InferResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in, err := inputsFrom(req)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := h.cfg.Control.Acquire(ctx, t, req.GetGraph())
+	if err != nil {
+		return nil, fmt.Errorf("graph %s: %w", req.GetGraph(), err)
+	}
+	defer lease.Done()
+	id := requestID(ctx)
+	res, err := h.cfg.Engine.Run(ctx, lease.Release, engine.Request{ID: id, Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace()})
+	if err != nil {
+		return nil, err
+	}
+	out := &tandemv1.InferResponse{
+		Outputs:   make(map[string]*tandemv1.Value, len(res.Outputs)),
+		RequestId: id,
+		Release:   fmt.Sprintf("%s@%d", lease.Release.Name, lease.Release.Version),
+		Trace:     traceTo(res.Trace),
+	}
+	for name, v := range res.Outputs {
+		if v.IsZero() {
+			continue
+		}
+		if out.Outputs[name], err = valueTo(v, req.GetTensorEncoding()); err != nil {
+			return nil, fmt.Errorf("%w: output %s: %w", errInput, name, err)
+		}
+	}
+	return out, nil
+}
+
+// inputsFrom reads all inputs. The error is engine.Errors with all that are malformed.
+func inputsFrom(req *tandemv1.InferRequest) (map[string]value.Value, error) {
+	in := make(map[string]value.Value, len(req.GetInputs()))
+	var errs engine.Errors
+	for _, name := range slices.Sorted(maps.Keys(req.GetInputs())) {
+		v, err := valueFrom(req.GetInputs()[name], 0)
+		if err != nil {
+			errs = append(errs, &engine.Error{
+				Reason: engine.ReasonInput, Graph: req.GetGraph(), Port: name, Text: fmt.Sprintf("input %s: %v", name, err), Err: err,
+			})
+			continue
+		}
+		in[name] = v
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return in, nil
+}
+
+func traceTo(t *engine.Trace) *tandemv1.Trace {
+	if t == nil {
+		return nil
+	}
+	out := &tandemv1.Trace{Total: durationpb.New(t.Total)}
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		out.Nodes = append(out.Nodes, &tandemv1.NodeTrace{
+			Node: n.Node, Target: n.Target, Start: durationpb.New(n.Start), Waited: durationpb.New(n.Waited),
+			Ran: durationpb.New(n.Ran), Total: durationpb.New(n.Total), Items: int32(n.Items), BytesCopied: n.Copied,
+			Fuel: n.Fuel, BatchRows: int32(n.Rows), Error: n.Err,
+		})
+	}
+	return out
+}

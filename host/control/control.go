@@ -1,0 +1,116 @@
+// Package control owns what changes: it turns finished uploads into models and plugins and documents into releases, and
+// keeps the releases that are called loaded.
+//
+// Publishing resolves every reference to a digest, checks the graph, loads what it runs, stores the release and only then
+// makes it current; requests that run finish on the release they began with, which is closed after the last of them.
+//
+// Goroutines: Run follows the catalog; loading happens on the goroutine of the caller that needs it first. Locks:
+// Manager.mu and pool.mu, never both, and neither is held while something is loaded, closed or read from the catalog.
+package control
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/runners"
+)
+
+// Models checks and loads model files. runners/onnx is behind it in a server.
+type Models interface {
+	// Check reports every reason why a file cannot be served, without loading it. The error wraps runners.ErrModel.
+	Check(model []byte) error
+	// Load loads a model; name is for messages. model is read until Load returns, not longer. The caller closes the runner.
+	Load(ctx context.Context, name string, model []byte) (runners.Runner, ModelInfo, error)
+}
+
+// ModelInfo is what a model file says about itself.
+type ModelInfo struct {
+	Producer string
+	Opset    int64
+}
+
+// Blobs is what the manager needs of a blob store.
+type Blobs interface {
+	blob.Store
+	blob.Uploader
+}
+
+// DefaultMaxLoaded is how many releases stay loaded unless the configuration says otherwise.
+const DefaultMaxLoaded = 256
+
+// Config configures a Manager. All fields but MaxLoaded are required.
+type Config struct {
+	Catalog *catalog.Catalog
+	Blobs   Blobs
+	Sandbox *sandbox.Host
+	Models  Models
+	Logger  *slog.Logger
+	// MaxLoaded bounds the releases that are loaded; the one called longest ago is closed for a new one and loaded again
+	// when it is called. Default DefaultMaxLoaded.
+	MaxLoaded int
+}
+
+// Manager is the control plane of one server. Its methods may overlap.
+type Manager struct {
+	cfg     Config
+	models  *pool[modelKey, *loadedModel]
+	plugins *pool[pluginKey, *sandbox.Plugin]
+
+	mu      sync.Mutex // guards the following
+	current map[graphKey]int
+	loaded  map[releaseKey]*loaded
+	tick    uint64
+	closed  bool
+}
+
+// New returns a manager. The caller runs Run and, at the end, Close.
+func New(cfg Config) *Manager {
+	if cfg.MaxLoaded <= 0 {
+		cfg.MaxLoaded = DefaultMaxLoaded
+	}
+	return &Manager{
+		cfg:     cfg,
+		models:  newPool[modelKey, *loadedModel](),
+		plugins: newPool[pluginKey, *sandbox.Plugin](),
+		current: map[graphKey]int{},
+		loaded:  map[releaseKey]*loaded{},
+	}
+}
+
+// Run follows the catalog until ctx ends, so that a release published elsewhere becomes current here too. It returns nil
+// when ctx ended it.
+func (m *Manager) Run(ctx context.Context) error {
+	for change, err := range m.cfg.Catalog.Watch(ctx, catalog.KindGraph) {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("follow the catalog: %w", err)
+		case !change.Synced:
+			m.forget(graphKey{change.Tenant, change.Name})
+		}
+	}
+	return nil
+}
+
+// Close closes what is loaded as soon as no request uses it any more and refuses to load more.
+func (m *Manager) Close() {
+	m.mu.Lock()
+	m.closed = true
+	var idle []*loaded
+	for key, l := range m.loaded {
+		delete(m.loaded, key)
+		if l.dropLocked() {
+			idle = append(idle, l)
+		}
+	}
+	m.mu.Unlock()
+	for _, l := range idle {
+		l.close()
+	}
+}

@@ -1,0 +1,124 @@
+package control
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/runners"
+)
+
+// modelKey and pluginKey say what may share a loaded thing: the same bytes of the same tenant.
+type modelKey struct {
+	tenant tenant.ID
+	digest blob.Digest
+}
+
+type pluginKey modelKey
+
+type loadedModel struct{ runners.Runner }
+
+// load loads what a plan runs. The result is nobody's yet: install or close it.
+func (m *Manager) load(ctx context.Context, t tenant.ID, plan *graph.Plan, pins []catalog.Pin) (*loaded, error) {
+	l := &loaded{release: &engine.Release{Name: plan.Name, Plan: plan, Targets: make([]engine.Target, len(plan.Nodes))}}
+	for i := range plan.Nodes {
+		target, err := m.target(ctx, t, &plan.Nodes[i], pins, l)
+		if err != nil {
+			l.close()
+			return nil, fmt.Errorf("graph %s node %s: %w", plan.Name, plan.Nodes[i].Name, err)
+		}
+		l.release.Targets[i] = target
+	}
+	return l, nil
+}
+
+// target loads what one node runs; l gives it back when it is closed.
+func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pins []catalog.Pin, l *loaded) (engine.Target, error) {
+	kind := map[graph.Kind]catalog.Kind{
+		graph.KindModel: catalog.KindModel, graph.KindPlugin: catalog.KindPlugin, graph.KindGraph: catalog.KindGraph,
+	}[n.Kind]
+	pin, ok := findPin(pins, kind, n.Ref)
+	if !ok {
+		return nil, fmt.Errorf("%s %s is not pinned", kind, n.Ref)
+	}
+	label := fmt.Sprintf("%s@%d", pin.Name, pin.Version)
+	switch n.Kind {
+	case graph.KindModel:
+		run, giveBack, err := m.models.take(ctx, modelKey{t, pin.Digest}, func(ctx context.Context) (*loadedModel, error) {
+			return m.openModel(ctx, label, pin.Digest)
+		}, m.closeModel)
+		if err != nil {
+			return nil, err
+		}
+		l.giveBack = append(l.giveBack, giveBack)
+		return engine.Model(run, label), nil
+	case graph.KindPlugin:
+		p, giveBack, err := m.plugins.take(ctx, pluginKey{t, pin.Digest}, func(ctx context.Context) (*sandbox.Plugin, error) {
+			return m.openPlugin(ctx, pin.Digest)
+		}, m.closePlugin)
+		if err != nil {
+			return nil, err
+		}
+		l.giveBack = append(l.giveBack, giveBack)
+		return engine.PluginFunction(p, label, n.Function), nil
+	case graph.KindGraph:
+		return m.subgraph(ctx, t, pin, l)
+	case graph.KindSplit:
+	}
+	return nil, fmt.Errorf("a node of this kind cannot be loaded")
+}
+
+func findPin(pins []catalog.Pin, kind catalog.Kind, ref string) (catalog.Pin, bool) {
+	name, at := split(ref)
+	for _, p := range pins {
+		if p.Kind == kind && p.Name == name && p.Ref == at {
+			return p, true
+		}
+	}
+	return catalog.Pin{}, false
+}
+
+func (m *Manager) subgraph(ctx context.Context, t tenant.ID, pin catalog.Pin, l *loaded) (engine.Target, error) {
+	rel, err := m.cfg.Catalog.GetGraph(ctx, t, pin.Name, fmt.Sprint(pin.Version))
+	if err != nil {
+		return nil, err
+	}
+	plan, err := m.Plan(ctx, rel)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := m.load(ctx, t, plan, rel.Pins)
+	if err != nil {
+		return nil, err
+	}
+	inner.release.Version = rel.Version
+	l.giveBack = append(l.giveBack, inner.close)
+	return engine.Graph(inner.release), nil
+}
+
+func (m *Manager) openModel(ctx context.Context, label string, d blob.Digest) (*loadedModel, error) {
+	b, err := m.cfg.Blobs.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.Close() }() // nothing was written
+	run, _, err := m.cfg.Models.Load(ctx, label, b.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	return &loadedModel{run}, nil
+}
+
+func (m *Manager) openPlugin(ctx context.Context, d blob.Digest) (*sandbox.Plugin, error) {
+	b, err := m.cfg.Blobs.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = b.Close() }() // nothing was written
+	return m.cfg.Sandbox.Load(ctx, b.Bytes())
+}

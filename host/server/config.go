@@ -1,0 +1,78 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/api"
+)
+
+// Defaults of a server.
+const (
+	DefaultListen      = "127.0.0.1:7341"
+	DefaultStopTimeout = 20 * time.Second
+	// DefaultPluginMemory caps one plugin instance: 1 GiB holds the pixels of an image of 8000x8000 (192 MB) and what a
+	// plugin makes of them; memory that is not touched costs nothing.
+	DefaultPluginMemory = 1 << 30
+	// DefaultUploadAge is how long an upload without a chunk is kept.
+	DefaultUploadAge = 24 * time.Hour
+)
+
+// Config configures a Server. Zero fields take their defaults.
+type Config struct {
+	// DataDir is the folder with everything that the server keeps. Required.
+	DataDir string
+	// Listen is the address, host:port. Port 0 takes a free one. Default DefaultListen. An address that is not loopback
+	// needs AllowRemote, because calls are not encrypted.
+	Listen      string
+	AllowRemote bool
+	// NATS is the URL of an external NATS with JetStream for the catalog and the records. Default: embedded.
+	NATS string
+	// ONNXRuntime is the path of libonnxruntime. Default: none, and the server runs plugins only.
+	ONNXRuntime string
+	// ONNXRuntimeMissing says why ONNXRuntime is empty, for callers who want to run a model.
+	ONNXRuntimeMissing string
+	// Threads is the number of threads that one model run may use. Default 1 when several models share the machine.
+	Threads int
+	// PluginMemory caps the memory of one plugin instance in bytes. Default DefaultPluginMemory.
+	PluginMemory int64
+	// MaxRequestBytes bounds one request. Default api.DefaultMaxRequestBytes.
+	MaxRequestBytes int
+	// StopTimeout bounds a graceful stop. Default DefaultStopTimeout.
+	StopTimeout time.Duration
+	// UploadAge is how long an unfinished upload without a chunk is kept. Default DefaultUploadAge.
+	UploadAge time.Duration
+	// Version is shown to callers.
+	Version string
+	// Logger is required.
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.DataDir == "" || c.Logger == nil {
+		return c, errors.New("server config: DataDir and Logger are required")
+	}
+	orDefault(&c.Listen, DefaultListen)
+	orDefault(&c.StopTimeout, DefaultStopTimeout)
+	orDefault(&c.PluginMemory, int64(DefaultPluginMemory))
+	orDefault(&c.MaxRequestBytes, api.DefaultMaxRequestBytes)
+	orDefault(&c.UploadAge, DefaultUploadAge)
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return c, fmt.Errorf("listen address %q: want host:port: %w", c.Listen, err)
+	}
+	if ip := net.ParseIP(host); !c.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return c, fmt.Errorf("listen address %q is not loopback: calls and keys would travel unencrypted; put a TLS proxy in front, or say --allow-remote", c.Listen)
+	}
+	return c, nil
+}
+
+func orDefault[T comparable](p *T, def T) {
+	var zero T
+	if *p == zero {
+		*p = def
+	}
+}

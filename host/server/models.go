@@ -1,0 +1,69 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tandem-serve/tandem/host/control"
+	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/onnx"
+	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
+)
+
+// FindONNXRuntime returns the path of ONNX Runtime's library: what the environment names, else the one that the set-up
+// put below dir or a folder above it. The error says how to get it.
+func FindONNXRuntime(getenv func(string) string, dir string) (string, error) {
+	return ortlib.Find(getenv, dir)
+}
+
+// localModels runs models in this process.
+type localModels struct {
+	runtime *onnx.Runtime // nil when there is none
+	missing string        // why
+}
+
+// openModels loads ONNX Runtime. A server without it still runs plugins, and says so to those who want more.
+func (s *Server) openModels(ctx context.Context, p *parts) error {
+	p.models = &localModels{missing: s.cfg.ONNXRuntimeMissing}
+	if s.cfg.ONNXRuntime == "" {
+		if p.models.missing == "" {
+			p.models.missing = "no ONNX Runtime library was named"
+		}
+		return nil
+	}
+	rt, err := onnx.Open(ctx, onnx.Config{Library: s.cfg.ONNXRuntime, Threads: s.cfg.Threads, Logger: s.cfg.Logger})
+	if err != nil {
+		return fmt.Errorf("load ONNX Runtime: %w", err)
+	}
+	p.models.runtime = rt
+	return nil
+}
+
+func (m *localModels) version() string {
+	if m.runtime == nil {
+		return ""
+	}
+	return m.runtime.Version()
+}
+
+// Check implements control.Models.
+func (m *localModels) Check(model []byte) error { return onnx.Check(model, onnx.Limits{}) }
+
+// Load implements control.Models.
+func (m *localModels) Load(ctx context.Context, name string, model []byte) (runners.Runner, control.ModelInfo, error) {
+	if m.runtime == nil {
+		return nil, control.ModelInfo{}, fmt.Errorf("%w: this server cannot run models: %s", runners.ErrUnavailable, m.missing)
+	}
+	run, err := m.runtime.Load(ctx, model, onnx.Options{})
+	if err != nil {
+		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", name, err)
+	}
+	meta := run.Metadata()
+	producer := meta.Producer
+	if meta.ProducerVersion != "" {
+		producer += " " + meta.ProducerVersion
+	}
+	return run, control.ModelInfo{Producer: producer, Opset: meta.Opsets[""]}, nil
+}
+
+var _ control.Models = (*localModels)(nil)
