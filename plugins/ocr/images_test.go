@@ -182,4 +182,3 @@ func TestReadsTheExampleImages(t *testing.T) {
 		t.Errorf("got a character error rate of %.2f %%, want at most 3 %%", 100*rate)
 	}
 }
-
