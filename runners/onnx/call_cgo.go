@@ -27,10 +27,13 @@ type call struct {
 	model     *Model
 	native    *C.tdm_call
 	tensors   []C.tdm_tensor // native's, the inputs, then the outputs
-	pins      runtime.Pinner
+	pins      []runtime.Pinner
 	terminate func()
 	stopped   chan struct{} // has a token when terminate has run
 }
+
+// pinsEach is how many pointers a Pinner holds without allocating.
+const pinsEach = 5
 
 func newCall(m *Model) (*call, error) {
 	c := &call{model: m, stopped: make(chan struct{}, 1)}
@@ -39,6 +42,7 @@ func newCall(m *Model) (*call, error) {
 		return nil, fmt.Errorf("%w: %w", runners.ErrRun, fault(&f))
 	}
 	c.tensors = unsafe.Slice(c.native.tensors, m.session.inputs+m.session.outputs)
+	c.pins = make([]runtime.Pinner, (len(c.tensors)+pinsEach-1)/pinsEach)
 	c.terminate = func() {
 		C.tdm_terminate(c.native)
 		c.stopped <- struct{}{}
@@ -47,15 +51,18 @@ func newCall(m *Model) (*call, error) {
 }
 
 func (c *call) run(ctx context.Context, in, out []runners.Tensor) error {
-	outputs := c.tensors[len(in):]
+	defer c.unpin()
 	for i := range in {
-		c.lend(&c.tensors[i], &in[i])
+		if err := c.lend(i, &in[i]); err != nil {
+			return err
+		}
 	}
 	for i := range out {
-		c.prepare(&outputs[i], &c.model.signature.Outputs[i], &out[i])
+		if err := c.prepare(len(in)+i, i, &out[i]); err != nil {
+			return err
+		}
 	}
 	code := c.runNative(ctx)
-	c.pins.Unpin()
 	if c.native.log_waiting > 0 {
 		c.model.runtime.drainLog(ctx)
 	}
@@ -83,35 +90,42 @@ func (c *call) runNative(ctx context.Context) C.int {
 	return code
 }
 
-// lend lets the run use t's memory, pinned until it has ended.
-func (c *call) lend(n *C.tdm_tensor, t *runners.Tensor) {
-	n.dtype = C.int(t.DType)
-	n.rank = C.size_t(len(t.Shape))
-	n.size = C.size_t(len(t.Data))
-	n.caller_shape = c.pin(unsafe.Pointer(unsafe.SliceData(t.Shape)), len(t.Shape))
-	n.caller_data = c.pin(unsafe.Pointer(unsafe.SliceData(t.Data)), len(t.Data))
-}
-
-func (c *call) pin(p unsafe.Pointer, n int) C.uintptr_t {
-	if n == 0 {
-		return 0
+// lend lets the run use t's memory as its tensor i, pinned until unpin.
+func (c *call) lend(i int, t *runners.Tensor) error {
+	n := &c.tensors[i]
+	if len(t.Shape) > int(n.dims_cap) && !bool(C.tdm_reserve(n, C.size_t(len(t.Shape)))) {
+		return fmt.Errorf("%w: out of memory", runners.ErrRun)
 	}
-	c.pins.Pin(p)
-	return C.uintptr_t(uintptr(p))
+	for d, size := range t.Shape {
+		unsafe.Slice(n.dims, n.dims_cap)[d] = C.int64_t(size)
+	}
+	n.dtype, n.rank, n.size, n.caller_data = C.int(t.DType), C.size_t(len(t.Shape)), C.size_t(len(t.Data)), 0
+	if len(t.Data) > 0 {
+		p := unsafe.Pointer(unsafe.SliceData(t.Data))
+		c.pins[i/pinsEach].Pin(p)
+		n.caller_data = C.uintptr_t(uintptr(p))
+	}
+	return nil
 }
 
-// prepare says what is to become of an output. Strings and JSON have no size beforehand: they are copied into the caller's
-// memory after the run.
-func (c *call) prepare(n *C.tdm_tensor, p *runners.Port, t *runners.Tensor) {
-	switch {
-	case p.JSON:
+func (c *call) unpin() {
+	for i := range c.pins {
+		c.pins[i].Unpin()
+	}
+}
+
+// prepare says what is to become of tensor i, which is output o.
+func (c *call) prepare(i, o int, t *runners.Tensor) error {
+	switch n := &c.tensors[i]; {
+	case c.model.signature.Outputs[o].JSON:
 		n.how = C.TDM_WALK
-	case t.Data != nil && p.DType != runners.BYTES:
+	case t.Data != nil && !c.model.copied[o]:
 		n.how = C.TDM_BIND
-		c.lend(n, t)
+		return c.lend(i, t)
 	default:
 		n.how = C.TDM_ADOPT
 	}
+	return nil
 }
 
 // collect hands the outputs over. When one of them is no good, those handed over already are taken back.

@@ -195,7 +195,7 @@ func TestInspect(t *testing.T) {
 	got, err := onnx.Inspect(model, onnx.Limits{})
 	want := onnx.Metadata{
 		Bytes: int64(len(model)), IRVersion: onnxtest.IRVersion, Opsets: map[string]int64{"": onnxtest.Opset, "ai.onnx.ml": 3},
-		GraphName: "zip_map", Nodes: 1, Operators: map[string]int{"ai.onnx.ml.ZipMap": 1},
+		GraphName: "zip_map", Nodes: 1, Dynamic: true, Operators: map[string]int{"ai.onnx.ml.ZipMap": 1},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Fatalf("%v (-want +got):\n%s", err, diff)

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	ortInvalidArgument = 2 // ORT_INVALID_ARGUMENT
-	maxFault           = 512
+	codeInvalidArgument = 2 // ORT_INVALID_ARGUMENT
+	maxFault            = 512
 )
 
 // runErrorKind tells whether what a run reported is the request's fault or the model's. ONNX Runtime has one code for both,
@@ -21,7 +21,7 @@ func runErrorKind(code int, text string) error {
 		return runners.ErrShape
 	case strings.Contains(text, "while running"):
 		return runners.ErrRun
-	case code == ortInvalidArgument:
+	case code == codeInvalidArgument:
 		return runners.ErrShape
 	}
 	return runners.ErrRun

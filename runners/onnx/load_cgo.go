@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"unsafe"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -146,6 +147,12 @@ func (m *Model) describe() error {
 			m.signature.Outputs = append(m.signature.Outputs, port)
 		}
 		faults = append(faults, err)
+	}
+	// Strings have no size beforehand. Where the model hands an input through under its own name, ONNX Runtime leaves memory
+	// that was bound to the output as it is, and says nothing.
+	for _, out := range m.signature.Outputs {
+		through := slices.ContainsFunc(m.signature.Inputs, func(in runners.Port) bool { return in.Name == out.Name })
+		m.copied = append(m.copied, out.DType == runners.BYTES || through)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%w: %w", runners.ErrModel, err)

@@ -23,6 +23,7 @@ type Model struct {
 	runtime   *Runtime
 	session   *C.tdm_session
 	signature runners.Signature
+	copied    []bool // by output: ONNX Runtime cannot write it into the caller's memory
 	metadata  Metadata
 	drained   chan struct{} // closed when the last run after Close has ended and all is freed
 

@@ -72,19 +72,19 @@ enum {
   TDM_WALK = 2,  // sequences and maps: walk into memory of malloc's
 };
 
-// One input or output of a run. For an input and a bound output the caller sets dtype, rank and its memory; the addresses
-// are integers because Go writes them: Go's collector must not take what an earlier run left here for pointers of its own.
-// For the other outputs the run sets dtype, rank, dims, data and size; data lies in value, or is malloc's when value is NULL.
+// One input or output of a run. For an input and a bound output the caller sets dtype, rank, dims and its memory; that
+// address is an integer because Go writes it: Go's collector must not take what an earlier run left here for a pointer of its
+// own. For the other outputs the run sets dtype, rank, dims, data and size; data lies in value, or is malloc's when value is
+// NULL.
 typedef struct {
   int how;
   int dtype;
   size_t rank;
   size_t size;
-  uintptr_t caller_shape; // const int64_t *
   uintptr_t caller_data;
   OrtValue *value;
   void *data;
-  int64_t *dims; // room for an output's shape
+  int64_t *dims; // the shape, with room for dims_cap dimensions: tdm_reserve makes more
   size_t dims_cap;
 } tdm_tensor;
 
@@ -101,6 +101,8 @@ typedef struct {
 
 int tdm_call_new(tdm_session *session, tdm_call **out, tdm_error *err);
 void tdm_call_free(tdm_call *call);
+
+bool tdm_reserve(tdm_tensor *tensor, size_t rank);
 
 // tdm_run runs the model once. When it fails, nothing is left to be released.
 int tdm_run(tdm_call *call);

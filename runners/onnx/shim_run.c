@@ -38,13 +38,22 @@ void tdm_call_free(tdm_call *c) {
   free(c);
 }
 
+// tdm_reserve makes room for a shape; what was in it is lost when it has to grow.
+bool tdm_reserve(tdm_tensor *t, size_t rank) {
+  if (rank <= t->dims_cap && t->dims != NULL) return true;
+  size_t cap = rank < 8 ? 8 : rank;
+  free(t->dims);
+  t->dims = calloc(cap, sizeof *t->dims);
+  t->dims_cap = t->dims == NULL ? 0 : cap;
+  return t->dims != NULL;
+}
+
 // wrap makes an OrtValue over the caller's memory. Strings are copied: ONNX Runtime keeps them in objects of its own.
 static int wrap(tdm_env *env, const tdm_tensor *t, OrtValue **value, tdm_error *err) {
   static uint8_t nothing[8];
   if (t->dtype == ORT_STRING) return tdm_fill_strings(env, t, value, err);
-  const int64_t *shape = (const int64_t *)t->caller_shape;
   void *data = t->caller_data == 0 ? nothing : (void *)t->caller_data;
-  OrtStatus *status = ORT(tdm_api(env), CreateTensorWithDataAsOrtValue)(tdm_memory(env), data, t->size, shape, t->rank, t->dtype, value);
+  OrtStatus *status = ORT(tdm_api(env), CreateTensorWithDataAsOrtValue)(tdm_memory(env), data, t->size, t->dims, t->rank, t->dtype, value);
   return tdm_check(env, status, err);
 }
 
@@ -58,12 +67,7 @@ int tdm_shape_of(tdm_env *env, const OrtValue *value, tdm_tensor *t, size_t *ele
       tdm_check(env, ORT(api, GetDimensionsCount)(info, &t->rank), err)) {
     goto done;
   }
-  if (t->rank > t->dims_cap) {
-    free(t->dims);
-    t->dims = calloc(t->rank, sizeof *t->dims);
-    t->dims_cap = t->dims == NULL ? 0 : t->rank;
-  }
-  if (t->rank > 0 && t->dims == NULL) {
+  if (!tdm_reserve(t, t->rank)) {
     tdm_fail(err, TDM_NO_MEMORY, "out of memory");
     goto done;
   }
@@ -79,8 +83,28 @@ size_t tdm_element_size(int dtype) {
   return dtype > 0 && (size_t)dtype < sizeof sizes ? sizes[dtype] : 0;
 }
 
+// take_data finds the data of a tensor of numbers. A model may hand an input through: what lies in the caller's memory is
+// copied out of it.
+static int take_data(tdm_call *c, tdm_tensor *t, OrtValue *value, tdm_buffer *copy) {
+  tdm_env *env = c->session->env;
+  if (tdm_check(env, ORT(tdm_api(env), GetTensorMutableData)(value, &t->data), &c->err)) return c->err.code;
+  uintptr_t at = (uintptr_t)t->data;
+  for (size_t i = 0; i < c->session->inputs && t->size > 0; i++) {
+    const tdm_tensor *in = &c->tensors[i];
+    if (at < in->caller_data || at - in->caller_data >= in->size) continue;
+    if ((copy->data = malloc(t->size)) == NULL) return tdm_fail(&c->err, TDM_NO_MEMORY, "out of memory");
+    memcpy(copy->data, t->data, t->size);
+    copy->size = t->size;
+    return 0;
+  }
+  t->value = value;
+  return 0;
+}
+
 // take hands out what the run left in value; it owns value on success only.
-static int take(tdm_env *env, tdm_tensor *t, OrtValue *value, tdm_error *err) {
+static int take(tdm_call *c, tdm_tensor *t, OrtValue *value) {
+  tdm_env *env = c->session->env;
+  tdm_error *err = &c->err;
   if (value == NULL) return tdm_fail(err, TDM_UNSUPPORTED, "the model left it empty");
   tdm_buffer packed = {0};
   size_t elements = 0;
@@ -94,8 +118,7 @@ static int take(tdm_env *env, tdm_tensor *t, OrtValue *value, tdm_error *err) {
       tdm_fail(err, TDM_UNSUPPORTED, "data type %d is not carried", t->dtype);
     } else {
       t->size = elements * tdm_element_size(t->dtype);
-      t->value = value;
-      return tdm_check(env, ORT(tdm_api(env), GetTensorMutableData)(value, &t->data), err);
+      if (take_data(c, t, value, &packed) == 0 && t->value != NULL) return 0;
     }
   }
   if (err->code) {
@@ -126,7 +149,7 @@ static int take_outputs(tdm_call *c) {
   for (c->at = s->inputs; c->at < s->inputs + s->outputs; c->at++) {
     tdm_tensor *t = &c->tensors[c->at];
     if (t->how == TDM_BIND) continue;
-    if (take(s->env, t, c->values[c->at], &c->err)) return c->err.code;
+    if (take(c, t, c->values[c->at])) return c->err.code;
     c->values[c->at] = NULL;
   }
   return 0;

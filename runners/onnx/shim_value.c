@@ -46,10 +46,9 @@ static int put(tdm_buffer *b, uint64_t v, int bytes, tdm_error *err) {
 // tdm_fill_strings makes a tensor of strings from offsets and bytes, which Go has checked.
 int tdm_fill_strings(tdm_env *env, const tdm_tensor *in, OrtValue **out, tdm_error *err) {
   const void *const *api = tdm_api(env);
-  const int64_t *shape = (const int64_t *)in->caller_shape;
-  if (tdm_check(env, ORT(api, CreateTensorAsOrtValue)(tdm_allocator(env), shape, in->rank, ORT_STRING, out), err)) return err->code;
+  if (tdm_check(env, ORT(api, CreateTensorAsOrtValue)(tdm_allocator(env), in->dims, in->rank, ORT_STRING, out), err)) return err->code;
   size_t n = 1;
-  for (size_t i = 0; i < in->rank; i++) n *= (size_t)shape[i];
+  for (size_t i = 0; i < in->rank; i++) n *= (size_t)in->dims[i];
   const uint8_t *offsets = (const uint8_t *)in->caller_data, *body = offsets + 4 * (n + 1);
   for (size_t i = 0; i < n; i++) {
     size_t from = load32(offsets + 4 * i), to = load32(offsets + 4 * (i + 1));
