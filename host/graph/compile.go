@@ -26,7 +26,7 @@ func check(src []byte, env Env, refused []Feature) (*Plan, error) {
 	if !errors.As(err, &faults) {
 		return compile(g, env, refused)
 	}
-	c := &compiler{g: g, env: env, refused: refused, faults: faults}
+	c := newCompiler(g, env, refused, faults)
 	if _, err := c.check(); err != nil {
 		return nil, err
 	}
@@ -41,16 +41,17 @@ type compiler struct {
 	refused []Feature
 	faults  Faults
 
-	inputs   map[string]int // name -> index in g.Inputs
-	nodes    map[string]int // name -> index in g.Nodes
-	sigs     []*signature   // by node; nil when unknown
-	links    [][]link       // by node
-	eachLost []bool         // by node: a reference in its each is not understood
-	levels   [][]int        // by node and link: lists that it is mapped over, -1 when it does not fit
-	outs     []Source       // by output; SourceNone when unknown
-	deps     [][]int        // by node: the nodes that it needs, with repetitions
-	order    []int          // nodes in topological order, without those on cycles
-	cyclic   []bool         // by node: it is on a cycle
+	known    map[string][]string // what the Env says that there is, by kind
+	inputs   map[string]int      // name -> index in g.Inputs
+	nodes    map[string]int      // name -> index in g.Nodes
+	sigs     []*signature        // by node; nil when unknown
+	links    [][]link            // by node
+	eachLost []bool              // by node: a reference in its each is not understood
+	levels   [][]int             // by node and link: lists that it is mapped over, -1 when it does not fit
+	outs     []Source            // by output; SourceNone when unknown
+	deps     [][]int             // by node: the nodes that it needs, with repetitions
+	order    []int               // nodes in topological order, without those on cycles
+	cyclic   []bool              // by node: it is on a cycle
 
 	usedInput  []bool
 	usedNode   []bool
@@ -58,11 +59,15 @@ type compiler struct {
 	loose      bool     // a reference points nowhere: what seems unused may be what it meant
 }
 
+func newCompiler(g *Graph, env Env, refused []Feature, faults Faults) *compiler {
+	return &compiler{g: g, env: env, refused: refused, faults: faults, known: map[string][]string{}}
+}
+
 func compile(g *Graph, env Env, refused []Feature) (*Plan, error) {
 	if g.incomplete() {
 		return nil, Faults{faultf(CodeSyntax, g.Pos, "the definition has faults that Parse reported")}.finish(g.Name)
 	}
-	c := &compiler{g: g, env: env, refused: refused}
+	c := newCompiler(g, env, refused, nil)
 	s, err := c.check()
 	if err != nil {
 		return nil, err

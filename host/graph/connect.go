@@ -117,7 +117,7 @@ func (c *compiler) port(n *Node, sig *signature, b *Binding) int {
 	at := sig.input(b.Port)
 	if at < 0 {
 		c.add(faultf(CodeUnknownPort, b.Pos, "%s has no input %s", what(sig), quote(b.Port)).at(n.Name, b.Port).
-			fix("%s", suggestOr(b.Port, portNames(sig.inputs), "its inputs are ")))
+			fix("%s", c.suggestOr(b.Port, portNames(sig.inputs), "its inputs are ")))
 	}
 	return at
 }
@@ -131,7 +131,7 @@ func (c *compiler) missingInputs(n *Node, sig *signature, fed map[string]bool) {
 	names := portNames(sig.inputs)
 	for port := range fed {
 		if sig.input(port) < 0 {
-			meant[suggest(port, names)] = true
+			meant[c.suggest(port, names)] = true
 		}
 	}
 	for _, p := range sig.inputs {
@@ -240,7 +240,7 @@ func (c *compiler) reference(node int, ref string, pos Pos, name, port string) S
 	out := sig.output(tail)
 	if out < 0 {
 		c.add(faultf(CodeUnknownPort, pos, "%s has no output %s", what(sig), quote(tail)).at(name, port).
-			fix("%s", suggestReference(tail, head, portNames(sig.outputs))))
+			fix("%s", c.suggestReference(tail, head, portNames(sig.outputs))))
 		return Source{}
 	}
 	c.usedOutput[at][out] = true
@@ -254,12 +254,12 @@ func portSyntax(s string) bool {
 	return s != "" && len(s) <= maxPortBytes && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f })
 }
 
-func suggestReference(port, node string, ports []string) string {
+func (c *compiler) suggestReference(port, node string, ports []string) string {
 	full := make([]string, len(ports))
 	for i, p := range ports {
 		full[i] = node + "." + p
 	}
-	return suggestOr(node+"."+port, full, "its outputs are ")
+	return c.suggestOr(node+"."+port, full, "its outputs are ")
 }
 
 func (c *compiler) inputReference(head string, pos Pos, name, port string) Source {
@@ -280,9 +280,9 @@ func (c *compiler) inputReference(head string, pos Pos, name, port string) Sourc
 		return Source{}
 	}
 	advice, near := "", ""
-	if near = suggest(head, c.inputNames()); near != "" {
+	if near = c.suggest(head, c.inputNames()); near != "" {
 		c.usedInput[c.inputs[near]] = true
-	} else if near = suggest(head, c.nodeNames()); near != "" {
+	} else if near = c.suggest(head, c.nodeNames()); near != "" {
 		c.usedNode[c.nodes[near]] = true
 	}
 	if near == "" {
@@ -301,7 +301,7 @@ func (c *compiler) unknownNode(head, tail string, pos Pos, name, port string) {
 	}
 	f := faultf(CodeUnknownNode, pos, "there is no node %s", quote(head)).at(name, port)
 	c.add(f)
-	if near := suggest(head, c.nodeNames()); near != "" {
+	if near := c.suggest(head, c.nodeNames()); near != "" {
 		c.usedNode[c.nodes[near]] = true
 		f.fix("did you mean %s?", quote(near+"."+tail))
 		return
@@ -312,7 +312,7 @@ func (c *compiler) unknownNode(head, tail string, pos Pos, name, port string) {
 		f.fix("%s is an input; inputs are referred to without a port", quote(head))
 		return
 	}
-	f.fix("%s", suggestOr(head, c.nodeNames(), "the nodes are "))
+	f.fix("%s", c.suggestOr(head, c.nodeNames(), "the nodes are "))
 }
 
 func (c *compiler) nodeNames() []string {

@@ -94,6 +94,10 @@ func (t *tarjan) visit(i int) {
 
 // reportCycle names one shortest cycle through first, in the direction in which the data flows.
 func (c *compiler) reportCycle(first int, component []int) {
+	inside := make([]bool, len(c.g.Nodes))
+	for _, i := range component {
+		inside[i] = true
+	}
 	from := map[int]int{} // node -> the node that needs it, on the way back to first
 	queue := []int{first}
 	found := -1
@@ -105,7 +109,7 @@ func (c *compiler) reportCycle(first int, component []int) {
 				found = i
 				break
 			}
-			if _, seen := from[d]; !seen && slices.Contains(component, d) {
+			if _, seen := from[d]; !seen && inside[d] {
 				from[d] = i
 				queue = append(queue, d)
 			}

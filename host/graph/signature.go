@@ -148,11 +148,8 @@ func (c *compiler) missing(n *Node, key, ref string, pos Pos, code Code, err err
 	if !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("resolve %s %s: %w", key, ref, err)
 	}
-	var names []string
-	if namer, ok := c.env.(Namer); ok {
-		names = namer.Names(key)
-	}
-	advice := didYouMean(bareName(ref), names)
+	names := c.existing(key)
+	advice := c.didYouMean(bareName(ref), names)
 	if slices.Contains(names, bareName(ref)) {
 		advice = "the " + key + " exists, but not this version or tag"
 	}
@@ -161,6 +158,17 @@ func (c *compiler) missing(n *Node, key, ref string, pos Pos, code Code, err err
 	}
 	c.add(faultf(code, pos, "there is no %s %s", key, quote(ref)).at(n.Name, "").fix("%s", advice))
 	return nil
+}
+
+// existing returns the names of all objects of one kind, as far as the Env tells.
+func (c *compiler) existing(key string) []string {
+	if names, ok := c.known[key]; ok {
+		return names
+	}
+	if namer, ok := c.env.(Namer); ok {
+		c.known[key] = namer.Names(key)
+	}
+	return c.known[key]
 }
 
 func bareName(ref string) string {
@@ -245,7 +253,7 @@ func (c *compiler) function(n *Node, d *abi.Description) int {
 	op := slices.Index(names, n.Call)
 	if op < 0 {
 		c.add(faultf(CodeUnknownFunction, n.place("call"), "the plugin %s has no function %s", quote(n.Plugin), quote(n.Call)).
-			at(n.Name, "").fix("%s", suggestOr(n.Call, names, "it has ")))
+			at(n.Name, "").fix("%s", c.suggestOr(n.Call, names, "it has ")))
 	}
 	return op
 }

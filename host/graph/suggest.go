@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,7 +19,7 @@ func suggest(s string, candidates []string) string {
 		if c == "" || c == s || len(c) > 2*MaxNameBytes {
 			continue
 		}
-		n := distance(strings.ToLower(s), strings.ToLower(c))
+		n := distance(strings.ToLower(s), strings.ToLower(c), bestDistance)
 		if n < bestDistance && n < max(len(s), len(c)) {
 			best, bestDistance = c, n
 		}
@@ -56,8 +57,35 @@ func listed(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// distance is the number of letters to insert, remove, replace or swap with their neighbour to turn a into b.
-func distance(a, b string) int {
+// The compiler stops to make suggestions when it has more faults than it reports: each costs time in the number of names.
+
+func (c *compiler) suggest(s string, candidates []string) string {
+	if len(c.faults) > MaxFaults {
+		return ""
+	}
+	return suggest(s, candidates)
+}
+
+func (c *compiler) didYouMean(s string, candidates []string) string {
+	if len(c.faults) > MaxFaults {
+		return ""
+	}
+	return didYouMean(s, candidates)
+}
+
+func (c *compiler) suggestOr(s string, candidates []string, lead string) string {
+	if len(c.faults) > MaxFaults {
+		return ""
+	}
+	return suggestOr(s, candidates, lead)
+}
+
+// distance is the number of letters to insert, remove, replace or swap with their neighbour to turn a into b, or something
+// not below most.
+func distance(a, b string, most int) int {
+	if len(a)-len(b) >= most || len(b)-len(a) >= most {
+		return most
+	}
 	before, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range prev {
 		prev[j] = j
@@ -73,6 +101,9 @@ func distance(a, b string) int {
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
 				cur[j] = min(cur[j], before[j-2]+1)
 			}
+		}
+		if slices.Min(cur) >= most && slices.Min(prev) >= most { // a swap reaches back two rows
+			return most
 		}
 		before, prev, cur = prev, cur, before
 	}

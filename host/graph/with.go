@@ -2,7 +2,6 @@ package graph
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,7 +17,7 @@ import (
 
 // configurations checks the `with` of every node against the schema of its function.
 func (c *compiler) configurations() {
-	schemas := map[string]*jsonschema.Schema{}
+	schemas := map[string]*schema{}
 	bad := map[string]bool{}
 	for i, sig := range c.sigs {
 		n := &c.g.Nodes[i]
@@ -33,12 +32,12 @@ func (c *compiler) configurations() {
 		}
 		key := sig.ref + "." + sig.fn.Name
 		if schemas[key] == nil && !bad[key] {
-			schema, err := compileSchema(sig.fn.With)
+			compiled, err := compileSchema(sig.fn.With)
 			if err != nil {
 				c.add(faultf(CodeBadSchema, n.place("plugin"), "the schema of %s cannot be used: %s", what(sig), err).at(n.Name, "").
 					fix("push a plugin with a JSON Schema of draft 2020-12 that refers to nothing outside itself"))
 			}
-			schemas[key], bad[key] = schema, err != nil
+			schemas[key], bad[key] = compiled, err != nil
 		}
 		if schemas[key] != nil {
 			c.configuration(n, schemas[key])
@@ -49,7 +48,7 @@ func (c *compiler) configurations() {
 // maxSchemaFaults bounds the faults of one `with`.
 const maxSchemaFaults = 20
 
-func (c *compiler) configuration(n *Node, schema *jsonschema.Schema) {
+func (c *compiler) configuration(n *Node, s *schema) {
 	doc := n.withDoc
 	if doc == nil {
 		doc = &tree{kind: treeMapping, pos: n.Pos}
@@ -62,16 +61,24 @@ func (c *compiler) configuration(n *Node, schema *jsonschema.Schema) {
 			doc = t
 		}
 	}
+	if ok, err := s.affordable(doc); err != nil {
+		c.add(faultf(CodeBadSchema, n.place("plugin"), "the schema of %s.%s cannot be used: %s", n.Plugin, n.Call, err).at(n.Name, ""))
+		return
+	} else if !ok {
+		c.add(faultf(CodeLimit, doc.pos, "checking this configuration against the plugin's schema takes too long").at(n.Name, "").
+			fix("make it smaller, or simplify the schema"))
+		return
+	}
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc.appendJSON(nil)))
 	if err != nil {
 		c.add(faultf(CodeBadValue, doc.pos, "with is not JSON: %s", err).at(n.Name, ""))
 		return
 	}
 	var invalid *jsonschema.ValidationError
-	if !errors.As(schema.Validate(value), &invalid) {
+	if !errors.As(s.Validate(value), &invalid) {
 		return
 	}
-	settings := slices.Sorted(maps.Keys(schema.Properties))
+	settings := slices.Sorted(maps.Keys(s.Properties))
 	r := &schemaReport{node: n, doc: doc, settings: settings, printer: message.NewPrinter(language.English)}
 	r.walk(invalid)
 	if n.withDoc == nil { // no text that belongs to the values
@@ -82,39 +89,6 @@ func (c *compiler) configuration(n *Node, schema *jsonschema.Schema) {
 	for _, f := range r.faults[:min(len(r.faults), maxSchemaFaults)] {
 		c.add(f)
 	}
-}
-
-// noLoader refuses every reference to another document: compiling a schema does no I/O.
-type noLoader struct{}
-
-func (noLoader) Load(url string) (any, error) {
-	return nil, fmt.Errorf("a schema may not refer to another document (%s)", clip(url, 80))
-}
-
-// schemaURL is the address that a schema gets while it is compiled; it shows nowhere.
-const schemaURL = "tandem:///with.json"
-
-func compileSchema(src json.RawMessage) (*jsonschema.Schema, error) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(src))
-	if err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	compiler.UseLoader(noLoader{})
-	if err := compiler.AddResource(schemaURL, doc); err != nil {
-		return nil, err
-	}
-	schema, err := compiler.Compile(schemaURL)
-	if err != nil {
-		return nil, errors.New(strings.ReplaceAll(firstLine(err.Error()), schemaURL, ""))
-	}
-	return schema, nil
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return clip(line, 300)
 }
 
 // schemaReport turns a validation error into faults, one for each cause.
