@@ -1,0 +1,228 @@
+package sandbox_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	gostrings "strings"
+	"testing"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/value"
+)
+
+func int32s(n int32) value.Value {
+	return value.Tensor(abi.INT32, nil, binary.LittleEndian.AppendUint32(nil, uint32(n)))
+}
+
+func int64of(t testing.TB, v value.Value) int64 {
+	t.Helper()
+	if v.DType != abi.INT64 || len(v.Data) != 8 {
+		t.Fatalf("got %s, want an INT64 scalar", v.Describe())
+	}
+	return int64(binary.LittleEndian.Uint64(v.Data))
+}
+
+// hostile calls a function of the hostile plugin.
+func hostile(ctx context.Context, p *sandbox.Plugin, function string, mode int32, s sandbox.Services) (*sandbox.Result, error) {
+	r, err := p.Call(ctx, sandbox.Call{
+		Function: function, Inputs: []value.Value{int32s(mode)}, Services: s, With: []byte(`{"key":"value"}`),
+	})
+	if err == nil {
+		r.Release()
+	}
+	return r, err
+}
+
+func wantError(t *testing.T, err error, kind sandbox.Kind, port, text string) {
+	t.Helper()
+	var ce *sandbox.CallError
+	if !errors.As(err, &ce) {
+		t.Fatalf("got error %v, want a CallError", err)
+	}
+	if ce.Kind != kind || ce.Port != port || !gostrings.Contains(ce.Text, text) {
+		t.Errorf("got %s at port %q: %q, want %s at port %q: %q", ce.Kind, ce.Port, ce.Text, kind, port, text)
+	}
+	if ce.Plugin == "" || ce.Function == "" || gostrings.Contains(ce.Text, "\n") {
+		t.Errorf("got %+v, want plugin and function named and one line", ce)
+	}
+}
+
+// wantAlive makes sure that the next call finds a plugin as new.
+func wantAlive(t *testing.T, p *sandbox.Plugin) {
+	t.Helper()
+	r, err := hostile(context.Background(), p, "answer", 0, sandbox.Services{})
+	if err != nil || r.Outputs[0].Describe() != "tensor FP32 [2,3]" {
+		t.Fatalf("after it: got %v, %v, want an answer", r, err)
+	}
+}
+
+func TestTraps(t *testing.T) {
+	p := load(t, newHost(t, sandbox.Config{}), "hostile")
+	for mode, text := range []string{
+		"unreachable", "integer divide by zero", "out of bounds memory access", "out of bounds memory access",
+		"out of bounds memory access", "indirect call type mismatch", "invalid table access", "exited with code 3", "exited with code 0",
+		"out of bounds memory access", "stack overflow",
+	} {
+		t.Run(text, func(t *testing.T) {
+			_, err := hostile(context.Background(), p, "trap", int32(mode), sandbox.Services{})
+			wantError(t, err, sandbox.KindTrap, "", text)
+			wantAlive(t, p)
+		})
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	p := load(t, newHost(t, sandbox.Config{}), "hostile")
+	for mode, name := range []string{
+		"loop", "loop of recursions", "recursion", "mutual recursion", "fills", "copies", "long fills", "now_ns", "log", "random_get",
+		"fd_write", "poll_oneoff", "memory.grow", "record", "metric", "indirect calls",
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			_, err := hostile(ctx, p, "spin", int32(mode), sandbox.Services{})
+			took := time.Since(began)
+			wantError(t, err, sandbox.KindDeadline, "", "ran out of time")
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want context.DeadlineExceeded", err)
+			}
+			t.Logf("overrun %v", took-100*time.Millisecond)
+			if took > 2*time.Second { // a machine under load; a guest that is not stopped takes for ever
+				t.Errorf("got an answer after %v, want about 100ms", took)
+			}
+			wantAlive(t, p)
+		})
+	}
+}
+
+func TestCancel(t *testing.T) {
+	p := load(t, newHost(t, sandbox.Config{}), "hostile")
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	_, err := hostile(ctx, p, "spin", 0, sandbox.Services{})
+	wantError(t, err, sandbox.KindCanceled, "", "went away")
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	_, err = hostile(ctx, p, "answer", 0, sandbox.Services{})
+	wantError(t, err, sandbox.KindCanceled, "", "went away")
+	wantAlive(t, p)
+}
+
+func TestFuel(t *testing.T) {
+	p := load(t, newHost(t, sandbox.Config{}), "hostile")
+	c := sandbox.Call{Function: "spin", Inputs: []value.Value{int32s(0)}, MaxFuel: 10_000_000}
+	_, err := p.Call(context.Background(), c)
+	wantError(t, err, sandbox.KindQuota, "", "fuel")
+
+	var spent uint64
+	stop := errors.New("no more")
+	c.MaxFuel = 0
+	c.Services.Spend = func(n uint64) error {
+		if spent += n; spent > 50_000_000 {
+			return stop
+		}
+		return nil
+	}
+	_, err = p.Call(context.Background(), c)
+	wantError(t, err, sandbox.KindQuota, "", "tenant")
+	if !errors.Is(err, stop) {
+		t.Errorf("got %v, want the cause", err)
+	}
+	wantAlive(t, p)
+}
+
+func TestMemory(t *testing.T) {
+	const limit = 32 << 20
+	p := load(t, newHost(t, sandbox.Config{MemoryLimitBytes: limit}), "hostile")
+	size := func() int64 {
+		r, err := hostile(context.Background(), p, "memory", 5, sandbox.Services{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int64of(t, r.Outputs[0])
+	}
+	before := size()
+	r, err := hostile(context.Background(), p, "memory", 0, sandbox.Services{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := int64of(t, r.Outputs[0]), (limit/65536-before)/16; got != want {
+		t.Errorf("grew %d times, want %d", got, want)
+	}
+	_, err = hostile(context.Background(), p, "memory", 1, sandbox.Services{})
+	wantError(t, err, sandbox.KindMemory, "", "out of memory")
+	r, err = hostile(context.Background(), p, "memory", 3, sandbox.Services{})
+	if err != nil || int64of(t, r.Outputs[0]) != 0xffffffff {
+		t.Errorf("growing by 4 GiB: got %v, %v, want a refusal", r, err)
+	}
+	_, err = hostile(context.Background(), p, "memory", 4, sandbox.Services{})
+	wantError(t, err, sandbox.KindMemory, "", "out of memory")
+	if after := size(); after != before {
+		t.Errorf("got %d pages afterwards, want %d as before", after, before)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	const right = "right"
+	tests := map[int32]struct{ port, text string }{
+		0: {"", right}, 1: {"y", "missing"}, 2: {"", "10 outputs, want at most 9"}, 3: {"", "4294967295 outputs"},
+		4: {"y", "got text, want tensor"}, 5: {"y", "kind 99 is unknown"}, 6: {"y", "element type is INT32, want FP32"},
+		7: {"y", "element type 99 is unknown"}, 8: {"y", "rank 9"}, 9: {"y", "rank 255"}, 10: {"y", "rank 1, want 2"},
+		11: {"y", "dimension 0 of [3,2] is 3, want 2"}, 12: {"y", "negative"}, 13: {"y", "overflows"}, 14: {"y", "negative"},
+		15: {"y", "the data has 23 bytes"}, 16: {"y", "the data has 28 bytes"}, 17: {"y", "the data has 18446744073709551615 bytes"},
+		18: {"y", "outside memory"}, 19: {"y", "outside memory"}, 20: {"y", "outside memory"}, 21: {"y", "not aligned to 4"},
+		22: {"z", "dimension 0 of [4] is 4, want 3"}, 23: {"t", "not UTF-8"}, 24: {"t", "not UTF-8"}, 25: {"j", "not JSON"},
+		26: {"j", "not JSON"}, 27: {"j", "not JSON"}, 28: {"j", "not JSON"}, 29: {"b", "element 8 of BOOL is 2"}, 30: {"", right},
+		31: {"", right}, 32: {"s", "offset 2 of BYTES falls from 3 to 1"}, 33: {"s", "offset 0 of BYTES is 1"},
+		34: {"s", "the last offset of BYTES is 9, want 3"}, 35: {"s", "needs 9223372036854775807 offsets"},
+		36: {"s", "the last offset of BYTES is 3, want 4"}, 37: {"s", "needs 2 offsets, the data has 8 bytes"}, 38: {"s", "not aligned to 4"},
+		39: {"l", "a list of 70000"}, 40: {"l", "a list of 4 with 4 bytes"}, 41: {"l", "outside memory"}, 42: {"l", "item 0: kind 0 is unknown"},
+		43: {"l", "item 0: a list where"}, 44: {"l", "got text, want a list of text"}, 45: {"m", "media type"}, 46: {"m", "printable ASCII"},
+		47: {"m", "media type of 60000 bytes"}, 48: {"y", "handle 77 does not exist"}, 49: {"y", "handle 0 does not exist"},
+		50: {"y", "missing"}, 51: {"", "outcome 3 is not declared"}, 52: {"", right}, 53: {"", "outcome 256 is not declared"},
+		55: {"", "an error text of 4294967295 bytes"}, 58: {"", right}, 59: {"", right}, 60: {"t", "text with dtype 0 and rank 3"},
+		61: {"", right}, 62: {"r", "item 0: dimension 1 of [1,2] is 2, want 1"}, 63: {"l", "larger than the limit"}, 64: {"", right},
+		65: {"", right}, 66: {"l", "not aligned to 8"}, 67: {"", "4294967295 outputs"},
+	}
+	p := load(t, newHost(t, sandbox.Config{}), "hostile")
+	for mode, want := range tests {
+		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			r, err := hostile(context.Background(), p, "answer", mode, sandbox.Services{})
+			if want.text == right {
+				if err != nil {
+					t.Fatalf("got %v, want an answer", err)
+				}
+				return
+			}
+			if err == nil {
+				t.Fatalf("got %v, want %q", r.Outputs, want.text)
+			}
+			wantError(t, err, sandbox.KindOutput, want.port, want.text)
+			wantAlive(t, p)
+		})
+	}
+}
+
+func TestGuestErrors(t *testing.T) {
+	p := load(t, newHost(t, sandbox.Config{}), "hostile")
+	for mode, want := range map[int32]struct {
+		code int
+		text string
+	}{
+		54: {-1, "told so"},
+		56: {-2, "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}, // the host reads its own buffer, wherever the guest points
+		57: {-2147483648, "a b\uFFFD z"},
+	} {
+		_, err := hostile(context.Background(), p, "answer", mode, sandbox.Services{})
+		var ce *sandbox.CallError
+		if !errors.As(err, &ce) || ce.Kind != sandbox.KindGuest || ce.Code != want.code || ce.Text != gostrings.ReplaceAll(want.text, "\x00", " ") {
+			t.Errorf("mode %d: got %+v, want code %d and text %q", mode, ce, want.code, want.text)
+		}
+	}
+}
