@@ -91,8 +91,8 @@ func cutAll(img raster.RGB, boxes []quad) (CutLinesOut, error) {
 // cut is a part of an image that is read along x and down y from its origin.
 type cut struct{ origin, x, y point }
 
-// newCut returns the cut of a box. A box that is half again as high as wide holds a line that runs upwards, or one that
-// runs downwards, which the angle classifier then finds upside down.
+// newCut returns the cut of a box. A box that is half again as high as wide holds a line that runs downwards, or one
+// that runs upwards, which the angle classifier then finds upside down.
 func newCut(q quad) cut {
 	width, height := q[1].sub(q[0]).length(), q[3].sub(q[0]).length()
 	if height >= 1.5*width {
