@@ -10,6 +10,7 @@ type meter struct {
 	planner planner
 	types   wrapperTypes
 	yield   uint32 // function index of the yield import
+	slow    uint32 // function index of the function that calls it
 	fuel    uint32 // global index of the fuel global
 	pages   uint32 // memory maximum
 	scratch scratch

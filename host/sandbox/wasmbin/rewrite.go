@@ -50,6 +50,7 @@ func (m *Module) Rewrite(o Options) (*Rewritten, error) {
 		}
 	}
 	mt := &meter{m: m, yield: uint32(len(m.importTypes)), fuel: uint32(len(m.globals)), pages: w.max}
+	mt.slow = mt.fn(uint32(m.funcCount())) // behind all functions
 	mt.planner.m, mt.planner.inline = m, m.inlineCosts()
 	mt.scratch.first = mt.fuel + 1
 	mt.types.init(m)
@@ -77,7 +78,8 @@ func (m *Module) reserved(o Options) error {
 func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	m := w.m
 	w.bodies[secImport] = w.importSection(o, mt)
-	w.bodies[secFunction] = m.raw(secFunction)
+	funcs := appendU32(nil, uint32(len(m.funcTypes)+1))
+	w.bodies[secFunction] = appendU32(append(funcs, m.items(secFunction)...), mt.types.empty)
 	if m.table.present {
 		t := appendU32([]byte{1, typeFuncRef, 1}, m.table.min)
 		w.bodies[secTable] = appendU32(t, m.table.min)
@@ -92,9 +94,7 @@ func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	if m.sections[secElement].present() {
 		w.bodies[secElement] = w.elementSection(mt)
 	}
-	if len(m.bodies) > 0 {
-		w.bodies[secCode] = w.codeSection(mt)
-	}
+	w.bodies[secCode] = w.codeSection(mt)
 	w.bodies[secDataCount] = m.raw(secDataCount)
 	w.bodies[secData] = m.raw(secData)
 	w.bodies[secType] = mt.types.section() // last: the code adds types and globals
@@ -193,13 +193,14 @@ func (p *parser) rewriteItem(r *reader, b []byte, flags uint32, mt *meter) []byt
 func (w *Rewritten) codeSection(mt *meter) []byte {
 	s := w.m.sections[secCode]
 	size := s.to - s.from
-	b := appendU32(make([]byte, 0, size+size/4), uint32(len(w.m.bodies)))
+	b := appendU32(make([]byte, 0, size+size/4), uint32(len(w.m.bodies)+1))
 	var body []byte
 	for i := range w.m.bodies {
 		body = mt.function(body[:0], i)
 		b = append(appendU32(b, uint32(len(body))), body...)
 	}
-	return b
+	body = mt.slowPath()
+	return append(appendU32(b, uint32(len(body))), body...)
 }
 
 // sectionOrder is the order of sections in a binary.
