@@ -94,3 +94,42 @@ func BenchmarkBinding(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkThreads times the OCR detection model with threads of its own, with none and with the process's pool, called by
+// one and by two callers at once; its unit is a run.
+func BenchmarkThreads(b *testing.B) {
+	x := runners.Tensor{DType: runners.FP32, Shape: []int64{1, 3, 320, 320}, Data: make([]byte, 4*3*320*320)}
+	for _, options := range []struct {
+		name    string
+		threads int
+	}{{"shared pool", 0}, {"caller only", 1}, {"two of its own", 2}} {
+		m, err := open(b).LoadFile(b.Context(), ocrModels(b)[0], onnx.Options{Threads: options.threads})
+		if err != nil {
+			b.Fatal(err)
+		}
+		run := func(b *testing.B) {
+			b.Helper()
+			out := make([]runners.Tensor, 1)
+			if err := m.Run(b.Context(), []runners.Tensor{x}, out); err != nil {
+				b.Error(err)
+			}
+			out[0].Release()
+		}
+		b.Run(options.name+"/one caller", func(b *testing.B) {
+			for b.Loop() {
+				run(b)
+			}
+		})
+		b.Run(options.name+"/two callers", func(b *testing.B) {
+			b.SetParallelism(1)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					run(b)
+				}
+			})
+		})
+		if err := m.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
