@@ -1,6 +1,6 @@
 // Package onnx runs ONNX models on the CPU with ONNX Runtime, in this process. It is the only importer of
 // github.com/yalue/onnxruntime_go and of cgo; what the binding has no way for, or does in a way that is not safe for many
-// tenants, is in a small shim of C beside it (docs/adr/001-onnx-shim.md).
+// tenants, is in a small shim of C beside it (docs/adr/003-onnx-shim.md).
 //
 // A file is judged by [Check] before the native library sees it. Inputs are tensors over the caller's memory, which is pinned
 // while the run lasts and never copied, strings apart; outputs are written into the caller's memory when it gives some, and

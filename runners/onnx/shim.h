@@ -1,6 +1,6 @@
 //go:build cgo && (linux || darwin)
 
-// The shim between Go and ONNX Runtime: what onnxruntime_go has no way for (docs/adr/001-onnx-shim.md). Every function that
+// The shim between Go and ONNX Runtime: what onnxruntime_go has no way for (docs/adr/003-onnx-shim.md). Every function that
 // can fail returns 0 for success and fills in err otherwise.
 #ifndef TANDEM_SHIM_H
 #define TANDEM_SHIM_H
