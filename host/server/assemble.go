@@ -16,9 +16,17 @@ import (
 	"github.com/tandem-serve/tandem/host/tenant"
 )
 
+// A Go plugin compiles in about a second on one core and starts in 5 ms; these bounds hold on a machine that is busy with
+// other things too.
+const (
+	uploadTimeout   = time.Minute
+	describeTimeout = 10 * time.Second
+)
+
 func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
 	p.sandbox, err = sandbox.New(ctx, sandbox.Config{
 		CacheDir: filepath.Join(s.cfg.DataDir, "compiled"), MemoryLimitBytes: s.cfg.PluginMemory, Logger: s.cfg.Logger,
+		DescribeTimeout: describeTimeout, UploadTimeout: uploadTimeout,
 	})
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)
