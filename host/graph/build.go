@@ -15,6 +15,7 @@ func (c *compiler) plan(s *state) *Plan {
 		in := &c.g.Inputs[i]
 		p.Inputs = append(p.Inputs, PlanInput{
 			Name: in.Name, Type: names.typeOf(&s.inputs[i]), Optional: in.Optional || in.Default != nil, Used: c.usedInput[i],
+			Default: c.fallbacks[i],
 		})
 	}
 	ids := make([]int, len(c.g.Nodes)) // definition -> plan
@@ -56,7 +57,9 @@ func (c *compiler) planNode(names *dimNames, id, i int, ids []int) PlanNode {
 	for k, l := range c.links[i] {
 		in := &out.Inputs[l.port]
 		in.From, in.Levels = renumber(l.source, ids), c.levels[i][k]
-		in.Convert, _ = conversion(names.edge(l.source).kind, in.Type)
+		if l.source.Kind != SourceConst {
+			in.Convert, _ = conversion(names.edge(l.source).kind, in.Type)
+		}
 		out.Levels = max(out.Levels, in.Levels)
 	}
 	for k, p := range sig.outputs {

@@ -61,6 +61,7 @@ const (
 	CodeDTypeMismatch     Code = "dtype-mismatch"     // another element type
 	CodeRankMismatch      Code = "rank-mismatch"      // another number of dimensions
 	CodeDimensionMismatch Code = "dimension-mismatch" // a dimension of another size
+	CodeBadConstant       Code = "bad-constant"       // a constant or default that is no value of its type
 	CodeOptionalMismatch  Code = "optional-mismatch"  // an optional input that feeds a required port
 )
 
@@ -111,6 +112,7 @@ func codes() []Code {
 		CodeDTypeMismatch,
 		CodeRankMismatch,
 		CodeDimensionMismatch,
+		CodeBadConstant,
 		CodeOptionalMismatch,
 	}
 }

@@ -53,6 +53,8 @@ type compiler struct {
 	order    []int               // nodes in topological order, without those on cycles
 	cyclic   []bool              // by node: it is on a cycle
 
+	fallbacks []*Const // by input of the graph: its default
+
 	usedInput  []bool
 	usedNode   []bool
 	usedOutput [][]bool // by node and output port

@@ -57,6 +57,9 @@ func (c *compiler) connectNode(i int) {
 			}
 		}
 		if port := c.port(n, sig, b); port >= 0 {
+			if b.Value != nil && !b.broken {
+				src = c.constant(n, b, &sig.inputs[port])
+			}
 			c.links[i] = append(c.links[i], link{port: port, bind: b, source: src, mapped: mapped})
 		}
 	}
@@ -169,7 +172,7 @@ func (c *compiler) bindingSource(node int, b *Binding) Source {
 	name := c.g.Nodes[node].Name
 	switch {
 	case b.Value != nil:
-		return Source{Kind: SourceConst}
+		return Source{} // read when the port is known
 	case b.First != nil:
 		return c.first(node, b.First, b.Pos, name, b.Port)
 	default:

@@ -21,7 +21,7 @@ func (f *fitting) check(shape []int) {
 	want := f.port.Type
 	convert, ok := conversion(f.edge.kind, want)
 	if !ok {
-		f.fault(CodeKindMismatch, "%s does not fit the port", quote(f.bind.ref())).fix("%s", conversionAdvice(f.edge.kind, want))
+		f.fault(CodeKindMismatch, "%s does not fit the port", f.bind.subject()).fix("%s", conversionAdvice(f.edge.kind, want))
 		return
 	}
 	if want.Kind != abi.KindTensor || convert != ConvertNone || !f.dtype() || shape == nil {
@@ -32,18 +32,18 @@ func (f *fitting) check(shape []int) {
 		return
 	}
 	if len(shape) != len(f.edge.shape) {
-		f.fault(CodeRankMismatch, "%s has the rank %d%s, not %d", quote(f.bind.ref()), len(f.edge.shape), f.because(f.edge.shapeWhy), len(shape))
+		f.fault(CodeRankMismatch, "%s has the rank %d%s, not %d", f.bind.subject(), len(f.edge.shape), f.because(f.edge.shapeWhy), len(shape))
 		return
 	}
 	var wrong []string
 	found := f.typeOf(f.edge)
 	for i := range shape {
 		if !f.unify(shape[i], f.edge.shape[i]) {
-			wrong = append(wrong, f.dimMismatch(i, want.Shape[i], shape[i], f.edge.shape[i], f.bind.From))
+			wrong = append(wrong, f.dimMismatch(i, want.Shape[i], shape[i], f.edge.shape[i], f.bind.ref()))
 		}
 	}
 	if len(wrong) > 0 {
-		f.fault(CodeDimensionMismatch, "%s does not fit the port: %s", quote(f.bind.ref()), strings.Join(wrong, "; ")).
+		f.fault(CodeDimensionMismatch, "%s does not fit the port: %s", f.bind.subject(), strings.Join(wrong, "; ")).
 			between(want.String(), f.item(found))
 	}
 }
@@ -58,14 +58,14 @@ func (f *fitting) dtype() bool {
 	if want == abi.DTypeNone || want == e.dtype {
 		return true
 	}
-	f.fault(CodeDTypeMismatch, "%s has the element type %s%s", quote(f.bind.ref()), e.dtype, f.because(e.dtypeWhy)).
+	f.fault(CodeDTypeMismatch, "%s has the element type %s%s", f.bind.subject(), e.dtype, f.because(e.dtypeWhy)).
 		fix("convert it in a plugin, or export the model with %s", e.dtype)
 	return false
 }
 
 // because names the port that something is known from, unless it is the source itself.
 func (f *fitting) because(why string) string {
-	if why == f.bind.From || why == "" {
+	if why == f.bind.ref() || why == "" {
 		return ""
 	}
 	return " because of " + why

@@ -15,6 +15,7 @@ func (c *compiler) types() *state {
 		c.nodeTypes(s, i)
 	}
 	c.outputTypes()
+	c.fallbacks = c.defaults(s)
 	return s
 }
 
@@ -49,10 +50,15 @@ func (c *compiler) nodeTypes(s *state, i int) {
 	for k := range c.links[i] {
 		l := &c.links[i][k]
 		port := &sig.inputs[l.port]
-		shape := s.instantiate(port.Type.Shape, scope, n.Name+"."+port.Name)
-		f := &fitting{compiler: c, state: s, node: n, port: port, bind: l.bind, edge: s.edge(l.source)}
-		if f.edge.known && c.levels[i][k] >= 0 {
-			f.check(shape)
+		f := &fitting{compiler: c, state: s, node: n, port: port, bind: l.bind}
+		edges := []*edge{s.edge(l.source)}
+		if l.source.Kind == SourceConst {
+			edges = l.source.Const.edges(s, port.Type.List)
+		}
+		for _, f.edge = range edges {
+			if f.edge.known && c.levels[i][k] >= 0 {
+				f.check(s.instantiate(port.Type.Shape, scope, n.Name+"."+port.Name))
+			}
 		}
 		f.presence(l)
 	}
@@ -117,12 +123,20 @@ func (c *compiler) listFault(s *state, n *Node, l *link, e *edge, port Port) {
 			at(n.Name, port.Name).between(expected, found).fix("remove %s from each", l.bind.From))
 		return
 	}
-	f := faultf(CodeListMismatch, l.bind.Pos, "%s does not fit the port", quote(l.bind.ref())).
+	f := faultf(CodeListMismatch, l.bind.Pos, "%s does not fit the port", l.bind.subject()).
 		at(n.Name, port.Name).between(port.Type.String(), found)
 	if e.list > port.Type.List && l.bind.From != "" {
 		f.fix("add each: %s to run the node once for every item", l.bind.From)
 	}
 	c.add(f)
+}
+
+// subject is ref as the subject of a sentence.
+func (b *Binding) subject() string {
+	if b.Value != nil {
+		return "the constant"
+	}
+	return quote(b.ref())
 }
 
 // ref says where a binding comes from, for messages.
