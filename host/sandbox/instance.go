@@ -125,6 +125,9 @@ func (in *instance) guestError(err error) error {
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	text = strings.TrimPrefix(text, "wasm error: ")
+	if said := in.state.log.stderr; said != "" {
+		text += " (" + said + ")"
+	}
 	if in.mem.refused {
 		return &CallError{Kind: KindMemory, Text: "out of memory: " + text, Cause: err}
 	}

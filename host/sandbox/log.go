@@ -16,6 +16,7 @@ type logState struct {
 	maxLines, maxBytes int
 	dropped            int
 	last               string    // the last line, for error texts
+	stderr             string    // the first line of standard error: what a language says when it gives up
 	partial            [2][]byte // standard output and error up to the next line feed
 }
 
@@ -64,6 +65,9 @@ func (s *callState) flushLine(ctx context.Context, stream int) {
 	level := slog.LevelInfo
 	if stream == 1 {
 		level = slog.LevelError
+		if s.log.stderr == "" {
+			s.log.stderr = guestText(s.log.partial[stream][:min(len(s.log.partial[stream]), 512)])
+		}
 	}
 	s.logLine(ctx, level, s.log.partial[stream])
 	s.log.partial[stream] = s.log.partial[stream][:0]

@@ -361,6 +361,7 @@ func hostModelWait(c hostCall) {
 		c.ret(abi.ErrDeadline)
 		return
 	}
+	c.in.state.checkEnd(c.ctx, time.Now())
 	m.tickets[n-1] = nil
 	m.open--
 	c.ret(c.finish(t.out, t.err, c.u32(1), c.u32(2)))

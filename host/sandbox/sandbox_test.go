@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/sandbox/sandboxtest"
 	"github.com/tandem-serve/tandem/host/value"
 )
 
@@ -34,19 +33,10 @@ func newHost(t testing.TB, cfg sandbox.Config) *sandbox.Host {
 	return h
 }
 
-func module(t testing.TB, name string) []byte {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join("sandboxtest", "testdata", name+".wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // load loads one of the test plugins; it is closed with the test.
 func load(t testing.TB, h *sandbox.Host, name string) *sandbox.Plugin {
 	t.Helper()
-	p, err := h.Load(context.Background(), module(t, name))
+	p, err := h.Load(context.Background(), sandboxtest.Module(t, name))
 	if err != nil {
 		t.Fatalf("load %s: %v", name, err)
 	}

@@ -1,0 +1,56 @@
+// Package sandboxtest builds and finds the plugins with which the sandbox is tested. Their sources are in testdata (C) and
+// goplugin (Go).
+package sandboxtest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+)
+
+// dir returns the folder of this package.
+func dir() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Dir(file)
+}
+
+// Module returns a test plugin that was built from C: its name is that of the source.
+func Module(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir(), "testdata", name+".wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// goPlugin builds the plugin in Go once for all tests of a process.
+var goPlugin = sync.OnceValues(func() ([]byte, error) {
+	tmp, err := os.MkdirTemp("", "goplugin")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
+	out := filepath.Join(tmp, "plugin.wasm")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, ".")
+	cmd.Dir = filepath.Join(dir(), "goplugin")
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out)
+})
+
+// GoPlugin returns the test plugin in Go. It is built with the go command, which takes some seconds the first time.
+func GoPlugin(t testing.TB) []byte {
+	t.Helper()
+	b, err := goPlugin()
+	if err != nil {
+		t.Fatalf("build the plugin in Go: %v", err)
+	}
+	return b
+}
