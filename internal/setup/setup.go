@@ -129,7 +129,7 @@ func (s *setup) ensure(ctx context.Context, name string) error {
 }
 
 // fetch downloads b beside dest and renames it into place.
-func (s *setup) fetch(ctx context.Context, b bundle, files []file, dest string) error {
+func (s *setup) fetch(ctx context.Context, b bundle, files []file, dest string) (err error) {
 	parent := filepath.Dir(dest)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (s *setup) fetch(ctx context.Context, b bundle, files []file, dest string) 
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(stage)
+	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
 	tarball, err := s.npmPack(ctx, b, stage)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", b.name, b.version, err)

@@ -25,17 +25,17 @@ func verify(ctx context.Context, dir string, files []file) error {
 	return nil
 }
 
-func verifyFile(ctx context.Context, path string, f file) error {
+func verifyFile(ctx context.Context, path string, f file) (err error) {
 	in, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { err = errors.Join(err, in.Close()) }()
 	return copyChecked(ctx, io.Discard, in, f)
 }
 
 // unpack writes the wanted files of the npm tarball into dir, checking each one's digest on the way.
-func unpack(ctx context.Context, tarball, dir string, files []file) error {
+func unpack(ctx context.Context, tarball, dir string, files []file) (err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func unpack(ctx context.Context, tarball, dir string, files []file) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { err = errors.Join(err, in.Close()) }()
 	unzipped, err := gzip.NewReader(in)
 	if err != nil {
 		return fmt.Errorf("read package: %w", err)

@@ -102,7 +102,7 @@ func (c *checker) model(b []byte) {
 		return
 	}
 	graphs := 0
-	for f := range fields(b) {
+	for f := range sound(b) {
 		switch {
 		case f.is(7):
 			graphs++
@@ -131,7 +131,7 @@ func (c *checker) outline(b []byte) bool {
 		read++
 		c.meta.set(f)
 		if f.is(25) {
-			for g := range fields(f.bytes) {
+			for g := range sound(f.bytes) {
 				if g.is(10) {
 					c.domains[string(g.bytes)] = true
 				}
@@ -247,10 +247,10 @@ func (c *checker) value(b []byte) {
 // fixedShape reports whether a ValueInfoProto is a tensor of which every dimension has a size.
 func fixedShape(b []byte) bool {
 	shape, ok := submessage(b, 2, 1, 2) // type, tensor_type, shape
-	for f := range fields(shape) {
+	for f := range sound(shape) {
 		if f.is(1) {
 			sized := false
-			for g := range fields(f.bytes) {
+			for g := range sound(f.bytes) {
 				sized = sized || g.isInt(1)
 			}
 			ok = ok && sized
@@ -263,7 +263,7 @@ func fixedShape(b []byte) bool {
 func submessage(b []byte, path ...protowire.Number) (found []byte, ok bool) {
 	for _, num := range path {
 		ok = false
-		for f := range fields(b) {
+		for f := range sound(b) {
 			if f.is(num) {
 				found, ok = f.bytes, true
 			}

@@ -171,7 +171,7 @@ func (t *tensorProto) dim(v uint64) {
 
 // typedElements counts the numbers or strings of a TensorProto's typed data fields.
 func typedElements(f field) int64 {
-	switch f.num {
+	switch int(f.num) {
 	case 4: // float_data
 		return f.packed(4)
 	case 10: // double_data

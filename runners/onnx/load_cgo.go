@@ -63,13 +63,21 @@ func (r *Runtime) session(ctx context.Context, model []byte, options Options, me
 	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
-	handle := handleOf(native)
+	session, err := r.create(ctx, model, native, options.Threads <= 0)
+	if destroyErr := native.Destroy(); err == nil && destroyErr != nil {
+		C.tdm_unload(session)
+		return nil, fmt.Errorf("load model: %w", destroyErr)
+	}
+	return session, err
+}
+
+func (r *Runtime) create(ctx context.Context, model []byte, options *ort.SessionOptions, shared bool) (*C.tdm_session, error) {
+	handle := handleOf(options)
 	if handle == nil {
 		return nil, fmt.Errorf("%w: the binding's session options hold no handle", runners.ErrUnavailable)
 	}
-	defer native.Destroy()
 	var f C.tdm_error
-	if options.Threads <= 0 && C.tdm_share_threads(r.env, handle, &f) != 0 {
+	if shared && C.tdm_share_threads(r.env, handle, &f) != 0 {
 		return nil, fmt.Errorf("load model: %w", fault(&f))
 	}
 	stopped := make(chan struct{})

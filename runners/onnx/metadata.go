@@ -58,7 +58,7 @@ func (m *Metadata) set(f field) {
 func (m *Metadata) opset(b []byte) {
 	var domain string
 	var version int64
-	for f := range fields(b) {
+	for f := range sound(b) {
 		switch {
 		case f.is(1):
 			domain = clip(f.bytes)
@@ -83,7 +83,7 @@ func (m *Metadata) property(b []byte) {
 // entry reads a StringStringEntryProto as a map of one.
 func entry(b []byte) map[string]string {
 	var key, value string
-	for f := range fields(b) {
+	for f := range sound(b) {
 		switch {
 		case f.is(1):
 			key = clip(f.bytes)

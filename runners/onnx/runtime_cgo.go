@@ -87,7 +87,7 @@ func open(config Config) (*Runtime, error) {
 	}
 	ort.SetSharedLibraryPath(config.Library)
 	if err := ort.InitializeEnvironment(); err != nil {
-		return nil, fmt.Errorf("%w: %v", runners.ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", runners.ErrUnavailable, err)
 	}
 	return &Runtime{config: config, version: C.GoString(C.tdm_version(env)), env: env}, nil
 }

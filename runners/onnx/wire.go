@@ -28,13 +28,24 @@ func fields(b []byte) iter.Seq2[field, error] {
 	}
 }
 
+// sound yields the fields of a message that [fields] has been through; it stops where that found an error.
+func sound(b []byte) iter.Seq[field] {
+	return func(yield func(field) bool) {
+		for f, err := range fields(b) {
+			if err != nil || !yield(f) {
+				return
+			}
+		}
+	}
+}
+
 func nextField(b []byte) (f field, length int, err error) {
 	num, typ, head := protowire.ConsumeTag(b)
 	if head < 0 {
 		return f, 0, protowire.ParseError(head)
 	}
 	f.num, f.typ = num, typ
-	n := 0
+	var n int
 	switch typ {
 	case protowire.VarintType:
 		f.value, n = protowire.ConsumeVarint(b[head:])

@@ -6,7 +6,6 @@ import (
 	"math"
 	"runtime"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,8 +19,8 @@ const soon = 2 * time.Second
 // forever is a number of steps that no test waits for.
 const forever = math.MaxInt32
 
-func testDoneBefore(t *testing.T, m Makers) {
-	r := newAddSub(t, m)
+func (t suite) testDoneBefore() {
+	r := t.newAddSub()
 	in, _ := addSubCase(1, 1)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -32,7 +31,7 @@ func testDoneBefore(t *testing.T, m Makers) {
 			t.Errorf("got %v, want %v", err, want)
 		}
 	}
-	if err := addSub(t, r, 1, 1); err != nil {
+	if err := addSub(t.T, r, 1, 1); err != nil {
 		t.Fatalf("a good run after ended ones: %v", err)
 	}
 }
@@ -40,11 +39,11 @@ func testDoneBefore(t *testing.T, m Makers) {
 // slow runs steps steps on a matrix that stays what it is.
 func slow(ctx context.Context, r runners.Runner, steps int64) ([]runners.Tensor, error) {
 	out := make([]runners.Tensor, 1)
-	return out, r.Run(ctx, []runners.Tensor{INT64([]int64{}, steps), identity(64, 1)}, out)
+	return out, r.Run(ctx, []runners.Tensor{INT64([]int64{}, steps), identity(1)}, out)
 }
 
-func testCancelled(t *testing.T, m Makers) {
-	r := closing(t, m.Slow(t))
+func (t suite) testCancelled() {
+	r := closing(t.T, t.Slow(t.T))
 	for range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		deadline, _ := ctx.Deadline()
@@ -62,7 +61,7 @@ func testCancelled(t *testing.T, m Makers) {
 		if err != nil {
 			t.Fatalf("a good run after a cancelled one: %v", err)
 		}
-		if diff := cmp.Diff(Floats(identity(64, 1)), Floats(out[0])); diff != "" {
+		if diff := cmp.Diff(Floats(identity(1)), Floats(out[0])); diff != "" {
 			t.Fatalf("a good run after a cancelled one (-want +got):\n%s", diff)
 		}
 		out[0].Release()
@@ -70,8 +69,8 @@ func testCancelled(t *testing.T, m Makers) {
 }
 
 // One caller's end must not end another's run, whenever it comes.
-func testCancelledAmongOthers(t *testing.T, m Makers) {
-	r := closing(t, m.Slow(t))
+func (t suite) testCancelledAmongOthers() {
+	r := closing(t.T, t.Slow(t.T))
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -95,8 +94,8 @@ func testCancelledAmongOthers(t *testing.T, m Makers) {
 	wg.Wait()
 }
 
-func testClose(t *testing.T, m Makers) {
-	r := m.AddSub(t)
+func (t suite) testClose() {
+	r := t.AddSub(t.T)
 	in, want := addSubCase(2, 5)
 	out := make([]runners.Tensor, 2)
 	if err := r.Run(t.Context(), in, out); err != nil {
@@ -143,8 +142,8 @@ func (e entered) Done() <-chan struct{} {
 	return e.Context.Done()
 }
 
-func testCloseWaits(t *testing.T, m Makers) {
-	r := m.Slow(t)
+func (t suite) testCloseWaits() {
+	r := t.Slow(t.T)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	probe := entered{ctx, &sync.Once{}, make(chan struct{})}
@@ -172,8 +171,8 @@ func testCloseWaits(t *testing.T, m Makers) {
 }
 
 // Inputs that nobody else refers to must stay what they are while the model reads them, whatever the collector does.
-func testCollector(t *testing.T, m Makers) {
-	r := closing(t, m.Slow(t))
+func (t suite) testCollector() {
+	r := closing(t.T, t.Slow(t.T))
 	stop := make(chan struct{})
 	var pressure sync.WaitGroup
 	pressure.Go(func() {
@@ -185,7 +184,7 @@ func testCollector(t *testing.T, m Makers) {
 			}
 			runtime.GC()
 			for range 64 { // memory of the inputs' size, to be handed out where theirs was
-				garbage := make([]byte, 64*64*4)
+				garbage := make([]byte, side*side*4)
 				for i := range garbage {
 					garbage[i] = 0xff
 				}
@@ -198,11 +197,11 @@ func testCollector(t *testing.T, m Makers) {
 			for i := range 30 {
 				scale := float32(g*30+i) / 60
 				out := make([]runners.Tensor, 1)
-				if err := r.Run(t.Context(), []runners.Tensor{INT64([]int64{}, 1), identity(64, scale)}, out); err != nil {
+				if err := r.Run(t.Context(), []runners.Tensor{INT64([]int64{}, 1), identity(scale)}, out); err != nil {
 					t.Errorf("run: %v", err)
 					return
 				}
-				if diff := cmp.Diff(Floats(identity(64, scale*scale)), Floats(out[0])); diff != "" {
+				if diff := cmp.Diff(Floats(identity(scale*scale)), Floats(out[0])); diff != "" {
 					t.Errorf("run %d of %d is wrong (-want +got):\n%.500s", i, g, diff)
 				}
 				out[0].Release()

@@ -4,13 +4,12 @@ import (
 	"errors"
 	"math"
 	"strings"
-	"testing"
 
 	"github.com/tandem-serve/tandem/runners"
 )
 
-func testBadInputs(t *testing.T, m Makers) {
-	r := newAddSub(t, m)
+func (t suite) testBadInputs() {
+	r := t.newAddSub()
 	good := func() runners.Tensor { return FP32([]int64{2, 3}, 1, 2, 3, 4, 5, 6) }
 	for _, test := range []struct {
 		name string
@@ -39,13 +38,13 @@ func testBadInputs(t *testing.T, m Makers) {
 			t.Errorf("%s: got %v, want ErrShape with %q", test.name, err, test.want)
 		}
 	}
-	if err := addSub(t, r, 2, 1); err != nil {
+	if err := addSub(t.T, r, 2, 1); err != nil {
 		t.Fatalf("a good run after bad ones: %v", err)
 	}
 }
 
-func testBadOutputs(t *testing.T, m Makers) {
-	r := newAddSub(t, m)
+func (t suite) testBadOutputs() {
+	r := t.newAddSub()
 	in, _ := addSubCase(2, 1)
 	room := func(d runners.DType, size int, shape ...int64) runners.Tensor {
 		return runners.Tensor{DType: d, Shape: shape, Data: make([]byte, size)}
@@ -70,7 +69,7 @@ func testBadOutputs(t *testing.T, m Makers) {
 			t.Errorf("%s: got %v, want ErrShape", test.name, err)
 		}
 	}
-	if err := addSub(t, r, 2, 1); err != nil {
+	if err := addSub(t.T, r, 2, 1); err != nil {
 		t.Fatalf("a good run after bad ones: %v", err)
 	}
 }

@@ -13,15 +13,15 @@ import (
 	"github.com/tandem-serve/tandem/runners"
 )
 
-func testSignature(t *testing.T, m Makers) {
-	r := newAddSub(t, m)
+func (t suite) testSignature() {
+	r := t.newAddSub()
 	want := addSubSignature()
 	for range 2 {
 		got := r.Signature()
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(runners.Dim{}, "Name")); diff != "" {
 			t.Fatalf("signature (-want +got):\n%s", diff)
 		}
-		if err := addSub(t, r, 1, 1); err != nil {
+		if err := addSub(t.T, r, 1, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,10 +63,10 @@ func addSubCase(rows int, seed float32) (in, out []runners.Tensor) {
 	return []runners.Tensor{FP32(shape, a...), FP32(shape, b...)}, []runners.Tensor{FP32(shape, sum...), FP32(shape, difference...)}
 }
 
-func testResults(t *testing.T, m Makers) {
-	r := newAddSub(t, m)
+func (t suite) testResults() {
+	r := t.newAddSub()
 	for rows := 1; rows <= 5; rows++ {
-		if err := addSub(t, r, rows, float32(rows)); err != nil {
+		if err := addSub(t.T, r, rows, float32(rows)); err != nil {
 			t.Fatalf("adopted, %d rows: %v", rows, err)
 		}
 		in, want := addSubCase(rows, 3)
@@ -99,9 +99,9 @@ func testResults(t *testing.T, m Makers) {
 	}
 }
 
-func testEmptyBatch(t *testing.T, m Makers) {
-	r := newAddSub(t, m)
-	if err := addSub(t, r, 0, 1); err != nil {
+func (t suite) testEmptyBatch() {
+	r := t.newAddSub()
+	if err := addSub(t.T, r, 0, 1); err != nil {
 		t.Fatal(err)
 	}
 	in, _ := addSubCase(0, 1)
@@ -114,13 +114,13 @@ func testEmptyBatch(t *testing.T, m Makers) {
 	}
 }
 
-func testConcurrent(t *testing.T, m Makers) {
-	r := newAddSub(t, m)
+func (t suite) testConcurrent() {
+	r := t.newAddSub()
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
 			for i := range 50 {
-				if err := addSub(t, r, 1+(g+i)%4, float32(100*g+i)); err != nil {
+				if err := addSub(t.T, r, 1+(g+i)%4, float32(100*g+i)); err != nil {
 					t.Errorf("caller %d, run %d: %v", g, i, err)
 					return
 				}
@@ -130,12 +130,12 @@ func testConcurrent(t *testing.T, m Makers) {
 	wg.Wait()
 }
 
-func testDTypes(t *testing.T, m Makers) {
+func (t suite) testDTypes() {
 	for _, d := range []runners.DType{
 		runners.FP32, runners.UINT8, runners.INT8, runners.UINT16, runners.INT16, runners.INT32, runners.INT64, runners.BYTES,
 		runners.BOOL, runners.FP16, runners.FP64, runners.UINT32, runners.UINT64, runners.BF16,
 	} {
-		r := closing(t, m.Echo(t, d))
+		r := closing(t.T, t.Echo(t.T, d))
 		for _, shape := range [][]int64{{}, {0}, {1}, {7}, {2, 3}, {2, 0, 3}, {2, 1, 3, 2}} {
 			in := filled(d, shape)
 			adopted := make([]runners.Tensor, 1)
@@ -170,8 +170,8 @@ func diffTensors(want, got runners.Tensor) string {
 }
 
 // An output may not lie in an input's memory, even when the model changes nothing.
-func testOwnOutputs(t *testing.T, m Makers) {
-	r := closing(t, m.Echo(t, runners.FP32))
+func (t suite) testOwnOutputs() {
+	r := closing(t.T, t.Echo(t.T, runners.FP32))
 	in := FP32([]int64{4}, 1, 2, 3, 4)
 	out := make([]runners.Tensor, 1)
 	if err := r.Run(t.Context(), []runners.Tensor{in}, out); err != nil {
@@ -184,8 +184,8 @@ func testOwnOutputs(t *testing.T, m Makers) {
 	}
 }
 
-func testStringsMisfit(t *testing.T, m Makers) {
-	r := closing(t, m.Echo(t, runners.BYTES))
+func (t suite) testStringsMisfit() {
+	r := closing(t.T, t.Echo(t.T, runners.BYTES))
 	in := []runners.Tensor{Strings([]int64{2}, "one", "two")}
 	for name, out := range map[string]runners.Tensor{
 		"shorter": Strings([]int64{2}, "one", "tw"),
@@ -207,8 +207,8 @@ func testStringsMisfit(t *testing.T, m Makers) {
 	}
 }
 
-func testDocument(t *testing.T, m Makers) {
-	r := closing(t, m.Document(t))
+func (t suite) testDocument() {
+	r := closing(t.T, t.Document(t.T))
 	port := r.Signature().Outputs[0]
 	if !port.JSON || port.DType != runners.BYTES || port.Dims == nil || len(port.Dims) != 0 {
 		t.Fatalf("got the output %+v, want a JSON port of BYTES and rank 0", port)
@@ -238,8 +238,8 @@ func testDocument(t *testing.T, m Makers) {
 	}
 }
 
-func testFailure(t *testing.T, m Makers) {
-	r := closing(t, m.Broken(t))
+func (t suite) testFailure() {
+	r := closing(t.T, t.Broken(t.T))
 	seven := []runners.Tensor{FP32([]int64{7}, 1, 2, 3, 4, 5, 6, 7)}
 	out := make([]runners.Tensor, 1)
 	for range 3 {

@@ -30,35 +30,41 @@ func Test(t *testing.T, m Makers) {
 	for _, part := range []struct {
 		name string
 		made bool
-		run  func(*testing.T, Makers)
+		run  func(suite)
 	}{
-		{"signature", m.AddSub != nil, testSignature},
-		{"results", m.AddSub != nil, testResults},
-		{"empty batch", m.AddSub != nil, testEmptyBatch},
-		{"concurrent", m.AddSub != nil, testConcurrent},
-		{"bad inputs", m.AddSub != nil, testBadInputs},
-		{"bad outputs", m.AddSub != nil, testBadOutputs},
-		{"dtypes", m.Echo != nil, testDTypes},
-		{"outputs are their own", m.Echo != nil, testOwnOutputs},
-		{"strings that misfit", m.Echo != nil, testStringsMisfit},
-		{"documents", m.Document != nil, testDocument},
-		{"failure", m.Broken != nil, testFailure},
-		{"done before", m.AddSub != nil, testDoneBefore},
-		{"cancelled during", m.Slow != nil, testCancelled},
-		{"cancelled among others", m.Slow != nil, testCancelledAmongOthers},
-		{"close", m.AddSub != nil, testClose},
-		{"close waits", m.Slow != nil, testCloseWaits},
-		{"collector", m.Slow != nil, testCollector},
+		{"signature", m.AddSub != nil, suite.testSignature},
+		{"results", m.AddSub != nil, suite.testResults},
+		{"empty batch", m.AddSub != nil, suite.testEmptyBatch},
+		{"concurrent", m.AddSub != nil, suite.testConcurrent},
+		{"bad inputs", m.AddSub != nil, suite.testBadInputs},
+		{"bad outputs", m.AddSub != nil, suite.testBadOutputs},
+		{"dtypes", m.Echo != nil, suite.testDTypes},
+		{"outputs are their own", m.Echo != nil, suite.testOwnOutputs},
+		{"strings that misfit", m.Echo != nil, suite.testStringsMisfit},
+		{"documents", m.Document != nil, suite.testDocument},
+		{"failure", m.Broken != nil, suite.testFailure},
+		{"done before", m.AddSub != nil, suite.testDoneBefore},
+		{"cancelled during", m.Slow != nil, suite.testCancelled},
+		{"cancelled among others", m.Slow != nil, suite.testCancelledAmongOthers},
+		{"close", m.AddSub != nil, suite.testClose},
+		{"close waits", m.Slow != nil, suite.testCloseWaits},
+		{"collector", m.Slow != nil, suite.testCollector},
 	} {
 		if part.made {
-			t.Run(part.name, func(t *testing.T) { part.run(t, m) })
+			t.Run(part.name, func(t *testing.T) { part.run(suite{t, m}) })
 		}
 	}
 }
 
-func newAddSub(t *testing.T, m Makers) runners.Runner {
+// suite is one part of the suite as it runs.
+type suite struct {
+	*testing.T
+	Makers
+}
+
+func (t suite) newAddSub() runners.Runner {
 	t.Helper()
-	return closing(t, m.AddSub(t))
+	return closing(t.T, t.AddSub(t.T))
 }
 
 func closing(t *testing.T, r runners.Runner) runners.Runner {
