@@ -117,21 +117,27 @@ func (in *instance) guestError(err error) error {
 	}
 	var exit *sys.ExitError
 	if errors.As(err, &exit) {
-		return &CallError{Kind: KindTrap, Text: "the plugin exited with code " + strconv.FormatUint(uint64(exit.ExitCode()), 10), Cause: err}
+		text := "the plugin exited with code " + strconv.FormatUint(uint64(exit.ExitCode()), 10)
+		return &CallError{Kind: KindTrap, Text: in.withStderr(text), Cause: err}
 	}
 	var bug runtime.Error
 	if errors.As(err, &bug) {
 		return &CallError{Kind: KindHost, Text: "a host function broke", Cause: err}
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	text = strings.TrimPrefix(text, "wasm error: ")
-	if said := in.state.log.stderr; said != "" {
-		text += " (" + said + ")"
-	}
+	text = in.withStderr(strings.TrimPrefix(text, "wasm error: "))
 	if in.mem.refused {
 		return &CallError{Kind: KindMemory, Text: "out of memory: " + text, Cause: err}
 	}
 	return &CallError{Kind: KindTrap, Text: text, Cause: err}
+}
+
+// withStderr adds what the guest said before it gave up.
+func (in *instance) withStderr(text string) string {
+	if said := in.state.log.stderr; said != "" {
+		return text + " (" + said + ")"
+	}
+	return text
 }
 
 // reset puts the instance back to its snapshot, or, when the plugin keeps its state, only looks after the arena. It

@@ -59,7 +59,7 @@ static uint32_t len_of(const char *s) {
 	return n;
 }
 
-static int32_t fail(tdm_request *r, const char *text) {
+static inline int32_t fail(tdm_request *r, const char *text) {
 	uint32_t n = len_of(text);
 	if (n > r->err_cap) n = r->err_cap;
 	__builtin_memcpy((void *)r->err_ptr, text, n);
