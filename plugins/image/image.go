@@ -85,7 +85,7 @@ func Prepare(_ *plugin.Context, in PrepareIn, with PrepareWith) (PrepareOut, err
 	if with.Fit == "crop" {
 		win = middle(img.W, img.H, w, h)
 	}
-	raster.Resize(img, win, dst)
+	raster.Resize(img, win, dst, raster.Linear)
 	return PrepareOut{X: x}, nil
 }
 

@@ -39,7 +39,7 @@ func (m heatMap) boxes(p boxParams) []rect {
 func (r rect) placed(sx, sy float64, w, h int) (q quad, ok bool) {
 	q = r.corners()
 	for i := range q {
-		q[i] = q[i].scale(sx, sy)
+		q[i] = q[i].scale(sx, sy).rounded()
 	}
 	if upright(q) {
 		for i := range q {
@@ -52,6 +52,9 @@ func (r rect) placed(sx, sy float64, w, h int) (q quad, ok bool) {
 	}
 	return q, min(inside[1].sub(inside[0]).length(), inside[3].sub(inside[0]).length()) > minSide
 }
+
+// rounded returns the nearest point of whole pixels: an upright cut of its own size is then a copy, not a blur.
+func (p point) rounded() point { return point{math.RoundToEven(p.x), math.RoundToEven(p.y)} }
 
 func (p point) clipped(w, h int) point {
 	return point{min(max(p.x, 0), float64(w)), min(max(p.y, 0), float64(h))}

@@ -82,13 +82,13 @@ func TestCutLines(t *testing.T) {
 	}
 	// 95 by 15 grown by 95*15*1.5/220 on each side, times 2.
 	d := 2 * 95 * 15 * 1.5 / 220
-	want := box(104-d, 84-d, 190+2*d, 30+2*d)
+	want := box(math.Round(104-d), math.Round(84-d), math.Round(294+d)-math.Round(104-d), math.Round(114+d)-math.Round(84-d))
 	for i, p := range want {
-		if x, y := float64(out.Boxes.Data[2*i]), float64(out.Boxes.Data[2*i+1]); x != math.Round(p.x) || y != math.Round(p.y) {
+		if x, y := float64(out.Boxes.Data[2*i]), float64(out.Boxes.Data[2*i+1]); x != p.x || y != p.y {
 			t.Errorf("corner %d: got %v %v, want %v", i, x, y, p)
 		}
 	}
-	w := int(math.Ceil(48 * (190 + 2*d) / (30 + 2*d)))
+	w := int(math.Ceil(48 * (want[1].x - want[0].x) / (want[3].y - want[0].y)))
 	line := out.Lines[0]
 	if line.Check() != nil || line.Dim(3) != w {
 		t.Errorf("got %v, want width %d", line.Shape, w)

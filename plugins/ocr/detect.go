@@ -36,7 +36,7 @@ func PrepareDetect(_ *plugin.Context, in PrepareDetectIn, with PrepareDetectWith
 	x := plugin.NewTensor[float32](1, 3, int64(h), int64(w))
 	raster.Resize(img, img.Whole(), raster.Planar(x.Data, w, h, w, raster.OrderBGR(), [3]*raster.Norm{
 		raster.NewNorm(1.0/255, 0.485, 0.229), raster.NewNorm(1.0/255, 0.456, 0.224), raster.NewNorm(1.0/255, 0.406, 0.225),
-	}))
+	}), raster.Linear)
 	scale := plugin.NewTensor[float32](2)
 	scale.Data[0], scale.Data[1] = float32(img.W)/float32(w), float32(img.H)/float32(h)
 	return PrepareDetectOut{X: x, Scale: scale}, nil

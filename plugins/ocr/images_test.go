@@ -161,6 +161,9 @@ func distance(a, b []rune) int {
 
 // TestReadsTheExampleImages holds the reading to a character error rate of 3 %.
 func TestReadsTheExampleImages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads twenty images")
+	}
 	e := newEngines(t)
 	wrong, total := 0, 0
 	for name, want := range expectedLines(t) {

@@ -141,22 +141,36 @@ func TestOrient(t *testing.T) {
 		}
 		return t
 	}
-	angle := func(p float32) plugin.Tensor[float32] { return plugin.Of([]float32{1 - p, p}, 1, 2) }
-	out, err := Orient(plugintest.Context(), OrientIn{
-		Lines:  []plugin.Tensor[float32]{line(), line(), line()},
-		Angles: []plugin.Tensor[float32]{angle(0.1), angle(0.95), angle(0.9)},
-	}, plugintest.With[OrientWith](t, ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]bool{false, true, false}, out.Turned.Data); diff != "" {
-		t.Errorf("turned differs (-want +got):\n%s", diff)
-	}
-	if got := out.Lines[1].Data; got[0] != 95 || got[95] != 0 || got[96] != 191 || got[287] != 192 {
-		t.Errorf("got %v, want each plane backwards", got[:4])
-	}
-	if diff := cmp.Diff(line(), out.Lines[0]); diff != "" {
-		t.Errorf("an upright line changed (-want +got):\n%s", diff)
+	for _, c := range []struct {
+		p    []float32 // of 180 degrees
+		want []bool
+	}{
+		{nil, []bool{}},
+		{[]float32{0.05, 0.95, 0.85}, []bool{false, true, false}},
+		{[]float32{0.01, 0.95, 0.8}, []bool{false, true, false}},
+		{[]float32{0.95, 0.95, 0.2, 0.01}, []bool{true, true, true, false}},
+		{[]float32{0.01, 0.01, 0.8}, []bool{false, false, false}},
+		{[]float32{0.6}, []bool{false}},
+	} {
+		var in OrientIn
+		for _, p := range c.p {
+			in.Lines = append(in.Lines, line())
+			in.Angles = append(in.Angles, plugin.Of([]float32{1 - p, p}, 1, 2))
+		}
+		out, err := Orient(plugintest.Context(), in, plugintest.With[OrientWith](t, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, out.Turned.Data); diff != "" {
+			t.Errorf("%v: turned differs (-want +got):\n%s", c.p, diff)
+		}
+		for i, turned := range out.Turned.Data {
+			if got := out.Lines[i].Data; turned && (got[0] != 95 || got[95] != 0 || got[96] != 191 || got[287] != 192) {
+				t.Errorf("%v: line %d: got %v, want each plane backwards", c.p, i, got[:4])
+			} else if diff := cmp.Diff(line(), out.Lines[i]); !turned && diff != "" {
+				t.Errorf("%v: an upright line changed (-want +got):\n%s", c.p, diff)
+			}
+		}
 	}
 	if _, err := Orient(plugintest.Context(), OrientIn{Lines: []plugin.Tensor[float32]{line()}}, OrientWith{}); err == nil {
 		t.Error("lines without angles: got no error")

@@ -52,10 +52,22 @@ type Window struct{ X0, Y0, X1, Y1 float64 }
 // Whole returns the window that covers img.
 func (img RGB) Whole() Window { return Window{0, 0, float64(img.W), float64(img.H)} }
 
+// Kernel says how an image is enlarged. Along an axis that shrinks, areas are averaged.
+type Kernel uint8
+
+// Kernels.
+const (
+	Linear Kernel = iota
+	// Cubic is cubic convolution with a = -0.75. It keeps edges sharp: what reads text sees the spaces between words.
+	Cubic
+)
+
 const (
 	fixBits = 11 // of one axis' weights
 	fixOne  = 1 << fixBits
-	maxTaps = 4
+	// maxFactor is up to which factor every source pixel counts when an axis shrinks; beyond that 4 samples do.
+	maxFactor  = 4
+	maxSamples = 4
 )
 
 // taps says for each position of one axis which source positions make it up, n each, and their weights, which add up to
@@ -66,80 +78,121 @@ type taps struct {
 	weight []int32
 }
 
-// axis returns the taps that map the span from..to of size source positions onto n destinations. Up to a factor of 2 it
-// is bilinear; beyond that it is the mean of up to maxTaps samples per destination, so that thin strokes do not vanish.
-func axis(n, size int, from, to float64) taps {
+func newTaps(count, n int) taps {
+	return taps{n: n, at: make([]int32, count*n), weight: make([]int32, count*n)}
+}
+
+// axis returns the taps that map the span from..to of size source positions onto n destinations.
+func axis(n, size int, from, to float64, k Kernel) taps {
 	step := (to - from) / float64(n)
-	k := int(math.Round(step))
-	if k < 2 {
-		return bilinear(n, size, from, step)
+	switch {
+	case step > maxFactor:
+		return sampled(n, size, from, step)
+	case step > 1:
+		return averaged(n, size, from, step)
+	case step == 1 && from == math.Floor(from):
+		return copied(n, size, int(from))
+	case k == Cubic:
+		return interpolated(n, size, from, step, 4, cubicWeights)
+	default:
+		return interpolated(n, size, from, step, 2, linearWeights)
 	}
-	k = min(k, maxTaps)
-	t := taps{n: k, at: make([]int32, n*k), weight: make([]int32, n*k)}
+}
+
+func copied(n, size, from int) taps {
+	t := newTaps(n, 1)
 	for i := range n {
-		left := int32(fixOne)
-		for j := range k {
-			x := from + (float64(i)+(float64(j)+0.5)/float64(k))*step
-			t.at[i*k+j] = int32(clamp(int(math.Floor(x)), size))
-			t.weight[i*k+j] = left / int32(k-j)
-			left -= t.weight[i*k+j]
+		t.at[i], t.weight[i] = int32(clamp(from+i, size)), fixOne
+	}
+	return t
+}
+
+// sampled takes the mean of samples that are evenly spaced.
+func sampled(n, size int, from, step float64) taps {
+	t := newTaps(n, maxSamples)
+	for i := range n {
+		for j := range maxSamples {
+			x := from + (float64(i)+(float64(j)+0.5)/maxSamples)*step
+			t.at[i*maxSamples+j] = int32(clamp(int(math.Floor(x)), size))
+			t.weight[i*maxSamples+j] = fixOne / maxSamples
 		}
 	}
 	return t
 }
 
-func bilinear(n, size int, from, step float64) taps {
-	t := taps{n: 2, at: make([]int32, 2*n), weight: make([]int32, 2*n)}
-	exact := true
+// averaged weighs each source position by how much of it lies in the destination.
+func averaged(n, size int, from, step float64) taps {
+	k := int(math.Ceil(step)) + 1
+	t := newTaps(n, k)
+	for i := range n {
+		low, high := from+float64(i)*step, from+float64(i+1)*step
+		first, left := int(math.Floor(low)), int32(fixOne)
+		for j := range k {
+			covered := min(high, float64(first+j+1)) - max(low, float64(first+j))
+			w := min(left, int32(math.Round(max(covered, 0)/step*fixOne)))
+			t.at[i*k+j], t.weight[i*k+j] = int32(clamp(first+j, size)), w
+			left -= w
+		}
+		t.weight[i*k+k/2] += left // the rounding
+	}
+	return t
+}
+
+// interpolated weighs the k source positions around the middle of the destination.
+func interpolated(n, size int, from, step float64, k int, weights func(frac float64, w []float64)) taps {
+	t := newTaps(n, k)
+	w := make([]float64, k)
 	for i := range n {
 		x := from + (float64(i)+0.5)*step - 0.5
 		low := math.Floor(x)
-		frac := int32(math.Round((x - low) * fixOne))
-		t.at[2*i], t.at[2*i+1] = int32(clamp(int(low), size)), int32(clamp(int(low)+1, size))
-		t.weight[2*i], t.weight[2*i+1] = fixOne-frac, frac
-		exact = exact && frac == 0
+		weights(x-low, w)
+		left := int32(fixOne)
+		for j := range k {
+			t.at[i*k+j] = int32(clamp(int(low)+j+1-k/2, size))
+			t.weight[i*k+j] = int32(math.Round(w[j] * fixOne))
+			left -= t.weight[i*k+j]
+		}
+		t.weight[i*k+k/2-1] += left // the rounding
 	}
-	if !exact {
-		return t
-	}
-	one := taps{n: 1, at: make([]int32, n), weight: make([]int32, n)}
-	for i := range n {
-		one.at[i], one.weight[i] = t.at[2*i], fixOne
-	}
-	return one
+	return t
+}
+
+func linearWeights(frac float64, w []float64) { w[0], w[1] = 1-frac, frac }
+
+// cubicWeights sets the weights of the positions -1, 0, 1 and 2 for a place between 0 and 1.
+func cubicWeights(frac float64, w []float64) {
+	const a = -0.75
+	far := func(d float64) float64 { return ((a*d-5*a)*d+8*a)*d - 4*a }
+	near := func(d float64) float64 { return ((a+2)*d-(a+3))*d*d + 1 }
+	w[0], w[1], w[2] = far(1+frac), near(frac), near(1-frac)
+	w[3] = 1 - w[0] - w[1] - w[2]
 }
 
 func clamp(i, size int) int { return min(max(i, 0), size-1) }
 
-// Resize resamples the window of img into dst. An image or destination without pixels leaves dst as it is.
-func Resize(img RGB, win Window, dst Dst) {
+// Resize resamples the window of img into dst; what the window covers outside of img repeats its border. An image or
+// destination without pixels leaves dst as it is.
+func Resize(img RGB, win Window, dst Dst, k Kernel) {
 	if img.W <= 0 || img.H <= 0 || dst.W <= 0 || dst.H <= 0 {
 		return
 	}
-	r := resizer{img: img, cols: axis(dst.W, img.W, win.X0, win.X1), width: 3 * dst.W}
-	rows := axis(dst.H, img.H, win.Y0, win.Y1)
+	r := resizer{img: img, cols: axis(dst.W, img.W, win.X0, win.X1, k), width: 3 * dst.W}
+	rows := axis(dst.H, img.H, win.Y0, win.Y1, k)
 	sum := make([]int32, r.width)
 	for y := range dst.H {
+		clear(sum)
 		for j := range rows.n {
-			row := r.row(int(rows.at[y*rows.n+j]))
-			blend(sum, row, rows.weight[y*rows.n+j], j == 0)
+			if weight := rows.weight[y*rows.n+j]; weight != 0 {
+				blend(sum, r.row(int(rows.at[y*rows.n+j])), weight)
+			}
 		}
 		writeRow(dst, y, sum)
 	}
 }
 
-// blend sets sum to row*weight, or adds it.
-func blend(sum, row []int32, weight int32, first bool) {
+// blend adds row*weight to sum.
+func blend(sum, row []int32, weight int32) {
 	row = row[:len(sum)]
-	if first {
-		for i := range sum {
-			sum[i] = row[i] * weight
-		}
-		return
-	}
-	if weight == 0 {
-		return
-	}
 	for i := range sum {
 		sum[i] += row[i] * weight
 	}
@@ -152,7 +205,7 @@ func writeRow(dst Dst, y int, sum []int32) {
 		out := dst.Data[c*dst.Plane+y*dst.Row:]
 		for x := range dst.W {
 			v := (from[3*x] + 1<<(2*fixBits-1)) >> (2 * fixBits)
-			out[x*dst.Step] = norm[uint8(v)]
+			out[x*dst.Step] = norm[uint8(min(max(v, 0), 255))] // cubic convolution overshoots
 		}
 	}
 }
@@ -162,7 +215,7 @@ type resizer struct {
 	img   RGB
 	cols  taps
 	width int
-	rows  [2]struct {
+	rows  [4]struct {
 		y    int
 		have bool
 		data []int32
@@ -171,7 +224,7 @@ type resizer struct {
 
 // row returns source row y squeezed to the destination's width, in fixOne-ths.
 func (r *resizer) row(y int) []int32 {
-	slot := &r.rows[y%2]
+	slot := &r.rows[y%len(r.rows)]
 	if slot.have && slot.y == y {
 		return slot.data
 	}
@@ -185,6 +238,8 @@ func (r *resizer) row(y int) []int32 {
 		squeeze1(slot.data, src, r.cols.at)
 	case 2:
 		squeeze2(slot.data, src, r.cols.at, r.cols.weight)
+	case 4:
+		squeeze4(slot.data, src, r.cols.at, r.cols.weight)
 	default:
 		squeeze(slot.data, src, r.cols)
 	}
@@ -206,6 +261,17 @@ func squeeze2(out []int32, src []uint8, at, weight []int32) {
 		o[0] = int32(p[0])*w + int32(q[0])*v
 		o[1] = int32(p[1])*w + int32(q[1])*v
 		o[2] = int32(p[2])*w + int32(q[2])*v
+	}
+}
+
+func squeeze4(out []int32, src []uint8, at, weight []int32) {
+	for i := 0; i+3 < len(at) && i+3 < len(weight); i += 4 {
+		p, q, u, v := src[3*at[i]:][:3], src[3*at[i+1]:][:3], src[3*at[i+2]:][:3], src[3*at[i+3]:][:3]
+		a, b, c, d := weight[i], weight[i+1], weight[i+2], weight[i+3]
+		o := out[3*(i/4):][:3]
+		o[0] = int32(p[0])*a + int32(q[0])*b + int32(u[0])*c + int32(v[0])*d
+		o[1] = int32(p[1])*a + int32(q[1])*b + int32(u[1])*c + int32(v[1])*d
+		o[2] = int32(p[2])*a + int32(q[2])*b + int32(u[2])*c + int32(v[2])*d
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 func identity() [3]*Norm { n := NewNorm(1, 0, 1); return [3]*Norm{n, n, n} }
 
-// checker returns an image whose pixel x, y is red x, green y, blue 7.
+// gradient returns an image whose pixel x, y is red x, green y, blue 7.
 func gradient(w, h int) RGB {
 	img := RGB{W: w, H: h, Pix: make([]uint8, w*h*3)}
 	for y := range h {
@@ -23,7 +23,7 @@ func gradient(w, h int) RGB {
 func TestResizeSameSize(t *testing.T) {
 	img := gradient(5, 4)
 	out := make([]float32, 60)
-	Resize(img, img.Whole(), Planar(out, 5, 4, 5, OrderBGR(), identity()))
+	Resize(img, img.Whole(), Planar(out, 5, 4, 5, OrderBGR(), identity()), Linear)
 	for y := range 4 {
 		for x := range 5 {
 			at := y*5 + x
@@ -39,7 +39,7 @@ func TestResizeGradient(t *testing.T) {
 	img := gradient(200, 200)
 	for _, n := range []int{37, 100, 150, 199, 40, 20} {
 		out := make([]float32, 3*n*n)
-		Resize(img, img.Whole(), Planar(out, n, n, n, OrderRGB(), identity()))
+		Resize(img, img.Whole(), Planar(out, n, n, n, OrderRGB(), identity()), Linear)
 		step := 200 / float64(n)
 		for x := 1; x < n-1; x++ {
 			want := (float64(x)+0.5)*step - 0.5
@@ -65,11 +65,10 @@ func TestResizeKeepsConstants(t *testing.T) {
 			X1: rapid.Float64Range(50, 90).Draw(rt, "x1"), Y1: rapid.Float64Range(50, 90).Draw(rt, "y1"),
 		}
 		out := make([]float32, 3*toW*toH)
-		Resize(img, win, Planar(out, toW, toH, toW, OrderRGB(), identity()))
-		warped := make([]float32, 3*toW*toH)
-		Warp(img, Affine{X0: win.X0, XX: win.X1 / 30, XY: 0.1, Y0: win.Y0, YX: -0.2, YY: 2}, Planar(warped, toW, toH, toW, OrderRGB(), identity()))
+		Resize(img, win, Planar(out, toW, toH, toW, OrderRGB(), identity()), Kernel(rapid.IntRange(0, 1).Draw(rt, "kernel")))
+		warped := Warp(img, Affine{X0: win.X0, XX: win.X1 / 30, XY: 0.1, Y0: win.Y0, YX: -0.2, YY: 2}, toW, toH).Pix
 		for i := range out {
-			if out[i] != float32(v) || warped[i] != float32(v) {
+			if out[i] != float32(v) || warped[i] != v {
 				rt.Fatalf("element %d: got %v and %v, want %d", i, out[i], warped[i], v)
 			}
 		}
@@ -79,25 +78,35 @@ func TestResizeKeepsConstants(t *testing.T) {
 // TestWarpIsResize: along the axes the two give the same, to a rounding.
 func TestWarpIsResize(t *testing.T) {
 	img := gradient(90, 60)
-	for _, n := range []int{45, 90, 120} {
-		win := Window{X0: 10, Y0: 5, X1: 70, Y1: 45}
-		a, b := make([]float32, 3*n*48), make([]float32, 3*n*48)
-		Resize(img, win, Planar(a, n, 48, n, OrderRGB(), identity()))
+	for _, n := range []int{60, 90, 120} {
+		out := make([]float32, 3*n*48)
+		Resize(img, Window{X0: 10, Y0: 5, X1: 70, Y1: 45}, Planar(out, n, 48, n, OrderRGB(), identity()), Cubic)
 		dx, dy := 60/float64(n), 40.0/48
-		Warp(img, Affine{X0: 10 + dx/2 - 0.5, XX: dx, Y0: 5 + dy/2 - 0.5, YY: dy}, Planar(b, n, 48, n, OrderRGB(), identity()))
-		for i := range a {
-			if math.Abs(float64(a[i]-b[i])) > 1 {
-				t.Fatalf("%d wide: element %d: got %v and %v", n, i, a[i], b[i])
+		warped := Warp(img, Affine{X0: 10 + dx/2 - 0.5, XX: dx, Y0: 5 + dy/2 - 0.5, YY: dy}, n, 48)
+		for i, p := range warped.Pix {
+			if got := out[i%3*n*48+i/3]; math.Abs(float64(got)-float64(p)) > 1 {
+				t.Fatalf("%d wide: element %d: got %v and %v", n, i, got, p)
 			}
 		}
 	}
 }
 
+// TestCubicIsSharper: between black and white it overshoots, which clips, and its edge is steeper.
+func TestCubicIsSharper(t *testing.T) {
+	img := RGB{W: 4, H: 1, Pix: []uint8{50, 50, 50, 50, 50, 50, 200, 200, 200, 200, 200, 200}}
+	linear, cubic := make([]float32, 3*16), make([]float32, 3*16)
+	Resize(img, img.Whole(), Planar(linear, 16, 1, 16, OrderRGB(), identity()), Linear)
+	Resize(img, img.Whole(), Planar(cubic, 16, 1, 16, OrderRGB(), identity()), Cubic)
+	if cubic[4] >= 50 || cubic[11] <= 200 || cubic[8]-cubic[7] <= linear[8]-linear[7] {
+		t.Errorf("got %v, linear %v", cubic[:16], linear[:16])
+	}
+}
+
 func TestNothingToDo(t *testing.T) {
 	out := []float32{1}
-	Resize(RGB{}, Window{}, Planar(out, 1, 1, 1, OrderRGB(), identity()))
-	Warp(RGB{}, Affine{}, Planar(out, 1, 1, 1, OrderRGB(), identity()))
-	Resize(gradient(2, 2), Window{0, 0, 2, 2}, Dst{})
+	Resize(RGB{}, Window{}, Planar(out, 1, 1, 1, OrderRGB(), identity()), Cubic)
+	Warp(RGB{}, Affine{}, 1, 1)
+	Resize(gradient(2, 2), Window{0, 0, 2, 2}, Dst{}, Linear)
 	if out[0] != 1 {
 		t.Errorf("got %v, want 1", out[0])
 	}
@@ -117,6 +126,6 @@ func BenchmarkResize(b *testing.B) {
 	out := make([]float32, 3*960*544)
 	dst := Planar(out, 960, 544, 960, OrderBGR(), identity())
 	for b.Loop() {
-		Resize(img, img.Whole(), dst)
+		Resize(img, img.Whole(), dst, Linear)
 	}
 }
