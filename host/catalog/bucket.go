@@ -243,7 +243,7 @@ func stopWatcher(w jetstream.KeyWatcher) {
 
 // pause waits a little, more after more attempts, or until ctx is done.
 func pause(ctx context.Context, attempt int) error {
-	most := min(time.Millisecond<<min(attempt, 6), 50*time.Millisecond)
+	most := min(time.Millisecond<<min(attempt, 6), 25*time.Millisecond)
 	t := time.NewTimer(rand.N(most)) // #nosec G404 -- jitter
 	defer t.Stop()
 	select {

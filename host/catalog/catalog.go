@@ -178,6 +178,7 @@ func (c *Catalog) connect(ctx context.Context, reconnected *signal) error {
 	opts := []nats.Option{
 		nats.Name("tandem"),
 		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectHandler(func(*nats.Conn) { reconnected.raise() }),
 		nats.DisconnectErrHandler(func(*nats.Conn, error) { reconnected.raise() }),
 	}

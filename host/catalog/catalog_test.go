@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -159,4 +160,12 @@ func TestNoSpace(t *testing.T) {
 	if got, err := c.GetModel(t.Context(), "acme", "m", ""); err != nil || got.Digest != m.Digest {
 		t.Errorf("reading: got %+v, %v", got, err)
 	}
+}
+
+// shortly returns a context that ends soon.
+func shortly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
 }

@@ -2,8 +2,10 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/tenant"
 )
 
@@ -20,6 +22,23 @@ func (c *Catalog) OrphanRelease(ctx context.Context, t tenant.ID, id string, p R
 		return err
 	}
 	_, err = c.bucket.create(ctx, releaseKey(t, id), rec)
+	return err
+}
+
+// FillVersions stores a model with n versions.
+func (c *Catalog) FillVersions(ctx context.Context, t tenant.ID, name string, n int) error {
+	key, err := objectKey(KindModel, t, name)
+	if err != nil {
+		return err
+	}
+	var a aggregate
+	for i := range n {
+		d := fmt.Sprintf("sha256:%064x", i+1)
+		if err := a.add(version{Digest: blob.Digest(d), Size: 1}); err != nil {
+			return err
+		}
+	}
+	_, err = c.bucket.create(ctx, key, a)
 	return err
 }
 
