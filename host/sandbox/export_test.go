@@ -23,3 +23,10 @@ func (h *Host) Programs() int {
 	defer h.mu.Unlock()
 	return len(h.programs)
 }
+
+// Waiting returns the calls that wait for an instance.
+func (h *Host) Waiting() int {
+	h.pools.mu.Lock()
+	defer h.pools.mu.Unlock()
+	return h.pools.waiters.Len()
+}

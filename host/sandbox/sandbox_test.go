@@ -33,6 +33,8 @@ func newHost(t testing.TB, cfg sandbox.Config) *sandbox.Host {
 	return h
 }
 
+func moduleBytes(t testing.TB, name string) []byte { return sandboxtest.Module(t, name) }
+
 // load loads one of the test plugins; it is closed with the test.
 func load(t testing.TB, h *sandbox.Host, name string) *sandbox.Plugin {
 	t.Helper()

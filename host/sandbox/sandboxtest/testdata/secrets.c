@@ -25,7 +25,7 @@ __attribute__((noinline)) static void on_stack(uint64_t pattern) {
 
 static uint64_t end_of_memory(void) { return (uint64_t)__builtin_wasm_memory_size(0) << 16; }
 
-/* mode: bit 0 grow first, bit 1 fill the whole arena, bit 2 fill everything from the heap on, bit 3 trap at the end */
+/* mode: bit 0 grow first, bit 1 fill the arena from the error buffer on, bit 2 fill everything from the heap on, bit 3 trap at the end */
 EXPORT("tdm1_run") int32_t tdm1_run(tdm_request *r) {
 	uint64_t pattern = pattern_half << 32 | ~(uint32_t)pattern_half;
 	tdm_value *in = in_of(r), *out = out_of(r);
@@ -49,7 +49,7 @@ EXPORT("tdm1_run") int32_t tdm1_run(tdm_request *r) {
 	}
 	uint32_t used = arena + total + 7 & ~7u;
 	if (mode & 2)
-		for (uint32_t p = used; p < arena + 65536; p += 8) *(uint64_t *)p = pattern;
+		for (uint32_t p = r->err_ptr; p < arena + 65536; p += 8) *(uint64_t *)p = pattern;
 	else if (used < arena + 65536 - 16)
 		*(uint64_t *)(arena + 65536 - 16) = pattern;
 	if (mode & 4)

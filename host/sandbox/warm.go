@@ -1,0 +1,27 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// Warm starts the plugin with a configuration, as the first call would, and keeps the snapshot and one instance for the
+// calls to come. It fails when the configuration breaks the function's schema or the plugin refuses it. Every error is a
+// [*CallError].
+func (p *Plugin) Warm(ctx context.Context, function string, with json.RawMessage) error {
+	c := Call{Function: function, With: with}
+	if err := p.ValidateWith(function, with); err != nil {
+		return p.callError(&c, "", &CallError{Kind: KindInput, Text: err.Error(), Cause: err})
+	}
+	l, err := p.laneFor(&c, 0)
+	if err != nil {
+		return p.callError(&c, "", err)
+	}
+	in, _, err := l.take(ctx, p.newState(ctx, &c))
+	if err != nil {
+		l.refs.Add(-1)
+		return p.callError(&c, "", err)
+	}
+	l.finish(in)
+	return nil
+}
