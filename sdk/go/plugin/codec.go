@@ -175,6 +175,9 @@ var errStrings = errors.New("a BYTES tensor whose offsets are broken")
 
 // stringsOf reads n strings laid out as u32 offsets[n+1] and bytes. The strings are copies.
 func stringsOf(data []byte, n int) ([]string, error) {
+	if n == 0 && len(data) == 0 {
+		return nil, nil
+	}
 	if len(data)/4 < n+1 {
 		return nil, errStrings
 	}
