@@ -24,6 +24,7 @@ func (c *compiler) plan(s *state) *Plan {
 	}
 	for id, i := range c.order {
 		p.Nodes = append(p.Nodes, c.planNode(names, id, i, ids))
+		p.Height = max(p.Height, c.sigs[i].height)
 	}
 	for id := range p.Nodes {
 		for _, d := range p.Nodes[id].DependsOn {
@@ -32,7 +33,7 @@ func (c *compiler) plan(s *state) *Plan {
 	}
 	for i, src := range c.outs {
 		p.Outputs = append(p.Outputs, PlanOutput{
-			Name: c.g.Outputs[i].Name, Type: names.typeOf(s.edge(src)), From: renumber(src, ids),
+			Name: c.g.Outputs[i].Name, Type: names.typeOf(c.outEdges[i]), From: renumber(src, ids), Optional: len(c.routing.outs[i]) > 0,
 		})
 	}
 	return p
@@ -42,7 +43,7 @@ func (c *compiler) planNode(names *dimNames, id, i int, ids []int) PlanNode {
 	n, sig := &c.g.Nodes[i], c.sigs[i]
 	out := PlanNode{
 		ID: id, Name: n.Name, Kind: sig.kind, Ref: sig.ref, With: n.With, OnError: n.OnError, MaxParallel: n.MaxParallel,
-		Timeout: n.Timeout, Priority: n.Priority, Shadow: n.Shadow, Keep: n.Keep, Cache: n.Cache, MayCall: n.MayCall, Pos: n.Pos,
+		Timeout: n.Timeout, Priority: n.Priority, Shadow: c.routing.shadow[i], Keep: n.Keep, Cache: n.Cache, MayCall: n.MayCall, Pos: n.Pos,
 		Inputs: make([]NodeInput, len(sig.inputs)), Outputs: make([]NodeOutput, len(sig.outputs)),
 	}
 	if sig.fn != nil {
@@ -58,7 +59,7 @@ func (c *compiler) planNode(names *dimNames, id, i int, ids []int) PlanNode {
 		in := &out.Inputs[l.port]
 		in.From, in.Levels = renumber(l.source, ids), c.levels[i][k]
 		if l.source.Kind != SourceConst {
-			in.Convert, _ = conversion(names.edge(l.source).kind, in.Type)
+			in.Convert, _ = conversion(l.edge.kind, in.Type)
 		}
 		out.Levels = max(out.Levels, in.Levels)
 	}
@@ -67,12 +68,40 @@ func (c *compiler) planNode(names *dimNames, id, i int, ids []int) PlanNode {
 			Port: p.Name, Type: p.Type, Edge: names.typeOf(&names.nodes[i][k]), Used: c.usedOutput[i][k],
 		}
 	}
+	c.planRouting(&out, i, ids)
 	for _, d := range c.deps[i] {
 		out.DependsOn = append(out.DependsOn, ids[d])
 	}
 	slices.Sort(out.DependsOn)
 	out.DependsOn = slices.Compact(out.DependsOn)
 	return out
+}
+
+// planRouting adds what decides whether the node runs.
+func (c *compiler) planRouting(out *PlanNode, i int, ids []int) {
+	r := c.routing
+	out.Conditional = len(r.conds[i]) > 0
+	out.When = r.when[i].plan(ids)
+	if s := r.split[i]; s >= 0 {
+		out.Chosen = &PlanBranch{Node: ids[s], Branch: r.branch[i], Weight: c.g.Nodes[s].Split.Branches[r.branch[i]].Weight}
+	}
+	if split := c.g.Nodes[i].Split; split != nil {
+		out.Split = &PlanSplit{Sticky: r.sticky[i].plan(ids)}
+		for k, b := range split.Branches {
+			out.Split.Branches = append(out.Split.Branches, PlanBranch{Node: ids[c.nodes[b.Node]], Branch: k, Weight: b.Weight})
+		}
+	}
+}
+
+// plan returns the expression with the plan's indexes; nil when there is none.
+func (e *expression) plan(ids []int) *Expr {
+	if e == nil {
+		return nil
+	}
+	for k := range e.expr.Inputs {
+		e.expr.Inputs[k].From = renumber(e.expr.Inputs[k].From, ids)
+	}
+	return e.expr
 }
 
 // renumber replaces indexes of the definition by those of the plan.

@@ -51,6 +51,9 @@ const (
 	CodeEachUnused     Code = "each-unused"     // `each` over something that is no input of the node
 	CodeWithSchema     Code = "with-schema"     // `with` breaks the function's schema
 	CodeWithUnexpected Code = "with-unexpected" // `with` for something that takes no configuration
+	CodeBadExpression  Code = "bad-expression"  // an expression that cannot be read, has the wrong type, or reads what it cannot
+	CodeBadSplit       Code = "bad-split"       // a split without weights, or a node in two splits
+	CodeShadowOutput   Code = "shadow-output"   // an output of the graph that comes from a node in the shadow
 	CodeBadSchema      Code = "bad-schema"      // the plugin's schema for `with`, or its description, cannot be used
 )
 
@@ -106,6 +109,9 @@ func codes() []Code {
 		CodeEachUnused,
 		CodeWithSchema,
 		CodeWithUnexpected,
+		CodeBadExpression,
+		CodeBadSplit,
+		CodeShadowOutput,
 		CodeBadSchema,
 		CodeKindMismatch,
 		CodeListMismatch,

@@ -53,7 +53,10 @@ type compiler struct {
 	order    []int               // nodes in topological order, without those on cycles
 	cyclic   []bool              // by node: it is on a cycle
 
-	fallbacks []*Const // by input of the graph: its default
+	routing   *routing
+	later     []*fitting // checks that wait until everything else is typed
+	outEdges  []*edge    // by output of the graph
+	fallbacks []*Const   // by input of the graph: its default
 
 	usedInput  []bool
 	usedNode   []bool
@@ -90,7 +93,10 @@ func (c *compiler) check() (*state, error) {
 		return nil, err
 	}
 	c.connect()
+	c.route()
 	c.sort()
+	c.conditions()
+	c.shadows()
 	s := c.types()
 	c.configurations()
 	c.unused()

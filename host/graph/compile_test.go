@@ -241,3 +241,43 @@ func TestCompileRefusesWhatParseRefused(t *testing.T) {
 		t.Errorf("got plan %v, want a fault", p)
 	}
 }
+
+func TestGraphInGraph(t *testing.T) {
+	w := newWorld(t)
+	inner, err := graph.CheckRefusing([]byte(`
+graph: inner
+inputs: {ids: "tensor INT64 [n, len]", go: "tensor BOOL []", note: {type: text, default: none}}
+outputs: {logits: s.logits, note: note, maybe: up.text}
+nodes:
+  s: {model: sentiment, in: {ids: ids, mask: ids}}
+  up: {plugin: text, call: upper, in: {text: note}, when: go}
+`), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.graphs["inner"] = inner.Type()
+	outer, err := graph.CheckRefusing([]byte(`
+graph: outer
+inputs: {ids: "tensor INT64 [3, len]", go: "tensor BOOL []"}
+outputs: {logits: in_.logits, maybe: in_.maybe, after: up.text, sure: {first: [up.text, in_.note]}}
+nodes:
+  in_: {graph: inner, in: {ids: ids, go: go}}
+  up: {plugin: text, call: upper, in: {text: in_.maybe}}
+`), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outer.Height != 1 {
+		t.Errorf("got height %d, want 1", outer.Height)
+	}
+	got := map[string]string{}
+	for _, out := range outer.Type().Outputs {
+		got[out.Name] = fmt.Sprint(out.Type, " ", out.Optional)
+	}
+	want := map[string]string{
+		"logits": "tensor FP32 [3,2] false", "maybe": "text true", "after": "text true", "sure": "text false",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}

@@ -11,6 +11,7 @@ type link struct {
 	bind   *Binding
 	source Source // SourceNone when unknown
 	mapped bool   // the reference stands in `each`
+	edge   *edge  // what is known about the source
 }
 
 // connect resolves every reference.
@@ -358,7 +359,7 @@ func (c *compiler) unused() {
 	}
 	for i := range c.g.Nodes {
 		n := &c.g.Nodes[i]
-		if c.usedNode[i] || n.Keep || n.Shadow || n.Split != nil || n.broken || c.nodes[n.Name] != i || !localName.MatchString(n.Name) {
+		if c.usedNode[i] || c.routing.shadow[i] || n.Keep || n.Shadow || n.Split != nil || n.broken || c.nodes[n.Name] != i || !localName.MatchString(n.Name) {
 			continue
 		}
 		c.add(faultf(CodeUnusedNode, n.Pos, "nothing takes an output of the node %s", quote(n.Name)).at(n.Name, "").

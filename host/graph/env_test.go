@@ -95,6 +95,9 @@ func newWorld(t testing.TB) *world {
 		Inputs:  []graph.Port{{Name: "text", Type: text}, {Name: "language", Type: text, Optional: true}},
 		Outputs: []graph.Port{{Name: "label", Type: text}, {Name: "score", Type: score}},
 	}
+	w.graphs["maybe"] = &graph.GraphType{
+		Inputs: []graph.Port{{Name: "text", Type: text}}, Outputs: []graph.Port{{Name: "text", Type: text, Optional: true}},
+	}
 	w.graphs["very-deep"] = &graph.GraphType{Outputs: []graph.Port{{Name: "x", Type: text}}, Height: 16}
 	return w
 }

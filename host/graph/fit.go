@@ -10,62 +10,99 @@ import (
 type fitting struct {
 	*compiler
 	*state
-	node *Node
-	port *Port
-	bind *Binding
-	edge *edge
+	index  int // of the node
+	node   *Node
+	port   *Port
+	bind   *Binding
+	edge   *edge
+	ref    string // what feeds the port, for messages
+	shape  []int  // the port's variables
+	single bool   // the only source of its port
+	failed bool
 }
 
-// check compares kind, element type and shape; the lists around are known to fit. shape holds the port's variables.
-func (f *fitting) check(shape []int) {
-	want := f.port.Type
-	convert, ok := conversion(f.edge.kind, want)
-	if !ok {
-		f.fault(CodeKindMismatch, "%s does not fit the port", f.bind.subject()).fix("%s", conversionAdvice(f.edge.kind, want))
+// check compares kind, element type and shape, and unifies the dimensions: what the port asks for holds for every run.
+func (f *fitting) check() {
+	if !f.tensors() {
 		return
 	}
-	if want.Kind != abi.KindTensor || convert != ConvertNone || !f.dtype() || shape == nil {
+	if f.edge.dtype == abi.DTypeNone {
+		f.edge.dtype, f.edge.dtypeWhy = f.port.Type.DType, f.node.Name+"."+f.port.Name
+	}
+	if f.shape == nil {
 		return
 	}
 	if f.edge.shape == nil {
-		f.edge.shape, f.edge.shapeWhy = shape, f.node.Name+"."+f.port.Name
+		f.edge.shape, f.edge.shapeWhy = f.shape, f.node.Name+"."+f.port.Name
 		return
 	}
-	if len(shape) != len(f.edge.shape) {
-		f.fault(CodeRankMismatch, "%s has the rank %d%s, not %d", f.bind.subject(), len(f.edge.shape), f.because(f.edge.shapeWhy), len(shape))
+	f.dimensions(f.state, f.unify)
+}
+
+// compare is check without narrowing what feeds the port.
+func (f *fitting) compare() {
+	if !f.edge.known || !f.tensors() || f.shape == nil || f.edge.shape == nil {
 		return
 	}
-	var wrong []string
-	found := f.typeOf(f.edge)
-	for i := range shape {
-		if !f.unify(shape[i], f.edge.shape[i]) {
-			wrong = append(wrong, f.dimMismatch(i, want.Shape[i], shape[i], f.edge.shape[i], f.bind.ref()))
-		}
-	}
-	if len(wrong) > 0 {
-		f.fault(CodeDimensionMismatch, "%s does not fit the port: %s", f.bind.subject(), strings.Join(wrong, "; ")).
-			between(want.String(), f.item(found))
+	f.dimensions(f.state, f.agree)
+}
+
+// unifyIn unifies the dimensions in another solver and reports what does not fit there.
+func (f *fitting) unifyIn(trial *state) {
+	if !f.failed && f.edge.known && f.edge.kind == abi.KindTensor && len(f.shape) == len(f.edge.shape) {
+		f.dimensions(trial, trial.unify)
 	}
 }
 
-// dtype compares element types. What is not known yet takes the port's.
-func (f *fitting) dtype() bool {
-	want, e := f.port.Type.DType, f.edge
-	if e.dtype == abi.DTypeNone {
-		e.dtype, e.dtypeWhy = want, f.node.Name+"."+f.port.Name
-		return true
+// tensors compares everything but dimensions; true means that there are dimensions to compare.
+func (f *fitting) tensors() bool {
+	want := f.port.Type
+	convert, ok := conversion(f.edge.kind, want)
+	if !ok {
+		f.fault(CodeKindMismatch, "%s does not fit the port", f.subject()).fix("%s", conversionAdvice(f.edge.kind, want))
+		return false
 	}
-	if want == abi.DTypeNone || want == e.dtype {
-		return true
+	if want.Kind != abi.KindTensor || convert != ConvertNone {
+		return false
 	}
-	f.fault(CodeDTypeMismatch, "%s has the element type %s%s", f.bind.subject(), e.dtype, f.because(e.dtypeWhy)).
-		fix("convert it in a plugin, or export the model with %s", e.dtype)
-	return false
+	if want.DType != abi.DTypeNone && f.edge.dtype != abi.DTypeNone && want.DType != f.edge.dtype {
+		f.fault(CodeDTypeMismatch, "%s has the element type %s%s", f.subject(), f.edge.dtype, f.because(f.edge.dtypeWhy)).
+			fix("convert it in a plugin, or export the model with %s", f.edge.dtype)
+		return false
+	}
+	if f.shape != nil && f.edge.shape != nil && len(f.shape) != len(f.edge.shape) {
+		f.fault(CodeRankMismatch, "%s has the rank %d%s, not %d", f.subject(), len(f.edge.shape), f.because(f.edge.shapeWhy), len(f.shape))
+		return false
+	}
+	return true
+}
+
+// dimensions relates the dimensions of source and port as s knows them.
+func (f *fitting) dimensions(s *state, relate func(a, b int) bool) {
+	var wrong []string
+	found := s.typeOf(f.edge)
+	for i := range f.shape {
+		if !relate(f.shape[i], f.edge.shape[i]) {
+			wrong = append(wrong, s.dimMismatch(i, f.port.Type.Shape[i], f.shape[i], f.edge.shape[i], f.ref))
+		}
+	}
+	if len(wrong) > 0 {
+		f.fault(CodeDimensionMismatch, "%s does not fit the port: %s", f.subject(), strings.Join(wrong, "; ")).
+			between(f.port.Type.String(), f.item(found))
+	}
+}
+
+// subject is what feeds the port, as the subject of a sentence.
+func (f *fitting) subject() string {
+	if f.bind.Value != nil {
+		return f.ref
+	}
+	return quote(f.ref)
 }
 
 // because names the port that something is known from, unless it is the source itself.
 func (f *fitting) because(why string) string {
-	if why == f.bind.ref() || why == "" {
+	if why == f.ref || why == "" {
 		return ""
 	}
 	return " because of " + why
@@ -83,6 +120,7 @@ func (f *fitting) presence(l *link) {
 func (f *fitting) fault(code Code, format string, args ...any) *Fault {
 	fault := faultf(code, f.bind.Pos, format, args...).at(f.node.Name, f.port.Name).
 		between(f.port.Type.String(), f.item(f.typeOf(f.edge)))
+	f.failed = true
 	f.add(fault)
 	return fault
 }

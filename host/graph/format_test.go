@@ -19,7 +19,7 @@ import (
 // same compares definitions by what they say.
 var same = cmp.Options{
 	cmpopts.EquateEmpty(),
-	cmpopts.IgnoreUnexported(graph.Graph{}, graph.Input{}, graph.Output{}, graph.Node{}, graph.Binding{}),
+	cmpopts.IgnoreUnexported(graph.Graph{}, graph.Input{}, graph.Output{}, graph.Node{}, graph.Binding{}, graph.Expr{}),
 	cmpopts.IgnoreTypes(graph.Pos{}),
 }
 

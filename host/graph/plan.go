@@ -14,8 +14,22 @@ type Plan struct {
 	Digest  string
 	Inputs  []PlanInput
 	Outputs []PlanOutput
+	// Height is the depth of graphs in this graph: 0 when it uses none.
+	Height int
 	// Nodes stand in topological order: every source of a node is an earlier node, an input or a constant.
 	Nodes []PlanNode
+}
+
+// Type returns the graph's signature, for graphs that use it as a node.
+func (p *Plan) Type() *GraphType {
+	t := &GraphType{Height: p.Height}
+	for _, in := range p.Inputs {
+		t.Inputs = append(t.Inputs, Port{Name: in.Name, Type: in.Type, Optional: in.Optional})
+	}
+	for _, out := range p.Outputs {
+		t.Outputs = append(t.Outputs, Port{Name: out.Name, Type: out.Type, Optional: out.Optional})
+	}
+	return t
 }
 
 // PlanInput is one input of the graph.
@@ -27,7 +41,7 @@ type PlanInput struct {
 	// Optional inputs may be absent; a nil Default then means that their consumers get no value.
 	Optional bool
 	Default  *Const
-	// Used is false when no node and no output takes the input.
+	// Used is false when nothing takes the input.
 	Used bool
 }
 
@@ -36,6 +50,8 @@ type PlanOutput struct {
 	Name string
 	Type Type
 	From Source
+	// Optional outputs may be absent from an answer, because the nodes that make them may not run.
+	Optional bool
 }
 
 // Kind says what a node runs.
@@ -77,10 +93,38 @@ type PlanNode struct {
 	Keep        bool
 	Cache       *Cache
 	MayCall     []string
+	// When is a condition: the node is skipped when it is false; nil means none.
+	When *Expr
+	// Split is what a KindSplit node chooses from; nil for every other node.
+	Split *PlanSplit
+	// Chosen says which branch of which split the node is; nil when it is none.
+	Chosen *PlanBranch
+	// Conditional nodes may be skipped. A node is skipped when its When is false, when its split chose another branch or was
+	// skipped itself, or when something that it reads comes from a skipped node: an input that is not SourceFirst, or an
+	// input of When or of the split's Sticky. An input that is SourceFirst takes the first alternative that has a value, and
+	// skips the node when none has.
+	Conditional bool
 	// DependsOn and Dependents are the IDs of the nodes directly before and after, ascending, each once.
 	DependsOn  []int
 	Dependents []int
 	Pos        Pos
+}
+
+// PlanSplit is a choice by weight.
+type PlanSplit struct {
+	// Branches are the nodes to choose from and their weights, at least one above 0.
+	Branches []PlanBranch
+	// Sticky makes requests with an equal value take the same branch; nil means that each draws anew.
+	Sticky *Expr
+}
+
+// PlanBranch is one node of a split.
+type PlanBranch struct {
+	// Node is the ID of the branch's node, in PlanSplit; the ID of the split, in PlanNode.Chosen.
+	Node int
+	// Branch is the place among the split's branches.
+	Branch int
+	Weight int
 }
 
 // NodeInput is what feeds one input port of a node.

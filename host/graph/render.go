@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 )
@@ -30,6 +31,7 @@ func Mermaid(p *Plan) string {
 	for i, out := range p.Outputs {
 		p.arrows(&b, out.From, fmt.Sprintf("out%d", i), "")
 	}
+	p.routes(&b)
 	return b.String()
 }
 
@@ -42,6 +44,26 @@ func (p *Plan) arrows(b *strings.Builder, src Source, to, mark string) {
 	case SourceFirst:
 		for _, alt := range src.First {
 			p.arrows(b, alt, to, mark)
+		}
+	}
+}
+
+// routes draws what decides whether nodes run: dashed arrows from splits and from what conditions read.
+func (p *Plan) routes(b *strings.Builder) {
+	for i := range p.Nodes {
+		n := &p.Nodes[i]
+		if n.Chosen != nil {
+			fmt.Fprintf(b, "  n%d -.->|\"%d\"| n%d\n", n.Chosen.Node, n.Chosen.Weight, i)
+		}
+		if n.When == nil {
+			continue
+		}
+		for _, in := range n.When.Inputs {
+			from := fmt.Sprintf("in%d", in.From.Index)
+			if in.From.Kind == SourceNode {
+				from = fmt.Sprintf("n%d", in.From.Index)
+			}
+			fmt.Fprintf(b, "  %s -.->|\"%s\"| n%d\n", from, label("when "+n.When.Source), i)
 		}
 	}
 }
@@ -98,6 +120,8 @@ func (n *PlanNode) Runs() string {
 	}
 }
 
+var trailing = regexp.MustCompile(`(?m) +$`)
+
 // Text returns the plan as text for people: inputs, nodes in the order in which they can run, outputs.
 func Text(p *Plan) string {
 	var b strings.Builder
@@ -114,18 +138,19 @@ func Text(p *Plan) string {
 		p.textNode(w, &p.Nodes[i])
 	}
 	for _, out := range p.Outputs {
-		fmt.Fprintf(w, "  out\t%s\t%s\t<- %s\n", out.Name, out.Type, p.SourceName(out.From))
+		optional := ""
+		if out.Optional {
+			optional = ", may be absent"
+		}
+		fmt.Fprintf(w, "  out\t%s\t%s\t<- %s%s\n", out.Name, out.Type, p.SourceName(out.From), optional)
 	}
 	_ = w.Flush() // a strings.Builder takes everything
-	return b.String()
+	return trailing.ReplaceAllString(b.String(), "")
 }
 
 func (p *Plan) textNode(w *tabwriter.Writer, n *PlanNode) {
 	fmt.Fprintf(w, "  node\t%s\t%s", n.Name, n.Runs())
-	if n.Levels > 0 {
-		fmt.Fprintf(w, "\teach")
-	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, "\t%s\n", strings.Join(p.marks(n), ", "))
 	for _, in := range n.Inputs {
 		if in.From.Kind != SourceNone {
 			fmt.Fprintf(w, "  \t  %s\t%s\t<- %s%s\n", in.Port, in.Type, p.SourceName(in.From), in.arrow())
@@ -134,6 +159,30 @@ func (p *Plan) textNode(w *tabwriter.Writer, n *PlanNode) {
 	for _, out := range n.Outputs {
 		fmt.Fprintf(w, "  \t  %s\t%s\t->\n", out.Port, out.Edge)
 	}
+}
+
+// marks says what is special about when and how a node runs.
+func (p *Plan) marks(n *PlanNode) []string {
+	var out []string
+	if n.Levels > 0 {
+		out = append(out, "each")
+	}
+	if n.When != nil {
+		out = append(out, "when "+n.When.Source)
+	}
+	if n.Chosen != nil {
+		out = append(out, fmt.Sprintf("%d by %s", n.Chosen.Weight, p.Nodes[n.Chosen.Node].Name))
+	}
+	if n.Split != nil && n.Split.Sticky != nil {
+		out = append(out, "sticky "+n.Split.Sticky.Source)
+	}
+	if n.Shadow {
+		out = append(out, "shadow")
+	}
+	if n.Conditional {
+		out = append(out, "may be skipped")
+	}
+	return out
 }
 
 // SourceName writes a source as a definition refers to it: "photo", "cut.lines".

@@ -48,7 +48,26 @@ func (c *compiler) signatures() error {
 		if err != nil {
 			return err
 		}
+		if err := c.mayCall(&c.g.Nodes[i], r); err != nil {
+			return err
+		}
 		c.sigs[i] = sig
+	}
+	return nil
+}
+
+// mayCall checks that the models exist that a plugin may run through host calls.
+func (c *compiler) mayCall(n *Node, r *resolver) error {
+	pos := n.place("may_call")
+	for _, ref := range n.MayCall {
+		if (ref == "" && n.broken) || !c.objectRef(n, "model", ref, pos) {
+			continue
+		}
+		if _, err := r.model(ref); err != nil {
+			if err := c.missing(n, "model", ref, pos, CodeUnknownModel, err); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

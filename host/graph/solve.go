@@ -57,6 +57,12 @@ func (s *solver) unify(a, b int) bool {
 	return true
 }
 
+// agree reports whether two variables can have the same size, without joining them.
+func (s *solver) agree(a, b int) bool {
+	a, b = s.root(a), s.root(b)
+	return s.size[a] < 0 || s.size[b] < 0 || s.size[a] == s.size[b]
+}
+
 // dim returns what is known about a variable, by its declared name.
 func (s *solver) dim(v int) abi.Dim {
 	if r := s.root(v); s.size[r] >= 0 {
@@ -93,6 +99,39 @@ func (s *solver) instantiate(shape []abi.Dim, scope map[string]int, why string) 
 				scope[d.Name] = v
 			}
 			out[i] = v
+		}
+	}
+	return out
+}
+
+// alias returns variables for a port's shape that take over what is known about its source without asking anything of it:
+// a name stands for the source's dimension the first time.
+func (s *solver) alias(t Type, from *edge, scope map[string]int, why string) []int {
+	if t.Shape != nil && from.kind == abi.KindTensor && len(from.shape) == len(t.Shape) {
+		for i, d := range t.Shape {
+			if _, ok := scope[d.Name]; !ok && d.Name != "" {
+				scope[d.Name] = from.shape[i]
+			}
+		}
+	}
+	return s.instantiate(t.Shape, scope, why)
+}
+
+// meet returns what two shapes have in common; nil when their ranks differ or are not known.
+func (s *solver) meet(a, b []int) []int {
+	if a == nil || b == nil || len(a) != len(b) {
+		return nil
+	}
+	out := make([]int, len(a))
+	for i := range a {
+		x, y := s.root(a[i]), s.root(b[i])
+		switch {
+		case x == y:
+			out[i] = a[i]
+		case s.size[x] >= 0 && s.size[x] == s.size[y]:
+			out[i] = s.fixed(s.size[x], s.why[x])
+		default:
+			out[i] = s.fresh("")
 		}
 	}
 	return out

@@ -22,8 +22,9 @@ type Type struct {
 
 // Port is one named input or output of what a node runs.
 type Port struct {
-	Name     string
-	Type     Type
+	Name string
+	Type Type
+	// Optional inputs may be left unconnected; optional outputs (of graphs) may be absent from an answer.
 	Optional bool
 }
 
