@@ -65,6 +65,9 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 			return nil, err
 		}
 		l.giveBack = append(l.giveBack, giveBack)
+		if err := p.Warm(ctx, n.Function, n.With); err != nil {
+			return nil, err
+		}
 		return engine.PluginFunction(p, label, n.Function), nil
 	case graph.KindGraph:
 		return m.subgraph(ctx, t, pin, l)

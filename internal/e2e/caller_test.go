@@ -36,10 +36,9 @@ func callers(t *testing.T, s *rig.Server) map[string]caller {
 	http1 := &http.Client{Transport: &http.Transport{}}
 	t.Cleanup(http1.CloseIdleConnections)
 	return map[string]caller{
-		"curl, Connect JSON":  curl(t, s),
-		"gRPC":                connect(client.WithGRPC()),
-		"gRPC-Web, HTTP/1.1":  connect(client.WithGRPCWeb(), client.WithHTTPClient(http1)),
-		"Connect binary, h2c": connect(),
+		"curl, Connect JSON": curl(t, s),
+		"gRPC":               connect(client.WithGRPC()),
+		"gRPC-Web, HTTP/1.1": connect(client.WithGRPCWeb(), client.WithHTTPClient(http1)),
 	}
 }
 
