@@ -62,9 +62,10 @@ var mayImport = map[string][]string{
 	},
 
 	// For people outside.
-	"sdk/go":     {},
-	"sdk/client": {"proto/gen"},
-	"plugins":    {"sdk/go"},
+	"sdk/go":          {},
+	"sdk/client":      {"proto/gen"},
+	"sdk/conformance": {"sdk/go"},
+	"plugins":         {"sdk/go"},
 
 	// The repository's own programs and tests.
 	"internal/lint":  {},

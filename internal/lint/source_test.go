@@ -48,11 +48,12 @@ func TestPackageComments(t *testing.T) {
 }
 
 // TestLeakChecks wants goleak.VerifyTestMain in every package that starts goroutines. Conformance suites, whose names end in
-// "test", start theirs in their users' tests.
+// "test", start theirs in their users' tests; what lies in internal/ never ships.
 func TestLeakChecks(t *testing.T) {
 	for _, p := range load(t) {
-		if p.Name == "main" || strings.HasSuffix(p.Name, "test") || generated(p) || strings.HasPrefix(p.rel(), "sdk/go/") {
-			continue // the Go plugin SDK has no dependencies and a guest has one thread
+		if p.Name == "main" || strings.HasSuffix(p.Name, "test") || generated(p) || strings.HasPrefix(p.rel(), "internal/") ||
+			strings.HasPrefix(p.rel(), "sdk/go/") { // the Go plugin SDK has no dependencies and a guest has one thread
+			continue
 		}
 		starts := ""
 		for _, name := range p.files() {
@@ -69,11 +70,15 @@ func TestLeakChecks(t *testing.T) {
 	}
 }
 
-// TestNoSleep bans time.Sleep from tests, except in files that use testing/synctest, where time is fake.
+// TestNoSleep bans time.Sleep from tests, except in files that use testing/synctest, where time is fake, and in the
+// end-to-end tests, which kill a real process at a random moment.
 func TestNoSleep(t *testing.T) {
 	for _, p := range load(t) {
+		if p.rel() == "internal/lint" || p.rel() == "internal/e2e" {
+			continue
+		}
 		for _, name := range p.tests() {
-			if p.rel() != "internal/lint" && mentions(t, []string{name}, "time.Sleep(") && !mentions(t, []string{name}, `"testing/synctest"`) {
+			if mentions(t, []string{name}, "time.Sleep(") && !mentions(t, []string{name}, `"testing/synctest"`) {
 				t.Errorf("%s/%s sleeps: wait for an event, or use testing/synctest", p.rel(), filepath.Base(name))
 			}
 		}
