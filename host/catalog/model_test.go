@@ -57,9 +57,9 @@ type modelRelease struct {
 }
 
 type model struct {
-	t      *testing.T
-	cfg    catalog.Config
-	c      *catalog.Catalog
+	t   *testing.T
+	cfg catalog.Config
+	c   *catalog.Catalog
 	// tenants are fresh ones in every run, so that all runs can share a catalog.
 	tenants []tenant.ID
 	runs    int

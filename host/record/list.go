@@ -19,7 +19,7 @@ import (
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
-	// maxScan is the most messages that one List reads.
+	// maxScan is the most messages that one List reads: about half a second's worth.
 	maxScan = 5000
 )
 
@@ -67,6 +67,9 @@ type position struct {
 	idx int
 }
 
+// lastIdx is a place after all records of a message.
+const lastIdx = 1<<31 - 1
+
 // String returns the position as a record's ID: of fixed width, so that IDs sort as they were written.
 func (p position) String() string { return fmt.Sprintf("%016x-%04x", p.seq, p.idx) }
 
@@ -104,7 +107,7 @@ func (l *Log) List(ctx context.Context, t tenant.ID, f Filter) ([]Record, string
 	if err := r.seek(ctx); err != nil {
 		return nil, "", storeError(err)
 	}
-	more, err := r.read(ctx)
+	more, err := r.read(ctx, l.maxScan)
 	if err != nil {
 		return nil, "", storeError(err)
 	}
@@ -143,6 +146,12 @@ func (r *reader) seek(ctx context.Context) error {
 			return err
 		}
 		r.at, r.after = p.seq, &p
+		switch {
+		case r.filter.OldestFirst && p.idx == lastIdx:
+			r.at++ // all of that message was seen
+		case !r.filter.OldestFirst && p.idx == 0:
+			r.at-- // likewise
+		}
 		if r.filter.OldestFirst {
 			r.at = max(r.at, r.first) // what lay in between has gone for its age
 		}
@@ -178,9 +187,9 @@ func (r *reader) seekTime(ctx context.Context) error {
 	return nil
 }
 
-// read fills found and returns the token for more.
-func (r *reader) read(ctx context.Context) (string, error) {
-	for range maxScan {
+// read fills found from at most that many messages and returns the token for more.
+func (r *reader) read(ctx context.Context, messages int) (string, error) {
+	for range messages {
 		if r.at < r.first || r.at > r.last {
 			return "", nil
 		}
@@ -275,7 +284,7 @@ func (r *reader) token() string {
 		return ""
 	}
 	if r.filter.OldestFirst {
-		return position{seq: r.at - 1, idx: 1<<31 - 1}.String()
+		return position{seq: r.at - 1, idx: lastIdx}.String()
 	}
 	return position{seq: r.at + 1}.String()
 }

@@ -18,6 +18,8 @@ type Log struct {
 	js   jetstream.JetStream
 	// maxMessage is the largest message that is made of several records, in bytes.
 	maxMessage int
+	// maxScan is the most messages that one List reads.
+	maxScan int
 
 	// queue is what waits to be written. Only write receives from it.
 	queue chan *Pending
@@ -75,7 +77,7 @@ func Open(ctx context.Context, conn *catalog.Conn, cfg Config) (*Log, error) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l := &Log{
 		cfg: cfg, conn: conn, js: js, maxMessage: int(min(maxMessageBytes, nc.MaxPayload()*3/4)),
-		queue: make(chan *Pending, cfg.MaxQueued),
+		maxScan: maxScan, queue: make(chan *Pending, cfg.MaxQueued),
 		closing: make(chan struct{}), done: make(chan struct{}), stop: stop, streams: make(map[tenant.ID]struct{}),
 	}
 	go func() {
