@@ -12,7 +12,7 @@ import (
 type Bindings map[string]int64
 
 // Mismatch is a value that does not fit a port at run time.
-type Mismatch struct {
+type Mismatch struct { //nolint:errname // it says what it is
 	Expected string
 	Found    string
 	// Detail says which part differs.

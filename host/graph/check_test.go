@@ -40,8 +40,7 @@ func TestTypeCheck(t *testing.T) {
 		got := ""
 		if err != nil {
 			got = err.Error()
-			var m *graph.Mismatch
-			if !errors.As(err, &m) {
+			if _, ok := errors.AsType[*graph.Mismatch](err); !ok {
 				t.Errorf("got %T, want *graph.Mismatch", err)
 			}
 		}

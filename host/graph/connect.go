@@ -275,7 +275,7 @@ func (c *compiler) inputReference(head string, pos Pos, name, port string) Sourc
 		c.usedNode[at] = true
 		f := faultf(CodeBadReference, pos, "%s is a node; a reference names one of its outputs", quote(head)).at(name, port)
 		if sig := c.sigs[at]; sig != nil && len(sig.outputs) > 0 && len(sig.outputs) <= maxListed {
-			f.fix("write %s", strings.Join(prefixed(head+".", portNames(sig.outputs)), " or "))
+			f.Fix = "write " + strings.Join(prefixed(head+".", portNames(sig.outputs)), " or ")
 		}
 		c.add(f)
 		return Source{}
@@ -283,8 +283,8 @@ func (c *compiler) inputReference(head string, pos Pos, name, port string) Sourc
 	if c.g.noInputs {
 		return Source{}
 	}
-	advice, near := "", ""
-	if near = c.suggest(head, c.inputNames()); near != "" {
+	advice, near := "", c.suggest(head, c.inputNames())
+	if near != "" {
 		c.usedInput[c.inputs[near]] = true
 	} else if near = c.suggest(head, c.nodeNames()); near != "" {
 		c.usedNode[c.nodes[near]] = true
@@ -307,16 +307,16 @@ func (c *compiler) unknownNode(head, tail string, pos Pos, name, port string) {
 	c.add(f)
 	if near := c.suggest(head, c.nodeNames()); near != "" {
 		c.usedNode[c.nodes[near]] = true
-		f.fix("did you mean %s?", quote(near+"."+tail))
+		f.Fix = "did you mean " + quote(near+"."+tail) + "?"
 		return
 	}
 	c.loose = true
 	if at, ok := c.inputs[head]; ok {
 		c.usedInput[at] = true
-		f.fix("%s is an input; inputs are referred to without a port", quote(head))
+		f.Fix = quote(head) + " is an input; inputs are referred to without a port"
 		return
 	}
-	f.fix("%s", c.suggestOr(head, c.nodeNames(), "the nodes are "))
+	f.Fix = c.suggestOr(head, c.nodeNames(), "the nodes are ")
 }
 
 func (c *compiler) nodeNames() []string {

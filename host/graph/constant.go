@@ -139,7 +139,7 @@ func encodeOne(b []byte, v *tree, d abi.DType) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s is no %s", v.text, d)
 		}
-		return appendInteger(b, uint64(n), d.Size()), nil //nolint:gosec // two's complement is what is wanted
+		return appendInteger(b, uint64(n), d.Size()), nil
 	default:
 		return encodeFloat(b, v.text, d)
 	}
@@ -204,7 +204,7 @@ func float16(f float64) (half uint16, ok bool) {
 	if n < 1024 {
 		return sign | uint16(n), true
 	}
-	return sign | uint16(exp+15)<<10 | (uint16(n) - 1024), true //nolint:gosec // exp is -14 to 15
+	return sign | uint16(exp+15)<<10 | (uint16(n) - 1024), true
 }
 
 // constant reads the constant of a binding for the port that it feeds; the source is SourceNone when it cannot be read.

@@ -79,12 +79,12 @@ func TestWrong(t *testing.T) {
 	w := newWorld(t)
 	seen := map[graph.Code]bool{}
 	corpus(t, "wrong", 150, func(t *testing.T, src []byte) string {
+		t.Helper()
 		_, err := graph.CheckRefusing(src, w)
 		if err == nil {
 			t.Fatalf("got no fault:\n%s", src)
 		}
-		var faults graph.Faults
-		if errors.As(err, &faults) {
+		if faults, ok := errors.AsType[graph.Faults](err); ok {
 			for _, f := range faults {
 				seen[f.Code] = true
 			}
@@ -103,6 +103,7 @@ func TestWrong(t *testing.T) {
 func TestRight(t *testing.T) {
 	w := newWorld(t)
 	corpus(t, "right", 30, func(t *testing.T, src []byte) string {
+		t.Helper()
 		p, err := graph.CheckRefusing(src, w)
 		if err != nil {
 			t.Fatalf("%s\n%v", src, err)

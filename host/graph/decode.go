@@ -249,7 +249,7 @@ func (d *decoder) reference(t *tree) string {
 	}
 	f := faultf(CodeBadReference, t.pos, "a reference must be text such as node.port").between("node.port", t.kind.String())
 	if t.kind != treeMapping {
-		f.fix("write {value: ...} if a constant is meant")
+		f.Fix = "write {value: ...} if a constant is meant"
 	}
 	d.add(f)
 	return ""

@@ -34,7 +34,7 @@ func ParseType(s string) (Type, error) {
 		return Type{}, err
 	}
 	t.Kind = kind
-	return t, t.parseTensor(strings.TrimSpace(tail))
+	return t, parseTensor(&t, strings.TrimSpace(tail))
 }
 
 // cutWords removes leading words from s.
@@ -68,7 +68,7 @@ func parseKind(word string) (abi.Kind, error) {
 }
 
 // parseTensor reads what follows the kind: an element type and a shape, both optional, for tensors only.
-func (t *Type) parseTensor(s string) error {
+func parseTensor(t *Type, s string) error {
 	if s == "" {
 		return nil
 	}

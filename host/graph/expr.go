@@ -100,21 +100,21 @@ func exprNumber(dtype abi.DType, data []byte) any {
 	case abi.BOOL:
 		return n != 0
 	case abi.INT8:
-		return int64(int8(n)) //nolint:gosec // the low byte is what is there
+		return int64(int8(n))
 	case abi.INT16:
-		return int64(int16(n)) //nolint:gosec // likewise
+		return int64(int16(n))
 	case abi.INT32:
-		return int64(int32(n)) //nolint:gosec // likewise
+		return int64(int32(n))
 	case abi.INT64:
-		return int64(n) //nolint:gosec // likewise
+		return int64(n)
 	case abi.FP32:
-		return float64(math.Float32frombits(uint32(n))) //nolint:gosec // likewise
+		return float64(math.Float32frombits(uint32(n)))
 	case abi.FP64:
 		return math.Float64frombits(n)
 	case abi.BF16:
-		return float64(math.Float32frombits(uint32(n) << 16)) //nolint:gosec // likewise
+		return float64(math.Float32frombits(uint32(n) << 16))
 	case abi.FP16:
-		return float16Value(uint16(n)) //nolint:gosec // likewise
+		return float16Value(uint16(n))
 	default:
 		return n
 	}
@@ -214,6 +214,7 @@ type exprWalk struct {
 
 func (w *exprWalk) walk(e ast.Expr, bound []string) {
 	switch e.Kind() {
+	case ast.UnspecifiedExprKind, ast.LiteralKind:
 	case ast.IdentKind:
 		w.add([]string{e.AsIdent()}, bound)
 	case ast.SelectKind:

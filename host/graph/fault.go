@@ -7,7 +7,7 @@ import (
 )
 
 // Fault is one thing that is wrong with a definition.
-type Fault struct {
+type Fault struct { //nolint:errname // a fault is what the language calls it
 	// Code is stable; docs/graph-language.md lists them all.
 	Code Code `json:"code"`
 	// Graph, Node and Port name the place; Node and Port are empty where they make no sense.
@@ -51,7 +51,7 @@ func (f *Fault) Error() string {
 }
 
 // Faults are all faults of a definition, in the order of the text. Get at them with errors.As.
-type Faults []*Fault
+type Faults []*Fault //nolint:errname // likewise
 
 // Error returns one line for each fault.
 func (fs Faults) Error() string {

@@ -59,19 +59,19 @@ func (f *fitting) tensors() bool {
 	want := f.port.Type
 	convert, ok := conversion(f.edge.kind, want)
 	if !ok {
-		f.fault(CodeKindMismatch, "%s does not fit the port", f.subject()).fix("%s", conversionAdvice(f.edge.kind, want))
+		f.report(f.fault(CodeKindMismatch, "%s does not fit the port", f.subject()).fix("%s", conversionAdvice(f.edge.kind, want)))
 		return false
 	}
 	if want.Kind != abi.KindTensor || convert != ConvertNone {
 		return false
 	}
 	if want.DType != abi.DTypeNone && f.edge.dtype != abi.DTypeNone && want.DType != f.edge.dtype {
-		f.fault(CodeDTypeMismatch, "%s has the element type %s%s", f.subject(), f.edge.dtype, f.because(f.edge.dtypeWhy)).
-			fix("convert it in a plugin, or export the model with %s", f.edge.dtype)
+		f.report(f.fault(CodeDTypeMismatch, "%s has the element type %s%s", f.subject(), f.edge.dtype, f.because(f.edge.dtypeWhy)).
+			fix("convert it in a plugin, or export the model with %s", f.edge.dtype))
 		return false
 	}
 	if f.shape != nil && f.edge.shape != nil && len(f.shape) != len(f.edge.shape) {
-		f.fault(CodeRankMismatch, "%s has the rank %d%s, not %d", f.subject(), len(f.edge.shape), f.because(f.edge.shapeWhy), len(f.shape))
+		f.report(f.fault(CodeRankMismatch, "%s has the rank %d%s, not %d", f.subject(), len(f.edge.shape), f.because(f.edge.shapeWhy), len(f.shape)))
 		return false
 	}
 	return true
@@ -87,8 +87,8 @@ func (f *fitting) dimensions(s *state, relate func(a, b int) bool) {
 		}
 	}
 	if len(wrong) > 0 {
-		f.fault(CodeDimensionMismatch, "%s does not fit the port: %s", f.subject(), strings.Join(wrong, "; ")).
-			between(f.port.Type.String(), f.item(found))
+		f.report(f.fault(CodeDimensionMismatch, "%s does not fit the port: %s", f.subject(), strings.Join(wrong, "; ")).
+			between(f.port.Type.String(), f.item(found)))
 	}
 }
 
@@ -118,11 +118,13 @@ func (f *fitting) presence(l *link) {
 }
 
 func (f *fitting) fault(code Code, format string, args ...any) *Fault {
-	fault := faultf(code, f.bind.Pos, format, args...).at(f.node.Name, f.port.Name).
+	return faultf(code, f.bind.Pos, format, args...).at(f.node.Name, f.port.Name).
 		between(f.port.Type.String(), f.item(f.typeOf(f.edge)))
+}
+
+func (f *fitting) report(fault *Fault) {
 	f.failed = true
 	f.add(fault)
-	return fault
 }
 
 // item writes a type with as many lists as the port has: the lists that the node is mapped over are beside the point.

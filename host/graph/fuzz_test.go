@@ -121,6 +121,7 @@ func checkPlan(t *testing.T, p *graph.Plan) {
 func checkSource(t *testing.T, p *graph.Plan, src graph.Source, before int) {
 	t.Helper()
 	switch src.Kind {
+	case graph.SourceNone:
 	case graph.SourceInput:
 		if src.Index >= len(p.Inputs) {
 			t.Fatalf("no input %d", src.Index)

@@ -37,6 +37,7 @@ func Mermaid(p *Plan) string {
 
 func (p *Plan) arrows(b *strings.Builder, src Source, to, mark string) {
 	switch src.Kind {
+	case SourceNone, SourceConst:
 	case SourceInput:
 		arrow(b, fmt.Sprintf("in%d", src.Index), to, strings.TrimSpace(mark))
 	case SourceNode:

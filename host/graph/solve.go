@@ -163,6 +163,7 @@ func (s *state) edge(src Source) *edge {
 		if outs := s.nodes[src.Index]; outs != nil {
 			return &outs[src.Output]
 		}
+	case SourceNone, SourceConst, SourceFirst:
 	}
 	return &edge{}
 }

@@ -42,14 +42,7 @@ type pair struct {
 	value *tree
 }
 
-// get returns the first value under key, nil when there is none.
-func (t *tree) get(key string) *tree {
-	if i := t.find(key); i >= 0 {
-		return t.pairs[i].value
-	}
-	return nil
-}
-
+// find returns the index of the first pair with key, -1 when there is none.
 func (t *tree) find(key string) int {
 	if t == nil {
 		return -1

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -33,7 +34,7 @@ type jsonReader struct {
 // place returns where the next token starts.
 func (r *jsonReader) place() Pos {
 	at := int(r.dec.InputOffset())
-	for at < len(r.src) && bytes.IndexByte([]byte(" \t\r\n,:"), r.src[at]) >= 0 {
+	for at < len(r.src) && strings.IndexByte(" \t\r\n,:", r.src[at]) >= 0 {
 		at++
 	}
 	for r.at < at {

@@ -130,7 +130,7 @@ func yamlFault(src []byte, err error) *Fault {
 		at := placeOf(src, m[0]+bytes.IndexByte(src[m[0]:m[1]], '?'))
 		if at.Line >= pos.Line-1 && at.Line <= pos.Line+1 {
 			f.Line, f.Column = at.Line, at.Column
-			f.fix("put the ? of a shape in quotes")
+			f.Fix = "put the ? of a shape in quotes"
 		}
 	}
 	return f

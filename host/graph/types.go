@@ -223,7 +223,7 @@ func (c *compiler) listFault(s *state, n *Node, l *link, e *edge, port Port) {
 	f := faultf(CodeListMismatch, l.bind.Pos, "%s does not fit the port", l.bind.subject()).
 		at(n.Name, port.Name).between(port.Type.String(), found)
 	if e.list > port.Type.List && l.bind.From != "" {
-		f.fix("add each: %s to run the node once for every item", l.bind.From)
+		f.Fix = "add each: " + l.bind.From + " to run the node once for every item"
 	}
 	c.add(f)
 }

@@ -104,24 +104,26 @@ func (r *schemaReport) walk(e *jsonschema.ValidationError) {
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		for _, p := range k.Properties {
-			f := r.add(append(append([]string{}, e.InstanceLocation...), p), true, "there is no setting "+quote(p))
+			f := r.fault(append(append([]string{}, e.InstanceLocation...), p), true, "there is no setting "+quote(p))
 			if len(e.InstanceLocation) == 0 {
-				f.fix("%s", suggestOr(p, r.settings, "the settings are "))
+				f.Fix = suggestOr(p, r.settings, "the settings are ")
 			}
+			r.faults = append(r.faults, f)
 		}
 		return
 	case *kind.AnyOf, *kind.OneOf, *kind.Not:
 		// Its causes exclude each other: no list of them helps.
-		r.add(e.InstanceLocation, false, "the value fits none of the alternatives of the schema, or too many")
+		r.add(e.InstanceLocation, "the value fits none of the alternatives of the schema, or too many")
 		return
 	case *kind.Required:
 		for _, p := range k.Missing {
-			r.add(e.InstanceLocation, false, "the setting "+quote(p)+" is missing").fix("add %s", clip(p, 80))
+			f := r.fault(e.InstanceLocation, false, "the setting "+quote(p)+" is missing")
+			r.faults = append(r.faults, f.fix("add %s", clip(p, 80)))
 		}
 		return
 	}
 	if len(e.Causes) == 0 {
-		r.add(e.InstanceLocation, false, r.text(e))
+		r.add(e.InstanceLocation, r.text(e))
 	}
 	for _, cause := range e.Causes {
 		r.walk(cause)
@@ -145,10 +147,13 @@ func (r *schemaReport) text(e *jsonschema.ValidationError) string {
 	}
 }
 
-func (r *schemaReport) add(at []string, key bool, text string) *Fault {
+func (r *schemaReport) add(at []string, text string) {
+	r.faults = append(r.faults, r.fault(at, false, text))
+}
+
+func (r *schemaReport) fault(at []string, key bool, text string) *Fault {
 	f := faultf(CodeWithSchema, r.doc.locate(at, key), "with%s: %s", dotted(at), text).at(r.node.Name, "")
 	f.Path = pointer(at)
-	r.faults = append(r.faults, f)
 	return f
 }
 
