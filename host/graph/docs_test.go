@@ -109,3 +109,22 @@ func TestDocsExamplesCompile(t *testing.T) {
 		}
 	}
 }
+
+func TestDocsListWhatIsUnsupported(t *testing.T) {
+	values, comments := constants(t, "feature.go", "Feature")
+	refused := map[string]bool{}
+	for _, f := range graph.Unsupported() {
+		refused[string(f)] = true
+	}
+	var b strings.Builder
+	b.WriteString("\n")
+	for i, v := range values {
+		if refused[v] {
+			fmt.Fprintf(&b, "- `%s`: %s\n", v, comments[i])
+		}
+	}
+	if len(refused) == 0 {
+		b.WriteString("Nothing.\n")
+	}
+	generated(t, "unsupported", b.String())
+}
