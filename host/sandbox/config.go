@@ -37,7 +37,7 @@ type Config struct {
 	// IdleTimeout is how long an instance may lie idle before it is given back. Default 1 minute.
 	IdleTimeout time.Duration
 
-	// UploadTimeout bounds linting, metering and compiling of one module. Default 30 s.
+	// UploadTimeout bounds linting, metering and compiling of one module. Default 1 minute.
 	UploadTimeout time.Duration
 	// DescribeTimeout bounds a plugin's own start, its description and its initialisation, each. Default 2 s.
 	DescribeTimeout time.Duration
@@ -77,7 +77,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxInstancesPerPlugin, min(64, c.MaxInstances))
 	orDefault(&c.MaxWaiting, 4096)
 	orDefault(&c.IdleTimeout, time.Minute)
-	orDefault(&c.UploadTimeout, 30*time.Second)
+	orDefault(&c.UploadTimeout, time.Minute)
 	orDefault(&c.DescribeTimeout, 2*time.Second)
 	orDefault(&c.CallTimeout, 30*time.Second)
 	orDefault(&c.MaxLogBytes, 64<<10)
