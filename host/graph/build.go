@@ -121,17 +121,26 @@ type dimNames struct {
 	names map[int]string // by root
 }
 
-// nameDims names the sets after the dimensions of inputs, then of nodes' outputs, as declared; a number tells equal names
-// apart. Dimensions that only lists have stay unnamed: their items may differ.
+// nameDims names the sets after the dimensions of inputs, then of nodes' outputs, as declared, then of the ports that they
+// feed; a number tells equal names apart. Dimensions that only lists have stay unnamed: their items may differ.
 func (c *compiler) nameDims(s *state) *dimNames {
 	d := &dimNames{state: s, names: map[int]string{}}
 	taken := map[string]bool{}
-	add := func(e *edge) {
+	inherited := map[int]string{} // by root: what the ports call it
+	for v, name := range s.name {
+		if r := s.root(v); inherited[r] == "" {
+			inherited[r] = name
+		}
+	}
+	add := func(e *edge, ports bool) {
 		if e.list > 0 {
 			return
 		}
 		for _, v := range e.shape {
 			r, name := s.root(v), s.name[v]
+			if name == "" && ports {
+				name = inherited[r]
+			}
 			if _, named := d.names[r]; named || name == "" || s.size[r] >= 0 {
 				continue
 			}
@@ -143,12 +152,14 @@ func (c *compiler) nameDims(s *state) *dimNames {
 			d.names[r] = unique
 		}
 	}
-	for i := range s.inputs {
-		add(&s.inputs[i])
-	}
-	for _, i := range c.order {
-		for k := range s.nodes[i] {
-			add(&s.nodes[i][k])
+	for _, ports := range []bool{false, true} {
+		for i := range s.inputs {
+			add(&s.inputs[i], ports)
+		}
+		for _, i := range c.order {
+			for k := range s.nodes[i] {
+				add(&s.nodes[i][k], ports)
+			}
 		}
 	}
 	return d
