@@ -58,7 +58,7 @@ func crashChild(ctx context.Context, dir string) error {
 		if _, err := d.Finish(ctx, "a", up.ID); err != nil {
 			return err
 		}
-		fmt.Println(i)
+		fmt.Fprintln(os.Stdout, i)
 	}
 }
 

@@ -33,6 +33,7 @@ func TestFullDisk(t *testing.T) {
 }
 
 func fullDisk(t *testing.T, rule errorfs.Rule) {
+	t.Helper()
 	faults := errorfs.New(blob.OS())
 	dir := t.TempDir()
 	d := open(t, blob.Config{Dir: dir, FS: faults})

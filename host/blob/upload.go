@@ -257,10 +257,7 @@ func (d *Dir) verify(ctx context.Context, u *upload) error {
 }
 
 func (d *Dir) verifyFile(ctx context.Context, u *upload, f File) error {
-	rest := io.NewSectionReader(f, u.hashed, u.offset-u.hashed)
-	n, err := io.Copy(u.hash, ctxReader{ctx, rest})
-	u.hashed += n
-	if err != nil {
+	if err := u.hashRest(ctx, f); err != nil {
 		return err
 	}
 	if got := digestOf(u.hash.Sum(nil)); u.hashed != u.meta.Size || got != u.meta.Digest {
@@ -271,6 +268,25 @@ func (d *Dir) verifyFile(ctx context.Context, u *upload, f File) error {
 		// After a failed sync nobody knows which bytes are on the disk, and a second sync may succeed all the same, so all
 		// of them are wanted again.
 		return errors.Join(err, d.restart(u, f))
+	}
+	return nil
+}
+
+// hashRest hashes what was written by a process before this one.
+func (u *upload) hashRest(ctx context.Context, f File) error {
+	const piece = 4 << 20 // the context is looked at this often
+	for u.hashed < u.offset {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := io.Copy(u.hash, io.NewSectionReader(f, u.hashed, min(piece, u.offset-u.hashed)))
+		u.hashed += n
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return io.ErrUnexpectedEOF
+		}
 	}
 	return nil
 }
@@ -350,17 +366,4 @@ func noSpace(err error) error {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	return err
-}
-
-// ctxReader ends a long read when nobody waits for it.
-type ctxReader struct {
-	ctx context.Context //nolint:containedctx // lives for one io.Copy
-	r   io.Reader
-}
-
-func (r ctxReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

@@ -350,6 +350,7 @@ func TestHammer(t *testing.T) {
 
 // hammer uploads data, giving way to whoever else is at the same upload.
 func hammer(t *testing.T, d *blob.Dir, owner tenant.ID, data []byte, i int) {
+	t.Helper()
 	up, err := d.Begin(t.Context(), params(owner, "m", data))
 	if err != nil {
 		t.Error(err)

@@ -56,7 +56,7 @@ func crashChild(ctx context.Context, dir string) error {
 	say := func(format string, v ...any) {
 		out.Lock()
 		defer out.Unlock()
-		fmt.Printf(format+"\n", v...)
+		fmt.Fprintf(os.Stdout, format+"\n", v...)
 	}
 	errs := make([]error, 3)
 	for w := range errs {

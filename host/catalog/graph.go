@@ -245,8 +245,7 @@ func (c *Catalog) DeleteGraph(ctx context.Context, t tenant.ID, name string) err
 		*p = pointer{Last: p.Last}
 		return nil
 	})
-	var inUse *InUseError
-	if errors.As(err, &inUse) {
+	if _, ok := errors.AsType[*InUseError](err); ok {
 		return err
 	}
 	if err != nil {

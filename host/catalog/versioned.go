@@ -209,11 +209,13 @@ func (c *Catalog) deleteVersion(ctx context.Context, kind Kind, t tenant.ID, nam
 		a.removeVersion(number)
 		return nil
 	})
-	var inUse *InUseError
-	if err != nil && !errors.As(err, &inUse) {
+	if _, ok := errors.AsType[*InUseError](err); ok {
+		return err
+	}
+	if err != nil {
 		return fmt.Errorf("delete %s %s%s: %w", kind, name, at(ref), err)
 	}
-	return err
+	return nil
 }
 
 // at returns ref as it is written behind a name.

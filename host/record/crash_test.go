@@ -34,7 +34,7 @@ func crashChild(ctx context.Context, dir string) error {
 			for errs[w] == nil {
 				i := rand.IntN(1 << 40)
 				if errs[w] = l.Append(ctx, "acme", rec("s", "g", i)); errs[w] == nil {
-					fmt.Println(i) // one write, so lines do not mix
+					fmt.Fprintln(os.Stdout, i) // one write, so lines do not mix
 				}
 			}
 		})
