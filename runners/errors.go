@@ -12,6 +12,9 @@ var (
 	ErrModel = errors.New("model cannot be used")
 	// ErrRun: the model failed while it ran on inputs that fit its signature.
 	ErrRun = errors.New("model run failed")
+	// ErrOverloaded: the runner has more to do than it may take on, or could not be done before the deadline. Nothing was run;
+	// it may be tried again later.
+	ErrOverloaded = errors.New("model is overloaded")
 	// ErrUnavailable: this build or machine lacks what the runner needs; the text says what and how to get it.
 	ErrUnavailable = errors.New("runner unavailable")
 )

@@ -76,8 +76,9 @@ func (t suite) testCancelledAmongOthers() {
 		wg.Go(func() {
 			for i := range 20 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*g%7)*time.Millisecond)
-				if _, err := slow(ctx, r, forever); !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("got %v, want context.DeadlineExceeded", err)
+				_, err := slow(ctx, r, forever)
+				if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, runners.ErrOverloaded) {
+					t.Errorf("got %v, want context.DeadlineExceeded, or ErrOverloaded from a runner that knows it would be late", err)
 				}
 				cancel()
 				live, stop := context.WithCancel(t.Context())

@@ -93,8 +93,8 @@ func (t suite) testResults() {
 		out[0].Release()
 		out[0].Release()
 		out[1].Release()
-		if out[0].Data != nil || out[1].Data == nil {
-			t.Fatalf("after Release: adopted data is nil: %v, the caller's is nil: %v", out[0].Data == nil, out[1].Data == nil)
+		if diff := cmp.Diff(want[1].Data, out[1].Data); diff != "" {
+			t.Fatalf("the caller's memory after Release (-want +got):\n%s", diff)
 		}
 	}
 }
