@@ -78,7 +78,7 @@ func diagnosis(t *testing.T, err error) string {
 func TestWrong(t *testing.T) {
 	w := newWorld(t)
 	seen := map[graph.Code]bool{}
-	corpus(t, "wrong", 150, func(t *testing.T, src []byte) string {
+	corpus(t, "wrong", 300, func(t *testing.T, src []byte) string {
 		t.Helper()
 		_, err := graph.CheckRefusing(src, w)
 		if err == nil {
@@ -102,7 +102,7 @@ func TestWrong(t *testing.T) {
 
 func TestRight(t *testing.T) {
 	w := newWorld(t)
-	corpus(t, "right", 30, func(t *testing.T, src []byte) string {
+	corpus(t, "right", 100, func(t *testing.T, src []byte) string {
 		t.Helper()
 		p, err := graph.CheckRefusing(src, w)
 		if err != nil {
