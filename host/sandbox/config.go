@@ -15,7 +15,7 @@ type Config struct {
 	// content is executed. Default "": compiled code lives in memory only.
 	CacheDir string
 	// Compiler compiles modules before they are loaded. Default nil: in this process, where a module that is slow or
-	// large to compile hurts everybody. A server sets a child process; see NewChildCompiler.
+	// large to compile hurts everybody. A server sets a [ChildCompiler].
 	Compiler Compiler
 	// Limits are the linter's. Default wasmbin.DefaultLimits().
 	Limits *wasmbin.Limits
@@ -69,6 +69,9 @@ func (c Config) withDefaults() Config {
 	if c.Limits == nil {
 		l := wasmbin.DefaultLimits()
 		c.Limits = &l
+	}
+	if c.Compiler == nil && c.CacheDir != "" {
+		c.Compiler = inProcess{}
 	}
 	orDefault(&c.MemoryLimitBytes, 256<<20)
 	orDefault(&c.ArenaBytes, min(64<<10, c.MemoryLimitBytes/2))

@@ -15,6 +15,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,8 @@ type Host struct {
 	rt       wazero.Runtime
 	allowed  []wasmbin.Import
 	resetter *resetter
+	cache    *codeCache // nil without a folder and a compiler
+	files    wazero.CompilationCache
 	pools    *pools
 	cancels  cancels
 	closing  atomic.Bool
@@ -55,12 +58,32 @@ func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 	h.pools = newPools(&cfg, h.shut)
 	fns := hostFuncs()
 	h.allowed = allowedImports(fns)
-	h.rt = wazero.NewRuntimeWithConfig(ctx, runtimeConfig())
-	if err := register(ctx, h.rt, fns); err != nil {
+	rc, err := h.openCache()
+	if err != nil {
 		h.resetter.close()
-		return nil, errors.Join(err, h.rt.Close(ctx))
+		return nil, err
+	}
+	h.rt = wazero.NewRuntimeWithConfig(ctx, rc)
+	if err := register(ctx, h.rt, fns); err != nil {
+		return nil, errors.Join(err, h.free())
 	}
 	return h, nil
+}
+
+// openCache opens the cache of compiled code, if there is to be one, and returns the configuration of the runtime.
+func (h *Host) openCache() (wazero.RuntimeConfig, error) {
+	if h.cfg.CacheDir == "" && h.cfg.Compiler == nil {
+		return runtimeConfig(), nil
+	}
+	cache, err := openCache(h.cfg.CacheDir, h.cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	h.cache = cache
+	if h.files, err = wazero.NewCompilationCacheWithDir(cache.dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("open cache: %w", err), cache.close())
+	}
+	return runtimeConfig().WithCompilationCache(h.files), nil
 }
 
 // features are what modules may use; the linter refuses the same. Reference types, threads, exceptions and tail calls each
@@ -93,6 +116,9 @@ func (h *Host) free() (err error) {
 	h.finish.Do(func() {
 		err = h.rt.Close(h.base)
 		h.resetter.close()
+		if h.cache != nil {
+			err = errors.Join(err, h.files.Close(h.base), h.cache.close())
+		}
 	})
 	return err
 }

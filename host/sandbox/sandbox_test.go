@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"os"
+	gostrings "strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,7 +18,12 @@ import (
 	"github.com/tandem-serve/tandem/host/value"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && gostrings.HasPrefix(os.Args[1], "child-") {
+		os.Exit(child(os.Args[1], os.Args[2]))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // newHost returns a host that is closed with the test.
 func newHost(t testing.TB, cfg sandbox.Config) *sandbox.Host {

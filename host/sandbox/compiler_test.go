@@ -1,0 +1,184 @@
+package sandbox_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/sandbox"
+)
+
+// child is what this test's own program does as a child process.
+func child(mode, dir string) int {
+	ctx := context.Background()
+	switch mode {
+	case "child-compile":
+		return sandbox.CompileChild(ctx, os.Stdin, dir, os.Stderr)
+	case "child-hang":
+		select {}
+	case "child-probe": // compiles nothing, then tries what a child must not
+		_ = sandbox.CompileChild(ctx, bytes.NewReader(nil), dir, os.Stderr)
+		if os.WriteFile(filepath.Join(dir, "inside"), nil, 0o600) != nil {
+			return 10
+		}
+		if err := os.WriteFile(filepath.Join(filepath.Dir(dir), "outside"), nil, 0o600); !errors.Is(err, fs.ErrPermission) {
+			return 11
+		}
+		if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
+			_ = l.Close()
+			return 12
+		}
+		return sandbox.ExitRefused
+	}
+	return 99
+}
+
+func childCompiler(mode string) *sandbox.ChildCompiler {
+	return &sandbox.ChildCompiler{Command: []string{os.Args[0], mode}}
+}
+
+// counting counts what it compiles.
+type counting struct {
+	sandbox.Compiler
+	n atomic.Int64
+}
+
+func (c *counting) Compile(ctx context.Context, wasm []byte, dir string) error {
+	c.n.Add(1)
+	return c.Compiler.Compile(ctx, wasm, dir)
+}
+
+// start loads a plugin on a host of its own, calls it, and returns how many modules were compiled for it.
+func start(t *testing.T, dir, name string) int64 {
+	t.Helper()
+	c := &counting{Compiler: childCompiler("child-compile")}
+	h, err := sandbox.New(context.Background(), sandbox.Config{CacheDir: dir, Compiler: c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, dir)
+	p, err := h.Load(context.Background(), moduleBytes(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	call(t, p, "nothing")
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := h.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if after := files(t, dir); c.n.Load() == 0 && len(after) != len(before) {
+		t.Errorf("the server compiled by itself: it has %d files, had %d", len(after), len(before))
+	}
+	return c.n.Load()
+}
+
+// files lists the files below dir.
+func files(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestCache(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	if n := start(t, dir, "values"); n == 0 {
+		t.Fatal("nothing was compiled")
+	}
+	if n := start(t, dir, "values"); n != 0 {
+		t.Errorf("%d modules were compiled after a restart, want 0", n)
+	}
+	for _, tt := range []struct {
+		name   string
+		damage func(path string) error
+	}{
+		{"flipped", func(path string) error {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			b[len(b)/2] ^= 1
+			return os.WriteFile(path, b, 0o600)
+		}},
+		{"cut", func(path string) error { return os.Truncate(path, 10) }},
+		{"empty", func(path string) error { return os.Truncate(path, 0) }},
+		{"gone", os.Remove},
+		{"foreign", func(path string) error { return os.WriteFile(path, []byte(`{"files":[{"path":"../../x"}]}`), 0o600) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, path := range files(t, dir) {
+				if err := tt.damage(path); err != nil {
+					t.Fatal(err)
+				}
+				if n := start(t, dir, "values"); n == 0 {
+					t.Errorf("%s: damaged code was used", path)
+				}
+				if n := start(t, dir, "values"); n != 0 {
+					t.Errorf("%s: %d modules were compiled after the repair", path, n)
+				}
+			}
+		})
+	}
+}
+
+func TestCacheMustBePrivate(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
+		t.Fatal(err)
+	}
+	if _, err := sandbox.New(context.Background(), sandbox.Config{CacheDir: dir}); err == nil {
+		t.Error("a folder that everybody can write to is taken as a cache of code")
+	}
+}
+
+func TestChildLimits(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		compiler   *sandbox.ChildCompiler
+	}{
+		{"time", "took too long", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-hang"}, Wall: 50 * time.Millisecond}},
+		{"memory", "needs more memory", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-compile"}, MemoryBytes: 8 << 20}},
+		{"probe", "magic", childCompiler("child-probe")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t, sandbox.Config{Compiler: tt.compiler})
+			_, err := h.Load(context.Background(), moduleBytes(t, "values"))
+			wantReject(t, err, "compile", tt.text)
+		})
+	}
+	h := newHost(t, sandbox.Config{Compiler: childCompiler("child-hang")})
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := h.Load(ctx, moduleBytes(t, "values")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	h = newHost(t, sandbox.Config{Compiler: &sandbox.ChildCompiler{Command: []string{"/does/not/exist"}}})
+	var re *sandbox.RejectError
+	if _, err := h.Load(context.Background(), moduleBytes(t, "values")); err == nil || errors.As(err, &re) {
+		t.Errorf("got %v, want a fault of the machine", err)
+	}
+}
+
+func TestCompileChildRefuses(t *testing.T) {
+	c := childCompiler("child-compile")
+	err := c.Compile(context.Background(), []byte("no module"), t.TempDir())
+	if !errors.Is(err, sandbox.ErrCompile) {
+		t.Errorf("got %v, want ErrCompile", err)
+	}
+}
