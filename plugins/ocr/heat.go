@@ -24,21 +24,37 @@ func (m heatMap) regions(threshold float32) *regions {
 	for y := range m.h {
 		start := len(g.runs)
 		row := m.data[y*m.w:][:m.w]
-		for x := 0; x < len(row); x++ {
-			if !(row[x] > threshold) {
-				continue
-			}
+		for x := cold(row, threshold); x < len(row); x += 1 + cold(row[x+1:], threshold) {
 			from := x
 			for x < len(row) && row[x] > threshold {
 				x++
 			}
 			g.parent = append(g.parent, int32(len(g.runs)))
 			g.runs = append(g.runs, run{int32(y), int32(from), int32(x - 1)})
+			if x == len(row) {
+				break
+			}
 		}
 		g.join(above, start)
 		above = start
 	}
 	return g
+}
+
+// cold returns how many pixels row begins with that are not above threshold. Most of a page is cold: four at a time.
+func cold(row []float32, threshold float32) int {
+	n := 0
+	for len(row) >= 4 && !(row[0] > threshold || row[1] > threshold || row[2] > threshold || row[3] > threshold) {
+		row = row[4:]
+		n += 4
+	}
+	for _, v := range row {
+		if v > threshold {
+			break
+		}
+		n++
+	}
+	return n
 }
 
 // join connects the runs of the last row, from start on, with those of the row above, from above to start.
