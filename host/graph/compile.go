@@ -3,6 +3,8 @@ package graph
 import (
 	"errors"
 	"slices"
+
+	"cel.dev/cel-go/cel"
 )
 
 // Compile checks g against env and returns its plan. The error is Faults with every fault of the graph, or an error of
@@ -41,22 +43,24 @@ type compiler struct {
 	refused []Feature
 	faults  Faults
 
-	known    map[string][]string // what the Env says that there is, by kind
-	inputs   map[string]int      // name -> index in g.Inputs
-	nodes    map[string]int      // name -> index in g.Nodes
-	sigs     []*signature        // by node; nil when unknown
-	links    [][]link            // by node
-	eachLost []bool              // by node: a reference in its each is not understood
-	levels   [][]int             // by node and link: lists that it is mapped over, -1 when it does not fit
-	outs     []Source            // by output; SourceNone when unknown
-	deps     [][]int             // by node: the nodes that it needs, with repetitions
-	order    []int               // nodes in topological order, without those on cycles
-	cyclic   []bool              // by node: it is on a cycle
+	known               map[string][]string // what the Env says that there is, by kind
+	inputs              map[string]int      // name -> index in g.Inputs
+	nodes               map[string]int      // name -> index in g.Nodes
+	nodeList, inputList []string            // names in order, once they were asked for
+	sigs                []*signature        // by node; nil when unknown
+	links               [][]link            // by node
+	eachLost            []bool              // by node: a reference in its each is not understood
+	levels              [][]int             // by node and link: lists that it is mapped over, -1 when it does not fit
+	outs                []Source            // by output; SourceNone when unknown
+	deps                [][]int             // by node: the nodes that it needs, with repetitions
+	order               []int               // nodes in topological order, without those on cycles
+	cyclic              []bool              // by node: it is on a cycle
 
-	routing   *routing
-	later     []*fitting // checks that wait until everything else is typed
-	outEdges  []*edge    // by output of the graph
-	fallbacks []*Const   // by input of the graph: its default
+	expressions *cel.Env // made for the first expression
+	routing     *routing
+	later       []*fitting // checks that wait until everything else is typed
+	outEdges    []*edge    // by output of the graph
+	fallbacks   []*Const   // by input of the graph: its default
 
 	usedInput  []bool
 	usedNode   []bool

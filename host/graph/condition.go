@@ -10,6 +10,9 @@ import (
 // maxConditions bounds the conditions of a graph: `when`, branches of splits, and joins that may find nothing.
 const maxConditions = 64
 
+// maxExpressionsBytes bounds the expressions of a graph together: parsing one byte takes some 10 us and 4 KiB of garbage.
+const maxExpressionsBytes = 16 << 10
+
 // condition is what must hold for a node to run: a sorted list of literals, all of them. Empty means always.
 type condition []int
 
@@ -49,6 +52,7 @@ type routing struct {
 	outs   []condition   // by output of the graph
 	shadow []bool        // by node: off the critical path
 
+	budget   int // what is left of coverBudget
 	literals int
 	choices  map[int][]condition // by split: when each branch is chosen
 	splits   []branches
@@ -57,7 +61,8 @@ type routing struct {
 
 func newRouting(nodes int) *routing {
 	r := &routing{
-		when: make([]*expression, nodes), sticky: make([]*expression, nodes), split: make([]int, nodes), branch: make([]int, nodes),
+		budget: coverBudget,
+		when:   make([]*expression, nodes), sticky: make([]*expression, nodes), split: make([]int, nodes), branch: make([]int, nodes),
 		conds: make([]condition, nodes), shadow: make([]bool, nodes), choices: map[int][]condition{}, absent: map[int]int{},
 	}
 	for i := range r.split {
@@ -74,6 +79,26 @@ func (r *routing) literal() int {
 // route parses expressions and finds the branches of splits. It adds to deps.
 func (c *compiler) route() {
 	c.routing = newRouting(len(c.g.Nodes))
+	expressions, size := 0, 0
+	for i := range c.g.Nodes {
+		n := &c.g.Nodes[i]
+		if n.When != "" {
+			expressions, size = expressions+1, size+len(n.When)
+		}
+		if n.Split != nil && n.Split.Sticky != "" {
+			expressions, size = expressions+1, size+len(n.Split.Sticky)
+		}
+	}
+	if size > maxExpressionsBytes {
+		c.add(faultf(CodeLimit, c.g.Pos, "the graph's expressions have %d bytes, more than %d", size, maxExpressionsBytes))
+		c.loose = true
+		return
+	}
+	if expressions > maxConditions {
+		c.add(faultf(CodeLimit, c.g.Pos, "the graph has %d expressions, more than %d", expressions, maxConditions))
+		c.loose = true
+		return
+	}
 	for i := range c.g.Nodes {
 		n := &c.g.Nodes[i]
 		if n.When != "" {
@@ -121,7 +146,11 @@ func (c *compiler) splitBranches(i int) {
 // conditions finds out when each node runs, in topological order.
 func (c *compiler) conditions() {
 	r := c.routing
+	r.outs = make([]condition, len(c.outs))
 	for _, i := range c.order {
+		if r.literals > maxConditions {
+			break
+		}
 		n, cond := &c.g.Nodes[i], condition{}
 		for _, l := range c.links[i] {
 			cond = cond.and(c.sourceCondition(l.source)...)
@@ -141,12 +170,13 @@ func (c *compiler) conditions() {
 		}
 		r.conds[i] = cond
 	}
-	r.outs = make([]condition, len(c.outs))
 	for i, src := range c.outs {
-		r.outs[i] = c.sourceCondition(src)
+		if r.literals <= maxConditions {
+			r.outs[i] = c.sourceCondition(src)
+		}
 	}
 	if r.literals > maxConditions {
-		c.add(faultf(CodeLimit, c.g.Pos, "the graph has %d conditions, more than %d", r.literals, maxConditions))
+		c.add(faultf(CodeLimit, c.g.Pos, "the graph has more than %d conditions", maxConditions))
 	}
 }
 
@@ -228,8 +258,12 @@ func (c *compiler) firstCondition(alts []Source) condition {
 	return shared.and(r.literal())
 }
 
-// maxAlternatives bounds what covered looks at.
-const maxAlternatives = 256
+// maxAlternatives bounds what one call of covered looks at, coverBudget what all of them do. Beyond it a value may be taken
+// for one that can be absent although it cannot.
+const (
+	maxAlternatives = 128
+	coverBudget     = 2_000_000
+)
 
 // covered adds to conditions what follows when every branch of a split is among them: "a, or b" is "always" when a split
 // chooses between a and b.
@@ -239,6 +273,9 @@ func (c *compiler) covered(conds []condition) []condition {
 			rest := slices.DeleteFunc(slices.Clone(conds[i]), func(l int) bool { return slices.Contains(split, l) })
 			if len(rest) == len(conds[i]) || slices.ContainsFunc(conds, func(cond condition) bool { return slices.Equal(cond, rest) }) {
 				continue
+			}
+			if c.routing.budget -= len(split) * len(conds); c.routing.budget < 0 {
+				return conds
 			}
 			missing := slices.ContainsFunc(split, func(l int) bool {
 				with := rest.and(l)

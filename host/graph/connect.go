@@ -319,20 +319,24 @@ func (c *compiler) unknownNode(head, tail string, pos Pos, name, port string) {
 	f.Fix = c.suggestOr(head, c.nodeNames(), "the nodes are ")
 }
 
+// nodeNames returns the names of all nodes.
 func (c *compiler) nodeNames() []string {
-	out := make([]string, len(c.g.Nodes))
-	for i := range c.g.Nodes {
-		out[i] = c.g.Nodes[i].Name
+	if c.nodeList == nil {
+		for i := range c.g.Nodes {
+			c.nodeList = append(c.nodeList, c.g.Nodes[i].Name)
+		}
 	}
-	return out
+	return c.nodeList
 }
 
+// inputNames returns the names of the graph's inputs.
 func (c *compiler) inputNames() []string {
-	out := make([]string, len(c.g.Inputs))
-	for i := range c.g.Inputs {
-		out[i] = c.g.Inputs[i].Name
+	if c.inputList == nil {
+		for i := range c.g.Inputs {
+			c.inputList = append(c.inputList, c.g.Inputs[i].Name)
+		}
 	}
-	return out
+	return c.inputList
 }
 
 func prefixed(prefix string, names []string) []string {

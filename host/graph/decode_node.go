@@ -165,7 +165,7 @@ func (d *decoder) repeated(t *tree) {
 }
 
 // maxExpressionBytes bounds the text of an expression.
-const maxExpressionBytes = 4096
+const maxExpressionBytes = 1024
 
 func (d *decoder) expression(t *tree, what string) string {
 	s := d.str(t, what)

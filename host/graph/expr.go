@@ -149,24 +149,27 @@ type expression struct {
 	expr   *Expr       // once it is typed
 }
 
-func exprEnv(opts ...cel.EnvOption) (*cel.Env, error) {
-	return cel.NewEnv(append([]cel.EnvOption{
+func exprEnv() (*cel.Env, error) {
+	return cel.NewEnv(
 		cel.CrossTypeNumericComparisons(true),
 		cel.ParserRecursionLimit(maxExprNesting),
 		cel.ParserExpressionSizeLimit(maxExpressionBytes),
 		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateComprehensionNestingLimit(maxExprLoops)),
-	}, opts...)...)
+	)
 }
 
 // parseExpr parses an expression of a node and resolves what it refers to; nil when there is a fault.
 func (c *compiler) parseExpr(i int, source string, pos Pos) *expression {
 	n := &c.g.Nodes[i]
-	env, err := exprEnv()
-	if err != nil {
-		c.add(faultf(CodeBadExpression, pos, "expressions cannot be used: %s", err).at(n.Name, ""))
-		return nil
+	if c.expressions == nil {
+		env, err := exprEnv()
+		if err != nil {
+			c.add(faultf(CodeBadExpression, pos, "expressions cannot be used: %s", err).at(n.Name, ""))
+			return nil
+		}
+		c.expressions = env
 	}
-	tree, issues := env.Parse(source)
+	tree, issues := c.expressions.Parse(source)
 	if issues.Err() != nil {
 		c.exprFault(n, pos, source, issues)
 		return nil
@@ -292,7 +295,7 @@ func (c *compiler) typeExpr(s *state, i int, e *expression, wanted string, want 
 		}
 		opts = append(opts, cel.Variable(in.Name, t))
 	}
-	env, err := exprEnv(opts...)
+	env, err := c.expressions.Extend(opts...)
 	if err != nil {
 		c.add(faultf(CodeBadExpression, e.pos, "the expression %s cannot be used: %s", quote(e.source), err).at(n.Name, ""))
 		return

@@ -30,6 +30,9 @@ func (c *compiler) types() *state {
 	return s
 }
 
+// maxGroups bounds the sets of conditions that together looks at; what it leaves out is checked when it runs.
+const maxGroups = 128
+
 // together compares what nodes ask of sizes that run under the same conditions.
 func (c *compiler) together(s *state) {
 	groups := map[string]condition{}
@@ -38,7 +41,8 @@ func (c *compiler) together(s *state) {
 			groups[cond.key()] = cond
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(groups)) {
+	keys := slices.Sorted(maps.Keys(groups))
+	for _, key := range keys[:min(len(keys), maxGroups)] {
 		cond := groups[key]
 		trial := &state{solver: s.clone(), inputs: s.inputs, nodes: s.nodes}
 		for _, f := range c.later {
