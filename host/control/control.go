@@ -61,8 +61,9 @@ type Manager struct {
 	models  *pool[modelKey, *loadedModel]
 	plugins *pool[pluginKey, *sandbox.Plugin]
 
-	mu      sync.Mutex // guards the following
-	current map[graphKey]int
+	mu      sync.Mutex          // guards the following
+	current map[graphKey]int    // versions that the catalog gave; an absent one is asked for
+	epoch   map[graphKey]uint64 // publishes, deletions and changes elsewhere, counted
 	loaded  map[releaseKey]*loaded
 	tick    uint64
 	closed  bool
@@ -78,6 +79,7 @@ func New(cfg Config) *Manager {
 		models:  newPool[modelKey, *loadedModel](),
 		plugins: newPool[pluginKey, *sandbox.Plugin](),
 		current: map[graphKey]int{},
+		epoch:   map[graphKey]uint64{},
 		loaded:  map[releaseKey]*loaded{},
 	}
 }

@@ -42,7 +42,7 @@ type Lease struct {
 	l       *loaded
 }
 
-// Release gives the release back; call it once.
+// Done gives the release back; call it once.
 func (l *Lease) Done() {
 	l.m.mu.Lock()
 	l.l.users--
@@ -61,12 +61,13 @@ func (m *Manager) Acquire(ctx context.Context, t tenant.ID, ref string) (*Lease,
 	if lease, err := m.find(g, at); lease != nil || err != nil {
 		return lease, err
 	}
+	before := m.epochOf(g)
 	rel, err := m.cfg.Catalog.GetGraph(ctx, t, name, at)
 	if err != nil {
 		return nil, err
 	}
 	if lease, err := m.find(g, strconv.Itoa(rel.Version)); lease != nil || err != nil {
-		m.remember(g, at, rel.Version)
+		m.remember(g, at, rel.Version, before)
 		return lease, err
 	}
 	plan, err := m.Plan(ctx, rel)
@@ -77,8 +78,8 @@ func (m *Manager) Acquire(ctx context.Context, t tenant.ID, ref string) (*Lease,
 	if err != nil {
 		return nil, err
 	}
-	l = m.keep(releaseKey{g, rel.Version}, l)
-	m.remember(g, at, rel.Version)
+	m.keep(releaseKey{g, rel.Version}, l)
+	m.remember(g, at, rel.Version, before)
 	if lease, err := m.find(g, strconv.Itoa(rel.Version)); lease != nil || err != nil {
 		return lease, err
 	}
@@ -110,40 +111,52 @@ func (m *Manager) find(g graphKey, at string) (*Lease, error) {
 	return &Lease{Release: l.release, m: m, l: l}, nil
 }
 
-// remember notes the current version of a graph.
-func (m *Manager) remember(g graphKey, at string, version int) {
-	if at != "" {
-		return
-	}
+// epochOf counts what happened to a graph. What the catalog said before something happened is not believed afterwards.
+func (m *Manager) epochOf(g graphKey) uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.current[g] = version
+	return m.epoch[g]
+}
+
+// remember notes the current version of a graph as the catalog gave it, unless something happened to the graph since the
+// epoch before, or somebody read a later one meanwhile.
+func (m *Manager) remember(g graphKey, at string, version int, before uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at == "" && m.epoch[g] == before && m.current[g] < version {
+		m.current[g] = version
+	}
 }
 
 // forget makes the next call ask the catalog which version is current.
 func (m *Manager) forget(g graphKey) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.current, g)
+	m.forgetLocked(g)
 }
 
-// install makes a release that was just published the current one here.
+func (m *Manager) forgetLocked(g graphKey) {
+	delete(m.current, g)
+	m.epoch[g]++
+}
+
+// install keeps a release that was just published. Which of two that were published at once is current is the catalog's
+// to say, so the next call asks it.
 func (m *Manager) install(t tenant.ID, rel catalog.Release, l *loaded) {
 	g := graphKey{t, rel.Name}
-	l.release.Version = rel.Version
 	m.keep(releaseKey{g, rel.Version}, l)
-	m.remember(g, "", rel.Version)
+	m.forget(g)
 }
 
-// keep puts l where requests find it and closes what has to go for it. When the same release was loaded meanwhile, that
-// one is returned and l is closed.
-func (m *Manager) keep(key releaseKey, l *loaded) *loaded {
+// keep puts l where requests find it and closes what has to go for it. When the same release was loaded meanwhile, l is
+// closed.
+func (m *Manager) keep(key releaseKey, l *loaded) {
 	l.release.Version = key.version
 	m.mu.Lock()
-	if other := m.loaded[key]; other != nil {
+	if m.loaded[key] != nil {
 		m.mu.Unlock()
 		l.close()
-		return other
+		return
 	}
 	m.tick++
 	l.used = m.tick
@@ -158,7 +171,6 @@ func (m *Manager) keep(key releaseKey, l *loaded) *loaded {
 	for _, old := range idle {
 		old.close()
 	}
-	return l
 }
 
 // evictLocked takes out other releases of the same graph that nobody is using, then the ones called longest ago while
@@ -195,7 +207,7 @@ func (m *Manager) evictLocked(key releaseKey) []*loaded {
 func (m *Manager) drop(g graphKey) {
 	m.mu.Lock()
 	var idle []*loaded
-	delete(m.current, g)
+	m.forgetLocked(g)
 	for k, l := range m.loaded {
 		if k.graphKey != g {
 			continue

@@ -1,0 +1,330 @@
+package control_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/control"
+	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/sandbox/sandboxtest"
+	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/fake"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// models loads a scripted model for every file that does not begin with "bad".
+type models struct{ open, loads atomic.Int64 }
+
+func (m *models) Check(model []byte) error {
+	if bytes.HasPrefix(model, []byte("bad")) {
+		return fmt.Errorf("%w: it says so itself", runners.ErrModel)
+	}
+	return nil
+}
+
+func (m *models) Load(_ context.Context, _ string, model []byte) (runners.Runner, control.ModelInfo, error) {
+	if bytes.HasPrefix(model, []byte("unloadable")) {
+		return nil, control.ModelInfo{}, fmt.Errorf("%w: no such operator", runners.ErrModel)
+	}
+	m.open.Add(1)
+	m.loads.Add(1)
+	s := fake.AddSub()
+	s.Closed = func() { m.open.Add(-1) }
+	return fake.New(s), control.ModelInfo{Producer: "test", Opset: 17}, nil
+}
+
+// house is a manager over real stores in a temporary folder.
+type house struct {
+	*control.Manager
+	blobs   *blob.Dir
+	catalog *catalog.Catalog
+	models  *models
+	engine  *engine.Engine
+}
+
+func newHouse(t *testing.T, maxLoaded int) *house {
+	t.Helper()
+	dir := t.TempDir()
+	ctx := t.Context()
+	log := slog.New(slog.DiscardHandler)
+	blobs, err := blob.OpenDir(ctx, blob.Config{Dir: filepath.Join(dir, "blobs")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := catalog.Open(ctx, catalog.Config{Dir: filepath.Join(dir, "catalog"), Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	box, err := sandbox.New(ctx, sandbox.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{blobs: blobs, catalog: cat, models: &models{}, engine: engine.New(engine.Config{})}
+	h.Manager = control.New(control.Config{Catalog: cat, Blobs: blobs, Sandbox: box, Models: h.models, Logger: log, MaxLoaded: maxLoaded})
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- h.Run(run) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("run: %v", err)
+		}
+		h.Close()
+		if n := h.models.open.Load(); n != 0 {
+			t.Errorf("%d models are still open", n)
+		}
+		bg := context.WithoutCancel(ctx)
+		if err := errors.Join(box.Close(bg), cat.Close(bg), blobs.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// upload puts bytes up for a name and returns the upload's id.
+func (h *house) upload(t *testing.T, ten tenant.ID, kind, name string, data []byte) string {
+	t.Helper()
+	sum := sha256.Sum256(data)
+	up, err := h.blobs.Begin(t.Context(), blob.UploadParams{
+		Owner: ten, Kind: kind, Name: name, Size: int64(len(data)), Digest: blob.Digest("sha256:" + hex.EncodeToString(sum[:])),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.blobs.Append(t.Context(), ten, up.ID, 0, data, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli))); err != nil {
+		t.Fatal(err)
+	}
+	return up.ID
+}
+
+func (h *house) addModel(t *testing.T, ten tenant.ID, name, content string) catalog.Model {
+	t.Helper()
+	m, err := h.AddModel(t.Context(), ten, h.upload(t, ten, control.UploadModel, name, []byte(content)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// sum is a graph over the model "add"; doc makes two of them differ.
+func sum(name, doc string) []byte {
+	return fmt.Appendf(nil, `
+graph: %s
+doc: %q
+inputs: {a: {type: tensor, dtype: FP32, shape: [batch, 3]}, b: {type: tensor, dtype: FP32, shape: [batch, 3]}}
+outputs: {s: {from: m.sum}}
+nodes:
+  m: {model: add, in: {a: a, b: b}}
+`, name, doc)
+}
+
+// infer calls a graph once and returns the release that answered.
+func (h *house) infer(ctx context.Context, ten tenant.ID, ref string) (int, error) {
+	lease, err := h.Acquire(ctx, ten, ref)
+	if err != nil {
+		return 0, err
+	}
+	defer lease.Done()
+	x := value.Tensor(abi.FP32, []int64{1, 3}, make([]byte, 12))
+	_, err = h.engine.Run(ctx, lease.Release, engine.Request{Inputs: map[string]value.Value{"a": x, "b": x}})
+	return lease.Release.Version, err
+}
+
+const acme, other tenant.ID = "acme", "other"
+
+func TestPublishAndCall(t *testing.T) {
+	h := newHouse(t, 0)
+	h.addModel(t, acme, "add", "model 1")
+	rel, plan, err := h.Publish(t.Context(), acme, sum("g", "one"))
+	if err != nil || rel.Version != 1 || plan.Name != "g" || len(rel.Pins) != 1 || rel.Pins[0].Version != 1 {
+		t.Fatalf("got release %+v, %v", rel, err)
+	}
+	if again, _, err := h.Publish(t.Context(), acme, sum("g", "one")); err != nil || again.Version != 1 {
+		t.Fatalf("publishing the same again gave version %d, %v", again.Version, err)
+	}
+	if v, err := h.infer(t.Context(), acme, "g"); err != nil || v != 1 {
+		t.Fatalf("got release %d, %v", v, err)
+	}
+	// A new model changes nothing that is published; publishing again pins it.
+	h.addModel(t, acme, "add", "model 2")
+	rel, _, err = h.Publish(t.Context(), acme, sum("g", "one"))
+	if err != nil || rel.Version != 2 || rel.Pins[0].Version != 2 {
+		t.Fatalf("got release %+v, %v", rel, err)
+	}
+	for ref, want := range map[string]int{"g": 2, "g@1": 1, "g@2": 2} {
+		if v, err := h.infer(t.Context(), acme, ref); err != nil || v != want {
+			t.Errorf("%s: got release %d, %v, want %d", ref, v, err, want)
+		}
+	}
+	if _, err := h.infer(t.Context(), other, "g"); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("another tenant got %v, want ErrNotFound", err)
+	}
+	if err := h.DeleteGraph(t.Context(), acme, "g"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.infer(t.Context(), acme, "g"); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("after deletion: got %v, want ErrNotFound", err)
+	}
+}
+
+func TestWhatFailsChangesNothing(t *testing.T) {
+	h := newHouse(t, 0)
+	h.addModel(t, acme, "add", "model")
+	if _, _, err := h.Publish(t.Context(), acme, sum("g", "")); err != nil {
+		t.Fatal(err)
+	}
+	var faults graph.Faults
+	if _, _, err := h.Publish(t.Context(), acme, []byte(strings.ReplaceAll(string(sum("g", "")), "add", "ad"))); !errors.As(err, &faults) {
+		t.Errorf("got %v, want faults", err)
+	}
+	for content, want := range map[string]error{"bad model": runners.ErrModel, "unloadable": runners.ErrModel} {
+		if _, err := h.AddModel(t.Context(), acme, h.upload(t, acme, control.UploadModel, "add", []byte(content))); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", content, err, want)
+		}
+	}
+	var reject *sandbox.RejectError
+	if _, err := h.AddPlugin(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "p", []byte("no wasm"))); !errors.As(err, &reject) {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	if _, err := h.AddModel(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "p", []byte("x"))); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("a plugin's upload became a model: %v", err)
+	}
+	if _, err := h.AddModel(t.Context(), other, h.upload(t, acme, control.UploadModel, "add", []byte("y"))); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("another tenant finished an upload: %v", err)
+	}
+	if v, err := h.infer(t.Context(), acme, "g"); err != nil || v != 1 {
+		t.Errorf("got release %d, %v, want 1", v, err)
+	}
+}
+
+// TestPublishUnderLoad swaps releases while eight callers call: none may fail, and old releases are closed.
+func TestPublishUnderLoad(t *testing.T) {
+	h := newHouse(t, 0)
+	h.addModel(t, acme, "add", "model")
+	if _, _, err := h.Publish(t.Context(), acme, sum("g", "0")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var callers sync.WaitGroup
+	var calls atomic.Int64
+	for range 8 {
+		callers.Go(func() {
+			last := 0
+			for ctx.Err() == nil {
+				v, err := h.infer(context.WithoutCancel(ctx), acme, "g")
+				if err != nil {
+					t.Errorf("a call failed: %v", err)
+					return
+				}
+				if v < last {
+					t.Errorf("release %d answered after %d", v, last)
+				}
+				last = v
+				calls.Add(1)
+			}
+		})
+	}
+	publishes := 200
+	if testing.Short() {
+		publishes = 20
+	}
+	for i := range publishes {
+		if _, _, err := h.Publish(t.Context(), acme, sum("g", fmt.Sprint(i+1))); err != nil {
+			t.Errorf("publish %d: %v", i, err)
+		}
+	}
+	stop()
+	callers.Wait()
+	t.Logf("%d publishes under %d calls", publishes, calls.Load())
+	if calls.Load() == 0 {
+		t.Error("nobody called")
+	}
+	if n := h.models.open.Load(); n != 1 {
+		t.Errorf("%d models are open, want the one that the current release runs", n)
+	}
+}
+
+func TestFewAreLoaded(t *testing.T) {
+	h := newHouse(t, 2)
+	h.addModel(t, acme, "add", "model")
+	for i := range 5 {
+		if _, _, err := h.Publish(t.Context(), acme, sum(fmt.Sprintf("g%d", i), "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var callers sync.WaitGroup
+	for i := range 5 {
+		callers.Go(func() {
+			for range 10 {
+				if _, err := h.infer(t.Context(), acme, fmt.Sprintf("g%d", i)); err != nil && !strings.Contains(err.Error(), "too many releases") {
+					t.Errorf("g%d: %v", i, err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+}
+
+func TestTenantsShareNothingLoaded(t *testing.T) {
+	h := newHouse(t, 0)
+	for _, ten := range []tenant.ID{acme, other} {
+		h.addModel(t, ten, "add", "the same model")
+		if _, _, err := h.Publish(t.Context(), ten, sum("g", "")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.infer(t.Context(), ten, "g"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := h.models.open.Load(); n != 2 {
+		t.Errorf("%d models are open, want one for each tenant", n)
+	}
+}
+
+func TestPluginsAreWarmedAtPublish(t *testing.T) {
+	h := newHouse(t, 0)
+	if _, err := h.AddPlugin(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "values", sandboxtest.Module(t, "values"))); err != nil {
+		t.Fatal(err)
+	}
+	rel, _, err := h.Publish(t.Context(), acme, []byte(`
+graph: dot
+inputs: {a: {type: tensor, dtype: FP32, shape: [n]}, b: {type: tensor, dtype: FP32, shape: [n]}}
+outputs: {y: {from: d.y}}
+nodes:
+  d: {plugin: values, call: dot, in: {a: a, b: b}}
+`))
+	if err != nil || rel.Pins[0].Kind != catalog.KindPlugin {
+		t.Fatalf("got %+v, %v", rel, err)
+	}
+	lease, err := h.Acquire(t.Context(), acme, "dot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lease.Done()
+	x := value.Tensor(abi.FP32, []int64{1}, []byte{0, 0, 0, 0x40}) // 2
+	res, err := h.engine.Run(t.Context(), lease.Release, engine.Request{Inputs: map[string]value.Value{"a": x, "b": x}})
+	if err != nil || !bytes.Equal(res.Outputs["y"].Data, []byte{0, 0, 0x80, 0x40}) { // 4
+		t.Fatalf("got %v, %v", res, err)
+	}
+}
