@@ -106,7 +106,7 @@ func read(t *testing.T, e engines, img plugin.Tensor[uint8]) (text string, lines
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := ocr.ReadLines(ctx, ocr.ReadLinesIn{Logits: runAll(t, e.recognise, o.Lines), Boxes: c.Boxes}, plugintest.With[ocr.ReadLinesWith](t, ""))
+	r, err := ocr.ReadLines(ctx, ocr.ReadLinesIn{Logits: runAll(t, e.recognise, o.Lines), Boxes: c.Boxes, Turned: &o.Turned}, plugintest.With[ocr.ReadLinesWith](t, ""))
 	if err != nil {
 		t.Fatal(err)
 	}

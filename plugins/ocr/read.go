@@ -12,24 +12,26 @@ import (
 type ReadLinesIn struct {
 	Logits []plugin.Tensor[float32] `tdm:"logits,shape=1 ? classes" doc:"for each line and step the probabilities of the characters"`
 	Boxes  plugin.Tensor[float32]   `tdm:"boxes,shape=n 4 2" doc:"from cut_lines"`
-	Turned *plugin.Tensor[bool]     `tdm:"turned,shape=n" doc:"from orient: when most lines were upside down, so is the page, and it is read from its end"`
+	Turned *plugin.Tensor[bool]     `tdm:"turned,shape=n" doc:"from orient"`
 }
 
 // ReadLinesWith configures ReadLines.
 type ReadLinesWith struct {
 	MinConfidence float64 `with:"min_confidence" default:"0.5" min:"0" max:"1" doc:"lines below are dropped"`
+	FollowPage    bool    `with:"follow_page" default:"false" doc:"when most lines were upside down, so is the page: it is read from its end; else lines come as they stand, from the top"`
 }
 
 // ReadLinesOut is the text of an image.
 type ReadLinesOut struct {
 	Text  string      `tdm:"text" doc:"one line of text for each row; boxes side by side are joined by a space"`
-	Lines plugin.JSON `tdm:"lines" doc:"[{text, confidence, box: [[x, y], ...]}, ...] in reading order"`
+	Lines plugin.JSON `tdm:"lines" doc:"[{text, confidence, turned, box: [[x, y], ...]}, ...] in reading order; turned stands there when it was given"`
 }
 
 // line is one line as it was read.
 type line struct {
 	text       string
 	confidence float32
+	box        quad
 }
 
 // ReadLines decodes each line and joins them in reading order.
@@ -44,19 +46,26 @@ func (r *reader) ReadLines(_ *plugin.Context, in ReadLinesIn, with ReadLinesWith
 			return ReadLinesOut{}, errors.New("line " + strconv.Itoa(i) + " is not [1,steps," +
 				strconv.Itoa(len(r.characters)) + "]: the recogniser is for another list of characters")
 		}
-		lines[i] = r.decode(l.Data)
 		for k := range boxes[i] {
 			boxes[i][k] = point{float64(in.Boxes.Data[8*i+2*k]), float64(in.Boxes.Data[8*i+2*k+1])}
 		}
+		lines[i] = r.decode(l.Data)
+		lines[i].box = boxes[i]
+	}
+	var turned []bool
+	if in.Turned != nil {
+		if turned = in.Turned.Data; len(turned) != len(lines) {
+			return ReadLinesOut{}, errors.New("turned does not say something of every line")
+		}
 	}
 	rows := rowsOf(boxes)
-	if in.Turned != nil && mostly(in.Turned.Data) {
+	if with.FollowPage && mostly(turned) {
 		slices.Reverse(rows)
 		for _, row := range rows {
 			slices.Reverse(row)
 		}
 	}
-	return write(rows, lines, boxes, float32(with.MinConfidence)), nil
+	return write(rows, lines, turned, float32(with.MinConfidence)), nil
 }
 
 func mostly(b []bool) bool {
@@ -69,7 +78,7 @@ func mostly(b []bool) bool {
 	return 2*n > len(b)
 }
 
-func write(rows [][]int, lines []line, boxes []quad, least float32) ReadLinesOut {
+func write(rows [][]int, lines []line, turned []bool, least float32) ReadLinesOut {
 	var text []byte
 	var w plugin.JSONWriter
 	w.BeginArray()
@@ -89,8 +98,12 @@ func write(rows [][]int, lines []line, boxes []quad, least float32) ReadLinesOut
 			w.String(l.text)
 			w.Key("confidence")
 			w.Float32(l.confidence)
+			if turned != nil {
+				w.Key("turned")
+				w.Bool(turned[i])
+			}
 			w.Key("box")
-			writeBox(&w, boxes[i])
+			writeBox(&w, l.box)
 			w.EndObject()
 		}
 	}

@@ -106,9 +106,14 @@ func TestReadLines(t *testing.T) {
 	}
 	turned := plugin.Of([]bool{true, true, true, true, false}, 5)
 	in.Turned = &turned
-	out, err = r.ReadLines(plugintest.Context(), in, plugintest.With[ReadLinesWith](t, `{"min_confidence":0.3}`))
-	if want := "cc\nc\nb a"; err != nil || out.Text != want {
-		t.Errorf("upside down: got %q, %v, want %q", out.Text, err, want)
+	for with, text := range map[string]string{
+		`{"min_confidence":0.3}`:                    "a b\nc\ncc",
+		`{"min_confidence":0.3,"follow_page":true}`: "cc\nc\nb a",
+	} {
+		out, err = r.ReadLines(plugintest.Context(), in, plugintest.With[ReadLinesWith](t, with))
+		if err != nil || out.Text != text || strings.Count(string(out.Lines), `"turned":true`) != 4 {
+			t.Errorf("%s: got %q %s, %v, want %q", with, out.Text, out.Lines, err, text)
+		}
 	}
 }
 
@@ -125,6 +130,7 @@ func TestReadLinesRefuses(t *testing.T) {
 	for name, in := range map[string]ReadLinesIn{
 		"classes": {Logits: []plugin.Tensor[float32]{steps("a", 1)}, Boxes: one},
 		"boxes":   {Logits: []plugin.Tensor[float32]{steps("a", 1)}, Boxes: boxesOf()},
+		"turned":  {Logits: []plugin.Tensor[float32]{plugin.NewTensor[float32](1, 1, 6625)}, Boxes: one, Turned: &plugin.Tensor[bool]{}},
 		"rank":    {Logits: []plugin.Tensor[float32]{plugin.NewTensor[float32](6625)}, Boxes: one},
 	} {
 		if _, err := ReadLines(plugintest.Context(), in, with); err == nil {
