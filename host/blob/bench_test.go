@@ -31,9 +31,9 @@ func BenchmarkUpload(b *testing.B) {
 func BenchmarkOpen(b *testing.B) {
 	d := open(b, blob.Config{})
 	data := randomBytes(1, 100<<20)
-	upload(b, d, params("a", "m", data), data, 1<<20)
+	digest := upload(b, d, params("a", "m", data), data, 1<<20)
 	for b.Loop() {
-		bl, err := d.Open(b.Context(), digestOf(data))
+		bl, err := d.Open(b.Context(), digest)
 		if err != nil {
 			b.Fatal(err)
 		}
