@@ -32,6 +32,9 @@ func parseDescription(doc []byte) (abi.Description, []*function, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return d, nil, reject("description", "description: text follows the JSON document")
 	}
+	if d.Error != "" {
+		return d, nil, reject("description", "description: %s", guestText([]byte(d.Error)))
+	}
 	c := &descriptionChecker{}
 	funcs := c.description(&d)
 	if len(c.reasons) > 0 {

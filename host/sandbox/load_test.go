@@ -63,6 +63,7 @@ func TestLoadDescriptions(t *testing.T) {
 		{"same function", `{"name":"copy"`, `{"name":"echo"`, `function "echo" stands twice`},
 		{"same port", `{"name":"json"`, `{"name":"text"`, `"text" stands twice`},
 		{"outcome out of range", `"own":255`, `"own":256`, `outcome "own" is 256`},
+		{"the SDK's own words", `"version":"1.0"`, `"error":"wrong"`, "description: wrong"},
 		{"outcome twice", `"short":2`, `"short":1`, "both 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

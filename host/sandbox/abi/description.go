@@ -14,6 +14,8 @@ type Description struct {
 	// Stateful plugins are not reset between calls, only between configurations.
 	Stateful  bool       `json:"stateful,omitempty"`
 	Functions []Function `json:"functions"`
+	// Error is what a plugin's SDK found wrong with how the plugin is declared. The module is refused with this text.
+	Error string `json:"error,omitempty"`
 }
 
 // Function is one callable function of a plugin.
