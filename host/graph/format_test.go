@@ -268,3 +268,19 @@ func TestTypeStringParses(t *testing.T) {
 		}
 	})
 }
+
+func TestUnmarshalJSON(t *testing.T) {
+	var g graph.Graph
+	if err := json.Unmarshal([]byte(`{"graph":"g","inputs":{"a":"text"},"outputs":{"a":{"from":"a"}}}`), &g); err != nil {
+		t.Fatal(err)
+	}
+	if g.Name != "g" || len(g.Inputs) != 1 || g.Outputs[0].From != "a" {
+		t.Errorf("got %+v", g)
+	}
+	err := json.Unmarshal([]byte(`{"graph":"g","color":"blue","inputs":[]}`), &g)
+	want := "1:14: a graph has no key \"color\"; the keys are \"graph\", \"doc\", \"inputs\", \"outputs\", \"nodes\" [unknown-key]\n" +
+		"1:38: inputs must be a mapping of names (expected a mapping, found a list) [bad-value]"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -153,10 +153,7 @@ func choose(dims []abi.Dim, names graph.Bindings, sofar []int64, then func([]int
 		return choose(dims, names, append(sofar, size), then)
 	}
 	for size := range int64(3) {
-		more := graph.Bindings{}
-		for k, v := range names {
-			more[k] = v
-		}
+		more := maps.Clone(names)
 		if d.Name != "" {
 			more[d.Name] = size + 1
 		}
