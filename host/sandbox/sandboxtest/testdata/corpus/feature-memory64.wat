@@ -1,0 +1,7 @@
+;; a 64-bit memory
+;; want: refused
+(module
+  (memory (export "memory") i64 2)
+  (func (export "tdm1_describe") (result i64) (i64.const 0))
+  (func (export "tdm1_alloc") (param i32 i32) (result i32) (i32.const 0))
+  (func (export "tdm1_run") (param i32) (result i32) (i32.const 0)))

@@ -1,0 +1,11 @@
+;; an export under the name of the fuel
+;; want: refused reserved
+(module
+  (global (export "__tandem_fuel") (mut i64) (i64.const 1000000000))
+  (memory (export "memory") 2)
+  (data (i32.const 1024) "{\"name\":\"x\",\"functions\":[{\"name\":\"f\",\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"kind\":\"text\",\"optional\":true}]}]}")
+  (func (export "tdm1_describe") (result i64)
+    (i64.or (i64.shl (i64.const 1024) (i64.const 32)) (i64.const 106)))
+  (func (export "tdm1_alloc") (param $size i32) (param i32) (result i32)
+    (i32.shl (memory.grow (i32.shr_u (i32.add (local.get $size) (i32.const 65535)) (i32.const 16))) (i32.const 16)))
+  (func (export "tdm1_run") (param i32) (result i32) (i32.const 0)))

@@ -1,0 +1,13 @@
+;; changes its table, which only a new instance has again
+;; want: call ok
+;; calls: 5
+(module
+  (table 2 funcref) (type $t (func (result i32))) (func $good (result i32) (i32.const 0)) (func $bad (result i32) (i32.const -1)) (elem (i32.const 0) func $good $bad)
+  (memory (export "memory") 2)
+  (data (i32.const 1024) "{\"name\":\"x\",\"functions\":[{\"name\":\"f\",\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"kind\":\"text\",\"optional\":true}]}]}")
+  (func (export "tdm1_describe") (result i64)
+    (i64.or (i64.shl (i64.const 1024) (i64.const 32)) (i64.const 106)))
+  (func (export "tdm1_alloc") (param $size i32) (param i32) (result i32)
+    (i32.shl (memory.grow (i32.shr_u (i32.add (local.get $size) (i32.const 65535)) (i32.const 16))) (i32.const 16)))
+  (func (export "tdm1_run") (param $r i32) (result i32) 
+    (call_indirect (type $t) (i32.const 0)) (table.copy (i32.const 0) (i32.const 1) (i32.const 1))))
