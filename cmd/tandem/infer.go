@@ -108,7 +108,10 @@ func printTrace(e *env, tr *tandemv1.Trace) error {
 	t := e.table("NODE", "RUNS", "START", "WAITED", "RAN", "TOTAL", "ITEMS", "COPIED", "")
 	for _, n := range tr.GetNodes() {
 		items := ""
-		if n.GetItems() > 0 {
+		switch {
+		case n.GetSkipped():
+			items = "skipped"
+		case n.GetItems() > 0:
 			items = fmt.Sprint(n.GetItems())
 		}
 		t.row(n.GetNode(), n.GetTarget(), millis(n.GetStart()), millis(n.GetWaited()), millis(n.GetRan()), millis(n.GetTotal()),

@@ -57,7 +57,7 @@ func inputsFrom(req *tandemv1.InferRequest) (map[string]value.Value, error) {
 	in := make(map[string]value.Value, len(req.GetInputs()))
 	var errs engine.Errors
 	for _, name := range slices.Sorted(maps.Keys(req.GetInputs())) {
-		v, err := valueFrom(req.GetInputs()[name], 0)
+		v, err := valueFrom(req.GetInputs()[name])
 		if err != nil {
 			errs = append(errs, &engine.Error{
 				Reason: engine.ReasonInput, Graph: req.GetGraph(), Port: name, Text: fmt.Sprintf("input %s: %v", name, err), Err: err,
@@ -82,7 +82,7 @@ func traceTo(t *engine.Trace) *tandemv1.Trace {
 		out.Nodes = append(out.Nodes, &tandemv1.NodeTrace{
 			Node: n.Node, Target: n.Target, Start: durationpb.New(n.Start), Waited: durationpb.New(n.Waited),
 			Ran: durationpb.New(n.Ran), Total: durationpb.New(n.Total), Items: int32(n.Items), BytesCopied: n.Copied,
-			Fuel: n.Fuel, BatchRows: int32(n.Rows), Error: n.Err,
+			Fuel: n.Fuel, BatchRows: int32(n.Rows), Error: n.Err, Skipped: n.Skipped,
 		})
 	}
 	return out

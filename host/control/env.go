@@ -106,14 +106,16 @@ func (e *env) Graph(ref string) (*graph.GraphType, error) {
 	plan, err := graph.Check(rel.Document, sub)
 	if err != nil {
 		// Its faults are not this document's: what was published must compile.
-		return nil, fmt.Errorf("graph %s@%d: %v", rel.Name, rel.Version, err)
+		return nil, fmt.Errorf("graph %s@%d: %s", rel.Name, rel.Version, err.Error())
 	}
 	e.height = max(e.height, sub.height+1)
 	e.used[refKey{catalog.KindGraph, ref}] = catalog.Pin{
 		Kind: catalog.KindGraph, Name: rel.Name, Version: rel.Version, Digest: rel.Digest, Ref: at,
 	}
 	e.inner = append(e.inner, rel.Pins...)
-	return graphType(plan, sub.height), nil
+	gt := plan.Type()
+	gt.Height = sub.height
+	return gt, nil
 }
 
 // Names implements graph.Namer; a catalog that cannot be read gives no suggestions.
@@ -167,15 +169,3 @@ var (
 	_ graph.Namer = (*env)(nil)
 )
 
-// graphType returns the signature of a graph for one that uses it as a node.
-func graphType(p *graph.Plan, height int) *graph.GraphType {
-	t := &graph.GraphType{Height: height}
-	for i := range p.Inputs {
-		in := &p.Inputs[i]
-		t.Inputs = append(t.Inputs, graph.Port{Name: in.Name, Type: in.Type, Optional: in.Optional || in.Default != nil})
-	}
-	for i := range p.Outputs {
-		t.Outputs = append(t.Outputs, graph.Port{Name: p.Outputs[i].Name, Type: p.Outputs[i].Type})
-	}
-	return t
-}

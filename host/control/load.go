@@ -39,6 +39,9 @@ func (m *Manager) load(ctx context.Context, t tenant.ID, plan *graph.Plan, pins 
 
 // target loads what one node runs; l gives it back when it is closed.
 func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pins []catalog.Pin, l *loaded) (engine.Target, error) {
+	if n.Kind == graph.KindSplit {
+		return nil, nil //nolint:nilnil // the engine chooses; nothing is loaded
+	}
 	kind := map[graph.Kind]catalog.Kind{
 		graph.KindModel: catalog.KindModel, graph.KindPlugin: catalog.KindPlugin, graph.KindGraph: catalog.KindGraph,
 	}[n.Kind]

@@ -18,8 +18,7 @@ func checkValue(t graph.Type, v value.Value, b graph.Bindings) *graph.Mismatch {
 		return checkList(t, v)
 	}
 	if err := t.Check(v.Kind, v.DType, v.Shape, b); err != nil {
-		var m *graph.Mismatch
-		if errors.As(err, &m) {
+		if m, ok := errors.AsType[*graph.Mismatch](err); ok {
 			return m
 		}
 		return &graph.Mismatch{Expected: t.String(), Found: v.Describe(), Detail: err.Error()}

@@ -65,7 +65,10 @@ func newImageCache(l imaging.Limits) *imageCache {
 
 // decode returns the pixels as a UINT8 tensor [h, w, 3].
 func (c *imageCache) decode(ctx context.Context, data []byte) (value.Value, error) {
-	key := imageKey{unsafe.SliceData(data), len(data)}
+	key := imageKey{len: len(data)}
+	if len(data) > 0 {
+		key.at = &data[0]
+	}
 	c.mu.Lock()
 	d := c.m[key]
 	if d == nil {

@@ -97,7 +97,6 @@ func (w *world) build(t *testing.T, doc string) *engine.Release {
 		case graph.KindGraph:
 			rel.Targets[i] = engine.Graph(w.graphs[n.Ref])
 		case graph.KindSplit:
-			t.Fatal("no splits here")
 		}
 	}
 	return rel
@@ -108,11 +107,13 @@ var textPort = func(name string) abi.Port { return abi.Port{Name: name, Kind: "t
 // texts is a world of functions over text.
 func texts() *world {
 	one := func(in, out string, f func(string) (string, error)) function {
-		return function{in: []abi.Port{textPort(in)}, out: []abi.Port{textPort(out)},
+		return function{
+			in: []abi.Port{textPort(in)}, out: []abi.Port{textPort(out)},
 			run: func(_ context.Context, c sandbox.Call) ([]value.Value, error) {
 				s, err := f(string(c.Inputs[0].Data))
 				return []value.Value{value.Text(s)}, err
-			}}
+			},
+		}
 	}
 	w := &world{models: map[string]*fake.Runner{}, graphs: map[string]*engine.Release{}}
 	w.functions = map[string]function{
@@ -125,37 +126,49 @@ func texts() *world {
 			}
 			return s, nil
 		}),
-		"join": {in: []abi.Port{textPort("a"), {Name: "b", Kind: "text", Optional: true}}, out: []abi.Port{textPort("s")},
+		"join": {
+			in: []abi.Port{textPort("a"), {Name: "b", Kind: "text", Optional: true}}, out: []abi.Port{textPort("s")},
 			run: func(_ context.Context, c sandbox.Call) ([]value.Value, error) {
 				return []value.Value{value.Text(string(c.Inputs[0].Data) + "+" + string(c.Inputs[1].Data))}, nil
-			}},
-		"words": {in: []abi.Port{textPort("s")}, out: []abi.Port{{Name: "words", Kind: "text", List: true}},
+			},
+		},
+		"words": {
+			in: []abi.Port{textPort("s")}, out: []abi.Port{{Name: "words", Kind: "text", List: true}},
 			run: func(_ context.Context, c sandbox.Call) ([]value.Value, error) {
 				return []value.Value{textList(strings.Fields(string(c.Inputs[0].Data))...)}, nil
-			}},
-		"count": {in: []abi.Port{{Name: "list", Kind: "text", List: true}}, out: []abi.Port{textPort("n")},
+			},
+		},
+		"count": {
+			in: []abi.Port{{Name: "list", Kind: "text", List: true}}, out: []abi.Port{textPort("n")},
 			run: func(_ context.Context, c sandbox.Call) ([]value.Value, error) {
 				var items []string
 				for _, v := range c.Inputs[0].Items {
 					items = append(items, string(v.Data))
 				}
 				return []value.Value{value.Text(fmt.Sprintf("%d %s", len(items), strings.Join(items, ",")))}, nil
-			}},
-		"hang": {in: []abi.Port{textPort("s")}, out: []abi.Port{textPort("s")},
+			},
+		},
+		"hang": {
+			in: []abi.Port{textPort("s")}, out: []abi.Port{textPort("s")},
 			run: func(ctx context.Context, _ sandbox.Call) ([]value.Value, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
-			}},
+			},
+		},
 		"panic": one("s", "s", func(string) (string, error) { panic("boom") }),
-		"note": {in: []abi.Port{textPort("s")}, out: []abi.Port{textPort("s")},
+		"note": {
+			in: []abi.Port{textPort("s")}, out: []abi.Port{textPort("s")},
 			run: func(ctx context.Context, c sandbox.Call) ([]value.Value, error) {
 				err := c.Services.Record(ctx, "notes", []byte(`{"s":"`+string(c.Inputs[0].Data)+`"}`))
 				return []value.Value{c.Inputs[0]}, err
-			}},
-		"pixels": {in: []abi.Port{{Name: "image", Kind: "tensor", DType: "UINT8", Shape: []abi.Dim{{Name: "h"}, {Name: "w"}, {Size: 3}}}}, out: []abi.Port{textPort("s")},
+			},
+		},
+		"pixels": {
+			in: []abi.Port{{Name: "image", Kind: "tensor", DType: "UINT8", Shape: []abi.Dim{{Name: "h"}, {Name: "w"}, {Size: 3}}}}, out: []abi.Port{textPort("s")},
 			run: func(_ context.Context, c sandbox.Call) ([]value.Value, error) {
 				return []value.Value{value.Text(value.ShapeString(c.Inputs[0].Shape) + fmt.Sprint(len(c.Inputs[0].Data)))}, nil
-			}},
+			},
+		},
 	}
 	return w
 }

@@ -10,7 +10,7 @@ type Release struct {
 	Name    string
 	Version int
 	Plan    *graph.Plan
-	// Targets has one entry for each node of the plan, in its order.
+	// Targets has one entry for each node of the plan, in its order; nil for a split.
 	Targets []Target
 }
 

@@ -38,6 +38,8 @@ type nodeRun struct {
 	holders atomic.Int32 // readers that still need outs
 	outs    []value.Value
 	free    func() // gives back the memory under outs; nil when the collector owns it
+	skipped bool   // the node had no reason to run
+	branch  int    // what a split chose
 	trace   NodeTrace
 }
 
@@ -152,16 +154,19 @@ func (r *run) ready(ctx context.Context, cancel context.CancelCauseFunc, id int)
 func (r *run) node(ctx context.Context, id int) (err *Error) {
 	p := &r.rel.Plan.Nodes[id]
 	n := &r.nodes[id]
-	n.trace.Node, n.trace.Target, n.trace.Start = p.Name, r.rel.Targets[id].Label(), time.Since(r.start)
+	n.trace.Node, n.trace.Target, n.trace.Start = p.Name, label(r.rel.Targets[id]), time.Since(r.start)
 	defer func() {
 		if v := recover(); v != nil {
 			err = &Error{Reason: ReasonInternal, Text: "internal error", Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
 		}
 		n.trace.Total = time.Since(r.start) - n.trace.Start
 		outcome := "ok"
-		if err != nil {
+		switch {
+		case err != nil:
 			err = r.place(err, p.Name)
 			n.trace.Err, outcome = err.Text, err.Reason.String()
+		case n.skipped:
+			n.trace.Skipped, outcome = true, "skipped"
 		}
 		r.eng.cfg.Meter.Node(r.rel.Name, p.Name, outcome, n.trace.Total, n.trace.Copied)
 		for _, d := range p.DependsOn {
@@ -170,6 +175,13 @@ func (r *run) node(ctx context.Context, id int) (err *Error) {
 	}()
 	if ctx.Err() != nil {
 		return classify(context.Cause(ctx))
+	}
+	if n.skipped, err = r.skips(p); n.skipped || err != nil {
+		return err
+	}
+	if p.Split != nil {
+		n.branch, err = r.choose(p.Split)
+		return err
 	}
 	ctx, stop := withTimeout(ctx, p.Timeout)
 	defer stop()
@@ -181,6 +193,14 @@ func (r *run) node(ctx context.Context, id int) (err *Error) {
 		return r.mapped(ctx, p, n, in)
 	}
 	return r.single(ctx, p, n, in)
+}
+
+// label says what a node runs; a split runs nothing.
+func label(t Target) string {
+	if t == nil {
+		return "split"
+	}
+	return t.Label()
 }
 
 func (r *run) single(ctx context.Context, p *graph.PlanNode, n *nodeRun, in []value.Value) *Error {

@@ -29,6 +29,9 @@ type NodeTrace struct {
 	Fuel uint64
 	// Rows is the largest batch that a model ran an item in; 0 for plugins.
 	Rows int
+	// Skipped tells a node that had no reason to run: its condition was false, a split chose another, or what it reads was
+	// skipped.
+	Skipped bool
 	// Err is the text of the error that ended the node, or "".
 	Err string
 }

@@ -25,17 +25,7 @@ const (
 // nothing is silently ignored. Take a line out when the engine runs it.
 func unsupported() []Feature {
 	return []Feature{
-		FeatureSubgraph,
-		FeatureConstant,
-		FeatureDefault,
-		FeatureOptional,
-		FeatureOnError,
-		FeatureMaxParallel,
-		FeatureTimeout,
 		FeaturePriority,
-		FeatureWhen,
-		FeatureFirst,
-		FeatureSplit,
 		FeatureShadow,
 		FeatureCache,
 		FeatureMayCall,

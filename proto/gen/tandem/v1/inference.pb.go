@@ -310,7 +310,9 @@ type NodeTrace struct {
 	// Rows in the batch that a model ran it in; 0 for plugins.
 	BatchRows int32 `protobuf:"varint,10,opt,name=batch_rows,json=batchRows,proto3" json:"batch_rows,omitempty"`
 	// The error that ended the node. Default: empty.
-	Error         string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	// Whether the node had no reason to run: its condition was false, a split chose another, or what it reads was skipped.
+	Skipped       bool `protobuf:"varint,12,opt,name=skipped,proto3" json:"skipped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -422,6 +424,13 @@ func (x *NodeTrace) GetError() string {
 	return ""
 }
 
+func (x *NodeTrace) GetSkipped() bool {
+	if x != nil {
+		return x.Skipped
+	}
+	return false
+}
+
 var File_tandem_v1_inference_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_inference_proto_rawDesc = "" +
@@ -448,7 +457,7 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x10.tandem.v1.ValueR\x05value:\x028\x01\"d\n" +
 	"\x05Trace\x12/\n" +
 	"\x05total\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12*\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\xfb\x02\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\x95\x03\n" +
 	"\tNodeTrace\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12/\n" +
@@ -462,7 +471,8 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\n" +
 	"batch_rows\x18\n" +
 	" \x01(\x05R\tbatchRows\x12\x14\n" +
-	"\x05error\x18\v \x01(\tR\x05error*h\n" +
+	"\x05error\x18\v \x01(\tR\x05error\x12\x18\n" +
+	"\askipped\x18\f \x01(\bR\askipped*h\n" +
 	"\x0eTensorEncoding\x12\x1f\n" +
 	"\x1bTENSOR_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13TENSOR_ENCODING_RAW\x10\x01\x12\x1c\n" +
