@@ -14,6 +14,7 @@ const (
 	yieldName    = "yield"
 	fuelGlobal   = "__tandem_fuel"
 	globalPrefix = "__tandem_g"
+	startExport  = "__tandem_start"
 )
 
 // hostCallFuel is the fuel of a host call, beside a unit for every 16 bytes.

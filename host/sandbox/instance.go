@@ -42,12 +42,13 @@ type instance struct {
 	prev, next *instance // in the list of idle instances
 }
 
-// newInstance instantiates code over mem, which it takes over also when it fails. A start section runs under state.
-func newInstance(ctx context.Context, prog *program, code wazero.CompiledModule, mem *linearMemory, state *callState) (*instance, error) {
+// newInstance instantiates prog over mem, which it takes over also when it fails. A start section that is still in the
+// code runs under state.
+func newInstance(ctx context.Context, prog *program, mem *linearMemory, state *callState) (*instance, error) {
 	in := &instance{prog: prog, mem: mem, state: state}
 	alloc := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return mem })
 	ctx = experimental.WithMemoryAllocator(context.WithValue(ctx, instanceKey{}, in), alloc)
-	mod, err := instantiate(ctx, prog.rt, code)
+	mod, err := instantiate(ctx, prog.rt, prog.code)
 	if err != nil {
 		mem.Free()
 		return nil, in.guestError(err)

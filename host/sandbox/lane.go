@@ -108,7 +108,7 @@ func (l *lane) drop() {
 // newInstance makes an instance for a call with state s.
 func (l *lane) newInstance(ctx context.Context, s *callState) (*instance, error) {
 	prog := l.plugin.prog
-	if prog.baked == nil {
+	if !prog.bare {
 		return l.start(ctx, s)
 	}
 	t, err := l.template(ctx, s)
@@ -156,7 +156,7 @@ func (l *lane) start(ctx context.Context, s *callState) (*instance, error) {
 	}
 	limits := startLimits{step: h.cfg.DescribeTimeout}
 	limits.extend(state)
-	in, err := newInstance(ctx, l.plugin.prog, l.plugin.prog.full, mem, state)
+	in, err := newInstance(ctx, l.plugin.prog, mem, state)
 	if err != nil {
 		return nil, hostFault(in.startError("start section", err))
 	}

@@ -22,8 +22,9 @@ type program struct {
 	born   time.Time // where its guests' clocks start
 	rt     wazero.Runtime
 
-	full    wazero.CompiledModule // starts from the beginning
-	baked   wazero.CompiledModule // starts from a snapshot; nil when instances cannot be reset
+	code    wazero.CompiledModule
+	bare    bool           // code is without its data and start function, and instances can be reset
+	data    []wasmbin.Data // what instances that start from the beginning begin with, when bare
 	globals []wasmbin.Global
 	desc    abi.Description
 	funcs   map[string]*function
@@ -59,13 +60,10 @@ func (p *program) release(ctx context.Context) error {
 }
 
 func (p *program) free(ctx context.Context) error {
-	var errs []error
-	for _, m := range []wazero.CompiledModule{p.full, p.baked} {
-		if m != nil {
-			errs = append(errs, m.Close(ctx))
-		}
+	if p.code == nil {
+		return nil
 	}
-	return errors.Join(errs...)
+	return p.code.Close(ctx)
 }
 
 // load does everything that makes a program of a module.
@@ -88,27 +86,33 @@ func (p *program) load(ctx context.Context, wasm []byte) error {
 		return rejectWasm(err)
 	}
 	p.globals = rw.Globals
-	if p.full, err = h.compile(ctx, rw.Bin); err != nil {
-		return err
-	}
+	bin := rw.Bin
 	if snapshotsWork && !mod.MutatesTables() && !mod.DropsSegments() {
-		if err := p.bake(ctx, rw, mod); err != nil {
-			return err
+		if bin, p.data, err = rw.Bare(startExport); err != nil {
+			return rejectWasm(err)
 		}
+		p.bare, p.data = true, cloneData(p.data)
+	}
+	if p.code, err = h.compile(ctx, bin); err != nil {
+		return err
 	}
 	return p.describe(ctx)
 }
 
-// bake compiles the module that starts from a snapshot. Pages and globals are set at every instantiation, so that one
-// module serves all snapshots.
-func (p *program) bake(ctx context.Context, rw *wasmbin.Rewritten, mod *wasmbin.Module) error {
-	pages, _, _ := mod.Memory()
-	bin, err := rw.Bake(wasmbin.Snapshot{Pages: pages, Globals: make([]uint64, len(rw.Globals))})
-	if err != nil {
-		return rejectWasm(err)
+// cloneData copies data out of the module's bytes, which are the caller's.
+func cloneData(data []wasmbin.Data) []wasmbin.Data {
+	n := 0
+	for _, d := range data {
+		n += len(d.Bytes)
 	}
-	p.baked, err = p.host.compile(ctx, bin)
-	return err
+	block := make([]byte, 0, n)
+	out := make([]wasmbin.Data, len(data))
+	for i, d := range data {
+		from := len(block)
+		block = append(block, d.Bytes...)
+		out[i] = wasmbin.Data{Offset: d.Offset, Bytes: block[from:len(block):len(block)]}
+	}
+	return out
 }
 
 // rejectWasm turns what the linter found into a RejectError.
@@ -176,7 +180,7 @@ func (p *program) describe(ctx context.Context) error {
 	limits := startLimits{step: h.cfg.DescribeTimeout}
 	state := h.newStartState(nil, nil)
 	limits.extend(state)
-	in, err := newInstance(ctx, p, p.full, mem, state)
+	in, err := newInstance(ctx, p, mem, state)
 	if err != nil {
 		return rejectGuest("start", "start section", err)
 	}
@@ -200,7 +204,7 @@ func (p *program) describe(ctx context.Context) error {
 // describe starts the instance and returns its description.
 func (in *instance) describe(ctx context.Context, limits startLimits) ([]byte, error) {
 	if err := in.initialize(ctx, limits); err != nil {
-		return nil, rejectGuest("start", abi.ExportInitialize, err)
+		return nil, rejectGuest("start", "start", err)
 	}
 	limits.extend(in.state)
 	at, err := in.enter(ctx, in.mod.ExportedFunction(abi.ExportDescribe))

@@ -61,15 +61,21 @@ func (in *instance) start(ctx context.Context, limits startLimits, with []byte, 
 // pageBytes is the alignment of an arena.
 const pageBytes = 4096
 
-// initialize runs the language's own start.
+// initialize does what instantiating a whole module does, when the code is bare, and runs the language's own start.
 func (in *instance) initialize(ctx context.Context, limits startLimits) error {
-	fn := in.mod.ExportedFunction(abi.ExportInitialize)
-	if fn == nil {
-		return nil
+	mem := in.memory()
+	for _, d := range in.prog.data { // the linter made sure that all of it fits
+		copy(mem[d.Offset:], d.Bytes)
 	}
-	limits.extend(in.state)
-	if _, err := in.enter(ctx, fn); err != nil {
-		return in.startError(abi.ExportInitialize, err)
+	for _, step := range []struct{ export, name string }{{startExport, "start section"}, {abi.ExportInitialize, abi.ExportInitialize}} {
+		fn := in.mod.ExportedFunction(step.export)
+		if fn == nil {
+			continue
+		}
+		limits.extend(in.state)
+		if _, err := in.enter(ctx, fn); err != nil {
+			return in.startError(step.name, err)
+		}
 	}
 	return nil
 }
@@ -147,7 +153,7 @@ func (t *template) instance(ctx context.Context, limit uint64, state *callState)
 	if err != nil {
 		return nil, err
 	}
-	in, err := newInstance(ctx, t.prog, t.prog.baked, mem, state)
+	in, err := newInstance(ctx, t.prog, mem, state)
 	if err != nil {
 		return nil, err
 	}
