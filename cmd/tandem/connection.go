@@ -93,14 +93,13 @@ const (
 	adminKeyFile = "admin.key"
 )
 
-// fromData reads what a running server left in its data folder.
+// fromData reads what a running server left in its data folder; nothing when none runs there or it is somebody else's.
 func (e *env) fromData() (settings, error) {
-	url, err := os.ReadFile(filepath.Join(e.conn.Data, endpointFile))
-	if err != nil {
-		return settings{}, nil // no server runs there, or it is somebody else's
+	var s settings
+	if url, err := os.ReadFile(filepath.Join(e.conn.Data, endpointFile)); err == nil {
+		s.Server = strings.TrimSpace(string(url))
 	}
-	s := settings{Server: strings.TrimSpace(string(url))}
-	if key, err := os.ReadFile(filepath.Join(e.conn.Data, adminKeyFile)); err == nil {
+	if key, err := os.ReadFile(filepath.Join(e.conn.Data, adminKeyFile)); err == nil && s.Server != "" {
 		s.Key = strings.TrimSpace(string(key))
 	}
 	return s, nil

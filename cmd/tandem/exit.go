@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"connectrpc.com/connect/v2"
-
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
 )
@@ -34,22 +32,21 @@ type usageError struct{ error }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func exitCode(err error) int {
-	var usage usageError
-	if errors.As(err, &usage) {
+	if _, ok := errors.AsType[usageError](err); ok {
 		return exitUsage
 	}
-	switch connect.CodeOf(err) {
-	case connect.CodeUnavailable:
+	switch client.CodeOf(err) {
+	case client.CodeUnavailable:
 		return exitUnreachable
-	case connect.CodeUnauthenticated, connect.CodePermissionDenied:
+	case client.CodeUnauthenticated, client.CodePermissionDenied:
 		return exitRefused
-	case connect.CodeNotFound:
+	case client.CodeNotFound:
 		return exitNotFound
-	case connect.CodeInvalidArgument, connect.CodeFailedPrecondition, connect.CodeOutOfRange:
+	case client.CodeInvalidArgument, client.CodeFailedPrecondition, client.CodeOutOfRange:
 		return exitInvalid
-	case connect.CodeDeadlineExceeded:
+	case client.CodeDeadlineExceeded:
 		return exitTimeout
-	case connect.CodeResourceExhausted:
+	case client.CodeResourceExhausted:
 		return exitLimit
 	default:
 	}
@@ -73,7 +70,7 @@ func (e *invalidError) Error() string { return e.what }
 func printError(w io.Writer, err error) {
 	d := client.Detail(err)
 	text := client.Message(err)
-	if connect.CodeOf(err) == connect.CodeUnavailable && d == nil {
+	if client.CodeOf(err) == client.CodeUnavailable && d == nil {
 		text = fmt.Sprintf("the server cannot be reached: %s\nStart one with \"tandem serve\", or name it with --server.", text)
 	}
 	_, _ = fmt.Fprintln(w, "tandem:", text)

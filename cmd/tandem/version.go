@@ -8,8 +8,8 @@ import (
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
-// release is set by the linker at a release; a build from source has the version that Go notes in the binary.
-var release string //nolint:gochecknoglobals // the linker needs a variable
+// release is set by the linker (which needs a variable) at a release; a build from source has the version that Go notes in the binary.
+var release string
 
 func version() string {
 	if release != "" {
@@ -33,11 +33,11 @@ func (versionCmd) Run(e *env) error {
 	defer cancel()
 	cl, err := e.client()
 	if err != nil {
-		return nil //nolint:nilerr // no server is named; the program's own version was asked for
+		return nil // the program's own version was asked for, and is said
 	}
 	info, err := cl.Server.GetServerInfo(ctx, &tandemv1.GetServerInfoRequest{})
 	if err != nil {
-		return nil //nolint:nilerr // no server answers; the program's own version was asked for
+		return nil // no server answers; likewise
 	}
 	runtime := info.GetOnnxruntimeVersion()
 	if runtime == "" {
