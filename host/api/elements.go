@@ -7,10 +7,9 @@ import (
 	"math"
 	"unicode/utf8"
 
-	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
-
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners"
 )
 

@@ -28,8 +28,7 @@ func (h graphs) ValidateGraph(ctx context.Context, req *tandemv1.ValidateGraphRe
 		return nil, err
 	}
 	c, err := h.cfg.Control.Check(ctx, t, []byte(req.GetDocument()))
-	var faults graph.Faults
-	if errors.As(err, &faults) {
+	if faults, ok := errors.AsType[graph.Faults](err); ok {
 		return &tandemv1.ValidateGraphResponse{Faults: faultsTo(faults)}, nil
 	}
 	if err != nil {

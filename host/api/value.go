@@ -3,11 +3,10 @@ package api
 import (
 	"fmt"
 
-	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
-
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
 // maxListDepth bounds lists in lists in a request, as graphs do.
@@ -41,14 +40,15 @@ func invert[K, V comparable](m map[K]V) map[V]K {
 }
 
 // valueFrom reads a value from the wire and checks what is in it. Data is not copied where its layout allows.
-func valueFrom(v *tandemv1.Value, depth int) (value.Value, error) {
-	out, err := kindFrom(v, depth)
+func valueFrom(v *tandemv1.Value) (value.Value, error) {
+	out, err := kindFrom(v, 0)
 	if err != nil {
 		return value.Value{}, err
 	}
 	return out, engine.CheckContents(out)
 }
 
+// kindFrom reads a value that stands in depth lists.
 func kindFrom(v *tandemv1.Value, depth int) (value.Value, error) {
 	switch k := v.GetKind().(type) {
 	case *tandemv1.Value_Tensor:

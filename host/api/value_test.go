@@ -47,6 +47,7 @@ func drawTensor(t *rapid.T) value.Value {
 			b[0] &= 1
 		case abi.FP16, abi.BF16, abi.FP32, abi.FP64:
 			b[len(b)-1] &^= 0x40 // the exponent is not all ones
+		default:
 		}
 	}
 	return value.Tensor(d, shape, data)
@@ -60,7 +61,7 @@ func TestTensorsGoThereAndBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			back, err := valueFrom(wire, 0)
+			back, err := valueFrom(wire)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +82,7 @@ func TestValuesGoThereAndBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		back, err := valueFrom(wire, 0)
+		back, err := valueFrom(wire)
 		if err != nil {
 			t.Fatalf("%s: %v", v.Describe(), err)
 		}
@@ -135,7 +136,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 			{Kind: &tandemv1.Value_Text{Text: "x"}}, {Kind: &tandemv1.Value_Json{Json: "1"}},
 		}}}},
 	} {
-		if got, err := valueFrom(v, 0); err == nil {
+		if got, err := valueFrom(v); err == nil {
 			t.Errorf("%s: accepted as %s", name, got.Describe())
 		}
 	}
@@ -161,9 +162,21 @@ func TestHalfRounds(t *testing.T) {
 		f    float64
 		want uint16
 	}{
-		{0, 0}, {math.Copysign(0, -1), 0x8000}, {1, 0x3c00}, {65504, 0x7bff}, {65519, 0x7bff}, {65520, 0x7c00}, {1e10, 0x7c00},
-		{1 + 1.0/2048, 0x3c00}, {1 + 3.0/2048, 0x3c02}, {1 + 1.0/2048 + 1e-6, 0x3c01}, // ties to even
-		{math.Exp2(-24), 1}, {math.Exp2(-25), 0}, {math.Exp2(-25) * 1.01, 1}, {math.Exp2(-26), 0}, {math.Inf(-1), 0xfc00},
+		{0, 0},
+		{math.Copysign(0, -1), 0x8000},
+		{1, 0x3c00},
+		{65504, 0x7bff},
+		{65519, 0x7bff},
+		{65520, 0x7c00},
+		{1e10, 0x7c00},
+		{1 + 1.0/2048, 0x3c00},
+		{1 + 3.0/2048, 0x3c02},
+		{1 + 1.0/2048 + 1e-6, 0x3c01}, // ties to even
+		{math.Exp2(-24), 1},
+		{math.Exp2(-25), 0},
+		{math.Exp2(-25) * 1.01, 1},
+		{math.Exp2(-26), 0},
+		{math.Inf(-1), 0xfc00},
 	} {
 		if got := halfFrom(float32(tc.f)); got != tc.want {
 			t.Errorf("%v: got %#04x, want %#04x", tc.f, got, tc.want)
