@@ -108,9 +108,9 @@ func list[T plugin.Element](ts []plugin.Tensor[T]) value.Value {
 // same compares values; numbers in FP32 tensors may differ by a rounding.
 func same(t *testing.T, what string, got, want []value.Value) {
 	t.Helper()
-	close := cmp.FilterPath(func(p cmp.Path) bool { return true }, cmp.FilterValues(bothFP32, cmp.Comparer(nearly)))
+	near := cmp.FilterValues(bothFP32, cmp.Comparer(nearly))
 	whole := cmp.FilterValues(func(a, b []byte) bool { return len(a)+len(b) > 0 }, cmp.Comparer(bytes.Equal))
-	if diff := cmp.Diff(want, got, close, cmpopts.EquateEmpty(), whole); diff != "" {
+	if diff := cmp.Diff(want, got, near, cmpopts.EquateEmpty(), whole); diff != "" {
 		t.Errorf("%s differs (-native +sandbox):\n%.2000s", what, diff)
 	}
 }

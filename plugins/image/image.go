@@ -3,6 +3,7 @@ package image
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/tandem-serve/tandem/plugins/internal/raster"
 	"github.com/tandem-serve/tandem/sdk/go/plugin"
@@ -41,10 +42,8 @@ func (w *PrepareWith) Validate() error {
 	if len(w.Mean) != 3 || len(w.Std) != 3 {
 		return errors.New("mean and std are three numbers each")
 	}
-	for _, v := range w.Std {
-		if v == 0 {
-			return errors.New("std holds 0")
-		}
+	if slices.Contains(w.Std, 0) {
+		return errors.New("std holds 0")
 	}
 	return nil
 }

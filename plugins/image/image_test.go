@@ -26,14 +26,16 @@ func TestPrepare(t *testing.T) {
 		{"bgr", `{"width":2,"height":1,"order":"bgr",` + bytes + `}`, []int64{1, 3, 1, 2}, []float32{0, 100, 10, 20, 200, 0}},
 		{"stretched", `{"size":1,` + bytes + `}`, []int64{1, 3, 1, 1}, []float32{100, 15, 50}},
 		{
-			"enlarged", `{"width":4,"height":1,` + bytes + `}`, []int64{1, 3, 1, 4},
+			"enlarged", `{"width":4,"height":1,` + bytes + `}`,
+			[]int64{1, 3, 1, 4},
 			[]float32{200, 150, 50, 0, 10, 13, 18, 20, 0, 25, 75, 100},
 		},
 		{
 			"cropped", `{"width":1,"height":1,"fit":"crop",` + bytes + `}`, []int64{1, 3, 1, 1}, []float32{100, 15, 50},
 		},
 		{
-			"normalised", `{"width":2,"height":1}`, []int64{1, 3, 1, 2},
+			"normalised", `{"width":2,"height":1}`,
+			[]int64{1, 3, 1, 2},
 			[]float32{1.3070, -2.1179, -1.8606, -1.6856, -1.8044, -0.0615},
 		},
 	} {

@@ -3,6 +3,7 @@ package plugin
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"unsafe"
 )
 
@@ -145,7 +146,7 @@ func storeText(m *memory, _ *codec, src unsafe.Pointer, v *value) error {
 
 func loadBytes(m *memory, _ *codec, v *value, dst unsafe.Pointer) error {
 	data, err := m.data(v)
-	*(*[]byte)(dst) = data[:len(data):len(data)]
+	*(*[]byte)(dst) = slices.Clip(data)
 	return err
 }
 

@@ -53,7 +53,7 @@ func (i *instance) run(m *memory, req uint32) int32 {
 		r.numOut = n
 		return 0
 	}
-	var o *Outcome
+	var o *OutcomeError
 	if errors.As(err, &o) {
 		return int32(o.code)
 	}

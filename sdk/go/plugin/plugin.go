@@ -62,7 +62,7 @@ type Function struct {
 	in       []port
 	out      []port
 	with     []withField
-	outcomes []*Outcome
+	outcomes []*OutcomeError
 	decode   func(doc []byte) (unsafe.Pointer, error)
 	invoke   func(c *call, with unsafe.Pointer) (unsafe.Pointer, error)
 	err      error
@@ -74,7 +74,7 @@ type Function struct {
 //
 // Func never fails: what is wrong with the types is reported by [Check], and by the server when the plugin is pushed.
 func Func[In, With, Out any](
-	name, doc string, fn func(ctx *Context, in In, with With) (Out, error), outcomes ...*Outcome,
+	name, doc string, fn func(ctx *Context, in In, with With) (Out, error), outcomes ...*OutcomeError,
 ) Function {
 	f := newFunction(name, doc, reflect.TypeFor[In](), reflect.TypeFor[With](), reflect.TypeFor[Out](), outcomes)
 	f.decode = func(doc []byte) (unsafe.Pointer, error) {
@@ -95,7 +95,7 @@ func Func[In, With, Out any](
 	return f
 }
 
-func newFunction(name, doc string, in, with, out reflect.Type, outcomes []*Outcome) Function {
+func newFunction(name, doc string, in, with, out reflect.Type, outcomes []*OutcomeError) Function {
 	f := Function{name: name, doc: doc, outcomes: outcomes}
 	var errIn, errOut, errWith error
 	f.in, errIn = portsOf(in)
@@ -105,18 +105,18 @@ func newFunction(name, doc string, in, with, out reflect.Type, outcomes []*Outco
 	return f
 }
 
-// Outcome is a declared way for a function to end that is neither success nor failure, such as "nothing to do". It is
+// OutcomeError is a declared way for a function to end that is neither success nor failure, such as "nothing to do". It is
 // returned as the function's error; the outputs of such a call are empty.
-type Outcome struct {
+type OutcomeError struct {
 	name string
 	code uint8
 }
 
 // NewOutcome returns an outcome with a name and a code from 1 to 255, both unique within a function.
-func NewOutcome(name string, code uint8) *Outcome { return &Outcome{name: name, code: code} }
+func NewOutcome(name string, code uint8) *OutcomeError { return &OutcomeError{name: name, code: code} }
 
 // Error returns the outcome's name.
-func (o *Outcome) Error() string { return o.name }
+func (o *OutcomeError) Error() string { return o.name }
 
 // Code returns the outcome's code.
-func (o *Outcome) Code() uint8 { return o.code }
+func (o *OutcomeError) Code() uint8 { return o.code }

@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -216,20 +217,11 @@ func (f *withField) decodeString(s *scanner, v reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	if len(f.enum) > 0 && !contains(f.enum, text) {
+	if len(f.enum) > 0 && !slices.Contains(f.enum, text) {
 		return errors.New(quote(text) + " is none of " + strings.Join(f.enum, ", "))
 	}
 	v.SetString(text)
 	return nil
-}
-
-func contains(list []string, s string) bool {
-	for _, e := range list {
-		if e == s {
-			return true
-		}
-	}
-	return false
 }
 
 func (f *withField) decodeNumber(s *scanner, v reflect.Value, t reflect.Type) error {
