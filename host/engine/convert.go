@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"sync"
-	"unsafe"
 
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/imaging"
@@ -65,9 +64,9 @@ func newImageCache(l imaging.Limits) *imageCache {
 
 // decode returns the pixels as a UINT8 tensor [h, w, 3].
 func (c *imageCache) decode(ctx context.Context, data []byte) (value.Value, error) {
-	key := imageKey{len: len(data)}
+	key := imageKey{size: len(data)}
 	if len(data) > 0 {
-		key.at = &data[0]
+		key.data = &data[0]
 	}
 	c.mu.Lock()
 	d := c.m[key]

@@ -34,7 +34,6 @@ type world struct {
 	functions map[string]function
 	models    map[string]*fake.Runner
 	graphs    map[string]*engine.Release
-	order     []string
 }
 
 func (w *world) Model(ref string) (*graph.ModelType, error) {
