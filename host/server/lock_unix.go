@@ -5,16 +5,15 @@ package server
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 var errLocked = errors.New("another server is using it")
 
-// lockDir takes the lock file at path for this process; the system gives it back when the process ends, however it ends.
-func lockDir(path string) (unlock func() error, err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+// lockDir takes the lock file in dir for this process; the system gives it back when the process ends, however it ends.
+func lockDir(dir string) (unlock func() error, err error) {
+	f, err := openLock(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -22,7 +21,7 @@ func lockDir(path string) (unlock func() error, err error) {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			err = errLocked
 		}
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
 	}
 	return f.Close, nil
 }

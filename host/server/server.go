@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -102,7 +103,7 @@ func (s *Server) lock() error {
 	if err := os.MkdirAll(s.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	unlock, err := lockDir(filepath.Join(s.cfg.DataDir, "lock"))
+	unlock, err := lockDir(s.cfg.DataDir)
 	if err != nil {
 		return fmt.Errorf("data folder %s: %w", s.cfg.DataDir, err)
 	}
@@ -175,8 +176,8 @@ func (c *closers) add(name string, f func(context.Context) error) {
 // close stops everything in the reverse order and returns all errors.
 func (c *closers) close(ctx context.Context) error {
 	var errs []error
-	for i := len(c.fs) - 1; i >= 0; i-- {
-		if err := c.fs[i](ctx); err != nil {
+	for i, f := range slices.Backward(c.fs) {
+		if err := f(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", c.names[i], err))
 		}
 	}
