@@ -160,7 +160,7 @@ func millis(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*
 
 // exampleTexts reads the first n texts that are not empty.
 func exampleTexts(path string, n int) ([]string, error) {
-	f, err := os.Open(path) //nolint:gosec // a file of the project
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}

@@ -85,16 +85,22 @@ func TestBadInputs(t *testing.T) {
 			rig.GraphSideBySide, nil, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID, []string{"input text (text) is missing"},
 		},
 		"one too many": {
-			rig.GraphSideBySide, map[string]*tandemv1.Value{"text": client.Text("x"), "more": client.Text("y")},
-			connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID, []string{`no input "more"`, "it has: text"},
+			rig.GraphSideBySide,
+			map[string]*tandemv1.Value{"text": client.Text("x"), "more": client.Text("y")},
+			connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID,
+			[]string{`no input "more"`, "it has: text"},
 		},
 		"wrong kind": {
-			rig.GraphSideBySide, map[string]*tandemv1.Value{"text": client.Int64s([]int64{1}, []int64{1})},
-			connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID, []string{"expected text", "tensor INT64 [1]"},
+			rig.GraphSideBySide,
+			map[string]*tandemv1.Value{"text": client.Int64s([]int64{1}, []int64{1})},
+			connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID,
+			[]string{"expected text", "tensor INT64 [1]"},
 		},
 		"short tensor": {
-			rig.GraphSideBySide, map[string]*tandemv1.Value{"text": client.Tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{2}, []byte{1, 2, 3})},
-			connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID, []string{"2 elements of 4 bytes", "3 bytes"},
+			rig.GraphSideBySide,
+			map[string]*tandemv1.Value{"text": client.Tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{2}, []byte{1, 2, 3})},
+			connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID,
+			[]string{"2 elements of 4 bytes", "3 bytes"},
 		},
 		"no such graph": {
 			"nope", nil, connect.CodeNotFound, tandemv1.Reason_REASON_NOT_FOUND, []string{"graph nope"},

@@ -76,7 +76,7 @@ func examples(t *testing.T) *rig.Server {
 	t.Helper()
 	dir := root(t)
 	shared.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 		shared.server, shared.err = rig.Start(context.WithoutCancel(ctx), rig.Options{Root: dir, Log: &shared.log})
 		if shared.err == nil {

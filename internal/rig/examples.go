@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
@@ -80,11 +81,11 @@ func LoadExamples(ctx context.Context, root string, c *client.Client, say func(s
 }
 
 func faults(err error) string {
-	text := ""
+	var text strings.Builder
 	for _, f := range client.Detail(err).GetFaults() {
-		text += fmt.Sprintf("\n  %d:%d %s %s: %s", f.GetLine(), f.GetColumn(), f.GetNode(), f.GetPort(), f.GetMessage())
+		fmt.Fprintf(&text, "\n  %d:%d %s %s: %s", f.GetLine(), f.GetColumn(), f.GetNode(), f.GetPort(), f.GetMessage())
 	}
-	return text
+	return text.String()
 }
 
 func withFile(root string, f file, push func(r *os.File, size int64) error) error {

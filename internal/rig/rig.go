@@ -61,7 +61,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	args := append([]string{"serve", "--data", s.Data, "--listen", "127.0.0.1:0"}, o.Args...)
-	s.cmd = exec.CommandContext(ctx, bin, args...) //nolint:gosec // our own binary
+	s.cmd = exec.CommandContext(ctx, bin, args...)
 	s.cmd.Stdout, s.cmd.Stderr = o.Log, o.Log
 	s.cmd.Dir = o.Root
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
@@ -131,7 +131,7 @@ func (s *Server) Kill() error {
 	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	<-s.exited
+	_ = <-s.exited // it says that it was killed
 	return s.remove()
 }
 
