@@ -24,7 +24,7 @@ import (
 )
 
 // modules returns the conformance plugin of each SDK.
-func modules(t *testing.T) map[string][]byte {
+func modules(t testing.TB) map[string][]byte {
 	t.Helper()
 	fromC, err := os.ReadFile("c/conformance.wasm")
 	if err != nil {
@@ -34,7 +34,7 @@ func modules(t *testing.T) map[string][]byte {
 }
 
 // buildGo builds a plugin in Go.
-func buildGo(t *testing.T, dir string) []byte {
+func buildGo(t testing.TB, dir string) []byte {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "plugin.wasm")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, dir)
@@ -53,7 +53,7 @@ func buildGo(t *testing.T, dir string) []byte {
 type suite struct{ p *sandbox.Plugin }
 
 // load loads a module; a loaded machine may take long over it.
-func load(t *testing.T, wasm []byte) suite {
+func load(t testing.TB, wasm []byte) suite {
 	t.Helper()
 	h, err := sandbox.New(t.Context(), sandbox.Config{
 		UploadTimeout: 2 * time.Minute, DescribeTimeout: time.Minute, CallTimeout: time.Minute,
@@ -296,6 +296,73 @@ func (s suite) services(t *testing.T) {
 func (s suite) isolation(t *testing.T) {
 	for range 3 {
 		same(t, "count", s.outputs(t, "count"), []value.Value{scalar(1)})
+	}
+}
+
+// TestExamples runs the examples of both SDKs.
+func TestExamples(t *testing.T) {
+	fromC, err := os.ReadFile("../c/examples/vector.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	vector := load(t, fromC)
+	a, b := value.Tensor(abi.FP32, []int64{2}, floats(3, 4)), value.Tensor(abi.FP32, []int64{2}, floats(1, 0.5))
+	r := vector.call(t, sandbox.Call{Function: "add", With: json.RawMessage(`{"scale":2}`), Inputs: []value.Value{a, b}})
+	same(t, "add", r.Outputs, []value.Value{value.Tensor(abi.FP32, []int64{2}, floats(5, 5))})
+	same(t, "dot", vector.outputs(t, "dot", a, b), []value.Value{value.Tensor(abi.FP32, nil, floats(5))})
+	same(t, "normalise", vector.outputs(t, "normalise", a), []value.Value{value.Tensor(abi.FP32, []int64{2}, floats(0.6, 0.8))})
+	_, err = vector.p.Call(t.Context(), sandbox.Call{Function: "normalise", Inputs: []value.Value{value.Tensor(abi.FP32, []int64{1}, floats(0))}})
+	if err == nil || !strings.Contains(err.Error(), "a vector of zeros has no direction") {
+		t.Errorf("got %v", err)
+	}
+
+	shout := load(t, buildGo(t, "github.com/tandem-serve/tandem/sdk/go/examples/shout"))
+	r = shout.call(t, sandbox.Call{Function: "shout", With: json.RawMessage(`{"marks":2}`), Inputs: []value.Value{value.Text("hello")}})
+	same(t, "shout", r.Outputs, []value.Value{value.Text("HELLO!!"), scalar(7)})
+}
+
+// TestCommittedModules holds the committed modules to their sources, where the compiler that made them is installed.
+func TestCommittedModules(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "../c/check.sh").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if bytes.HasPrefix(out, []byte("skipped")) {
+		t.Skipf("%s", out)
+	}
+}
+
+// TestWrongDeclaration: the SDK's own words reach the one who pushes a plugin.
+func TestWrongDeclaration(t *testing.T) {
+	h, err := sandbox.New(t.Context(), sandbox.Config{UploadTimeout: 2 * time.Minute, DescribeTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close(context.WithoutCancel(t.Context())) })
+	_, err = h.Load(t.Context(), buildGo(t, "./wrongplugin"))
+	var e *sandbox.RejectError
+	if !errors.As(err, &e) || !strings.Contains(e.Error(), "function wrong: field N: chan int is no type for a port") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func BenchmarkCall(b *testing.B) {
+	for sdk, wasm := range modules(b) {
+		s := load(b, wasm)
+		for _, c := range []sandbox.Call{
+			{Function: "count"},
+			{Function: "scale", Inputs: []value.Value{value.Tensor(abi.FP32, []int64{1000}, make([]byte, 4000))}},
+		} {
+			b.Run(sdk+"/"+c.Function, func(b *testing.B) {
+				for b.Loop() {
+					r, err := s.p.Call(b.Context(), c)
+					if err != nil {
+						b.Fatal(err)
+					}
+					r.Release()
+				}
+			})
+		}
 	}
 }
 
