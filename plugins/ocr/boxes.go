@@ -24,7 +24,7 @@ func (m heatMap) boxes(p boxParams) []rect {
 			return true
 		}
 		r := smallestRect(hull(points))
-		if min(r.length, r.width) < minSide || m.mean(r.corners()) < p.score {
+		if min(r.length, r.width) < minSide || !(m.mean(r.corners()) >= p.score) { // NaN is no score
 			return true
 		}
 		out = append(out, r.grown(r.length*r.width*p.unclip/(2*(r.length+r.width))))

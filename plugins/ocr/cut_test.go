@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/tandem-serve/tandem/plugins/internal/raster"
 	"github.com/tandem-serve/tandem/sdk/go/plugin"
 	"github.com/tandem-serve/tandem/sdk/go/plugintest"
@@ -177,4 +179,51 @@ func TestScaleThatIsNoNumber(t *testing.T) {
 			Image: picture(400, 200, 100, 80, 200, 40), Heat: heatmap(200, 100, 52, 42, 96, 16), Scale: s,
 		}, plugintest.With[CutLinesWith](t, ""))
 	}
+}
+
+// TestCutAnything: whatever the detector says, the answer is whole.
+func TestCutAnything(t *testing.T) {
+	with := plugintest.With[CutLinesWith](t, "")
+	heats := rapid.OneOf(rapid.Just(float32(0.9)), rapid.Just(float32(0)), rapid.Float32())
+	rapid.Check(t, func(rt *rapid.T) {
+		w, h := rapid.IntRange(1, 40).Draw(rt, "w"), rapid.IntRange(1, 40).Draw(rt, "h")
+		heat := plugin.NewTensor[float32](1, 1, int64(h), int64(w))
+		for range rapid.IntRange(0, 12).Draw(rt, "patches") {
+			x, y := rapid.IntRange(0, w-1).Draw(rt, "x"), rapid.IntRange(0, h-1).Draw(rt, "y")
+			tall, wide := rapid.IntRange(1, 12).Draw(rt, "tall"), rapid.IntRange(1, 20).Draw(rt, "wide")
+			v, slope := heats.Draw(rt, "v"), rapid.IntRange(-2, 2).Draw(rt, "slope")
+			for j := range tall {
+				for i := range wide {
+					if px, py := x+i, y+j+i*slope/4; px < w && py >= 0 && py < h {
+						heat.Data[py*w+px] = v
+					}
+				}
+			}
+		}
+		iw, ih := rapid.IntRange(1, 60).Draw(rt, "iw"), rapid.IntRange(1, 60).Draw(rt, "ih")
+		out, err := CutLines(plugintest.Context(), CutLinesIn{
+			Image: picture(iw, ih, 0, 0, iw, ih/2), Heat: heat, Scale: scale(float32(iw)/float32(w), float32(ih)/float32(h)),
+		}, with)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if len(out.Lines) != len(out.Turns) || len(out.Lines) != out.Boxes.Dim(0) || out.Boxes.Check() != nil {
+			rt.Fatalf("got %d lines, %d turns, boxes %v", len(out.Lines), len(out.Turns), out.Boxes.Shape)
+		}
+		for i := range out.Lines {
+			if out.Lines[i].Check() != nil || out.Turns[i].Check() != nil || out.Lines[i].Dim(3) < 1 {
+				rt.Fatalf("line %d: %v, %v", i, out.Lines[i].Shape, out.Turns[i].Shape)
+			}
+			for _, v := range out.Lines[i].Data {
+				if !(v >= -1 && v <= 1) {
+					rt.Fatalf("line %d holds %v", i, v)
+				}
+			}
+		}
+		for i, v := range out.Boxes.Data {
+			if most := []int{iw, ih}[i%2]; v < 0 || v > float32(most) {
+				rt.Fatalf("a corner at %v in an image of %d by %d", v, iw, ih)
+			}
+		}
+	})
 }
