@@ -93,6 +93,11 @@ func (c *modelShowCmd) Run(e *env) error {
 	t.row("pushed", when(m.GetCreateTime()))
 	t.row("producer", m.GetProducer())
 	t.row("opset", m.GetOpset())
+	if why := m.GetNotBatched(); why == "" {
+		t.row("batched", "yes")
+	} else {
+		t.row("batched", "no: "+why)
+	}
 	for _, p := range m.GetInputs() {
 		t.row("input", p.GetName(), portType(p))
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -50,6 +51,13 @@ var known = []struct {
 	{catalog.ErrConflict, connect.CodeAborted, tandemv1.Reason_REASON_CONFLICT, ""},
 	{catalog.ErrInvalid, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
 	{catalog.ErrLimit, connect.CodeResourceExhausted, tandemv1.Reason_REASON_LIMIT_EXCEEDED, ""},
+	{catalog.ErrNoSpace, connect.CodeResourceExhausted, tandemv1.Reason_REASON_STORAGE_FULL, ""},
+	{catalog.ErrUnavailable, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the catalog's store does not answer; try again"},
+	{record.ErrInvalid, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
+	{record.ErrTooLarge, connect.CodeResourceExhausted, tandemv1.Reason_REASON_LIMIT_EXCEEDED, ""},
+	{record.ErrUnavailable, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the records' store does not answer; try again"},
+	{record.ErrClosed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the server is stopping"},
+	{runners.ErrOverloaded, connect.CodeResourceExhausted, tandemv1.Reason_REASON_LIMIT_EXCEEDED, ""},
 	{runners.ErrUnavailable, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, ""},
 	{runners.ErrModel, connect.CodeInvalidArgument, tandemv1.Reason_REASON_MODEL_INVALID, ""},
 	{control.ErrClosed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, ""},

@@ -82,7 +82,7 @@ func traceTo(t *engine.Trace) *tandemv1.Trace {
 		out.Nodes = append(out.Nodes, &tandemv1.NodeTrace{
 			Node: n.Node, Target: n.Target, Start: durationpb.New(n.Start), Waited: durationpb.New(n.Waited),
 			Ran: durationpb.New(n.Ran), Total: durationpb.New(n.Total), Items: int32(n.Items), BytesCopied: n.Copied,
-			Fuel: n.Fuel, BatchRows: int32(n.Rows), Error: n.Err, Skipped: n.Skipped,
+			Fuel: n.Fuel, Rows: int32(n.Rows), Error: n.Err, Skipped: n.Skipped,
 		})
 	}
 	return out

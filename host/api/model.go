@@ -12,6 +12,7 @@ import (
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
 )
 
 type models struct{ *handler }
@@ -106,7 +107,7 @@ func modelTo(m catalog.Model) (*tandemv1.Model, error) {
 	return &tandemv1.Model{
 		Name: m.Name, Version: int32(m.Version), Digest: string(m.Digest), SizeBytes: m.Size,
 		CreateTime: timestamppb.New(m.CreatedAt), Inputs: modelPortsTo(sig.Inputs), Outputs: modelPortsTo(sig.Outputs),
-		Producer: m.Meta[control.MetaProducer], Opset: opset,
+		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: batch.Apart(sig),
 	}, nil
 }
 

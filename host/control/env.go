@@ -168,4 +168,3 @@ var (
 	_ graph.Env   = (*env)(nil)
 	_ graph.Namer = (*env)(nil)
 )
-

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"runtime"
 
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
@@ -11,6 +12,7 @@ import (
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
 )
 
 // modelKey and pluginKey say what may share a loaded thing: the same bytes of the same tenant.
@@ -117,7 +119,8 @@ func (m *Manager) openModel(ctx context.Context, label string, d blob.Digest) (*
 	if err != nil {
 		return nil, err
 	}
-	return &loadedModel{run}, nil
+	// As many runs at once as there are cores; what waits meanwhile shares the next one.
+	return &loadedModel{batch.New(run, batch.Config{Concurrency: runtime.GOMAXPROCS(0)})}, nil
 }
 
 func (m *Manager) openPlugin(ctx context.Context, d blob.Digest) (*sandbox.Plugin, error) {

@@ -99,6 +99,8 @@ func classify(err error) *Error {
 		return &Error{Reason: ReasonImage, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrClosed), errors.Is(err, runners.ErrUnavailable):
 		return &Error{Reason: ReasonUnavailable, Text: err.Error(), Err: err}
+	case errors.Is(err, runners.ErrOverloaded):
+		return &Error{Reason: ReasonLimit, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrShape):
 		return &Error{Reason: ReasonType, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrRun), errors.Is(err, runners.ErrModel):

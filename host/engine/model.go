@@ -7,8 +7,10 @@ import (
 
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/host/value"
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
 )
 
 // modelTarget runs a model. Inputs are read where they are; outputs stand in the runner's memory until the last reader is
@@ -37,7 +39,7 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	}
 	out := make([]runners.Tensor, len(c.node.Outputs))
 	begin := time.Now()
-	if err := m.runner.Run(ctx, in, out); err != nil {
+	if err := m.runner.Run(asCaller(ctx), in, out); err != nil {
 		return nil, err
 	}
 	a := &answer{
@@ -54,6 +56,15 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 		a.values[i] = v
 	}
 	return a, nil
+}
+
+// asCaller tells the batcher whose turn the run takes.
+func asCaller(ctx context.Context) context.Context {
+	who, err := tenant.From(ctx)
+	if err != nil {
+		return ctx // a request of no tenant, as in tests: it shares the turns of all such
+	}
+	return batch.WithCaller(ctx, batch.Caller{Tenant: string(who)})
 }
 
 func releaseTensors(ts []runners.Tensor) {

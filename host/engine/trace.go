@@ -27,7 +27,7 @@ type NodeTrace struct {
 	Copied int64
 	// Fuel is the work of plugins, in units of about one instruction.
 	Fuel uint64
-	// Rows is the largest batch that a model ran an item in; 0 for plugins.
+	// Rows is the most rows that an item gave to a model; 0 for plugins.
 	Rows int
 	// Skipped tells a node that had no reason to run: its condition was false, a split chose another, or what it reads was
 	// skipped.

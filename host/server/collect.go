@@ -16,7 +16,8 @@ const (
 	collectAge   = time.Hour
 )
 
-// collector removes unfinished uploads that were given up and blobs that nothing names.
+// collector removes unfinished uploads that were given up, catalog records that nothing names, and blobs that nothing
+// names.
 type collector struct {
 	blobs     *blob.Dir
 	catalog   *catalog.Catalog
@@ -43,6 +44,9 @@ func (c *collector) run(ctx context.Context) error {
 func (c *collector) collect(ctx context.Context) error {
 	uploads, err := c.blobs.Sweep(ctx, c.uploadAge)
 	if err != nil {
+		return err
+	}
+	if err := c.catalog.Sweep(ctx); err != nil {
 		return err
 	}
 	before := time.Now().Add(-collectAge)

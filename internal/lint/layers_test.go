@@ -50,10 +50,10 @@ var mayImport = map[string][]string{
 	},
 	"host/api": {
 		"proto/gen", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
-		"host/catalog", "host/blob", "host/tenant", "host/record", "runners",
+		"host/catalog", "host/blob", "host/tenant", "host/record", "runners", "runners/batch",
 	},
 	"host/server": {
-		"proto/gen", "host/api", "host/control", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
+		"proto/gen", "host/api", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
 		"host/catalog", "host/blob", "host/tenant", "host/tenant/system", "host/record", "host/console", "host/telemetry",
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},

@@ -307,8 +307,8 @@ type NodeTrace struct {
 	BytesCopied int64 `protobuf:"varint,8,opt,name=bytes_copied,json=bytesCopied,proto3" json:"bytes_copied,omitempty"`
 	// Fuel that a plugin used; a unit is about one instruction. 0 for models.
 	Fuel uint64 `protobuf:"varint,9,opt,name=fuel,proto3" json:"fuel,omitempty"`
-	// Rows in the batch that a model ran it in; 0 for plugins.
-	BatchRows int32 `protobuf:"varint,10,opt,name=batch_rows,json=batchRows,proto3" json:"batch_rows,omitempty"`
+	// Rows that the request gave to a model, the most of any item; 0 for plugins. They may have shared a run with others'.
+	Rows int32 `protobuf:"varint,10,opt,name=rows,proto3" json:"rows,omitempty"`
 	// The error that ended the node. Default: empty.
 	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
 	// Whether the node had no reason to run: its condition was false, a split chose another, or what it reads was skipped.
@@ -410,9 +410,9 @@ func (x *NodeTrace) GetFuel() uint64 {
 	return 0
 }
 
-func (x *NodeTrace) GetBatchRows() int32 {
+func (x *NodeTrace) GetRows() int32 {
 	if x != nil {
-		return x.BatchRows
+		return x.Rows
 	}
 	return 0
 }
@@ -457,7 +457,7 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x10.tandem.v1.ValueR\x05value:\x028\x01\"d\n" +
 	"\x05Trace\x12/\n" +
 	"\x05total\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12*\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\x95\x03\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\x8a\x03\n" +
 	"\tNodeTrace\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12/\n" +
@@ -467,10 +467,9 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\x05total\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12\x14\n" +
 	"\x05items\x18\a \x01(\x05R\x05items\x12!\n" +
 	"\fbytes_copied\x18\b \x01(\x03R\vbytesCopied\x12\x12\n" +
-	"\x04fuel\x18\t \x01(\x04R\x04fuel\x12\x1d\n" +
-	"\n" +
-	"batch_rows\x18\n" +
-	" \x01(\x05R\tbatchRows\x12\x14\n" +
+	"\x04fuel\x18\t \x01(\x04R\x04fuel\x12\x12\n" +
+	"\x04rows\x18\n" +
+	" \x01(\x05R\x04rows\x12\x14\n" +
 	"\x05error\x18\v \x01(\tR\x05error\x12\x18\n" +
 	"\askipped\x18\f \x01(\bR\askipped*h\n" +
 	"\x0eTensorEncoding\x12\x1f\n" +

@@ -43,7 +43,9 @@ type Model struct {
 	// What wrote the file, as it says itself, for instance "pytorch 2.4.0". Default: empty.
 	Producer string `protobuf:"bytes,8,opt,name=producer,proto3" json:"producer,omitempty"`
 	// Version of the default ONNX operator set.
-	Opset         int64 `protobuf:"varint,9,opt,name=opset,proto3" json:"opset,omitempty"`
+	Opset int64 `protobuf:"varint,9,opt,name=opset,proto3" json:"opset,omitempty"`
+	// Why requests of several callers are not put into one run of the model. Default: empty, they are.
+	NotBatched    string `protobuf:"bytes,10,opt,name=not_batched,json=notBatched,proto3" json:"not_batched,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +141,13 @@ func (x *Model) GetOpset() int64 {
 		return x.Opset
 	}
 	return 0
+}
+
+func (x *Model) GetNotBatched() string {
+	if x != nil {
+		return x.NotBatched
+	}
+	return ""
 }
 
 // ModelPort is an input or output of a model.
@@ -907,7 +916,7 @@ var File_tandem_v1_model_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_model_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\xb9\x02\n" +
+	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\xda\x02\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
@@ -919,7 +928,10 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"\x06inputs\x18\x06 \x03(\v2\x14.tandem.v1.ModelPortR\x06inputs\x12.\n" +
 	"\aoutputs\x18\a \x03(\v2\x14.tandem.v1.ModelPortR\aoutputs\x12\x1a\n" +
 	"\bproducer\x18\b \x01(\tR\bproducer\x12\x14\n" +
-	"\x05opset\x18\t \x01(\x03R\x05opset\"\xbd\x01\n" +
+	"\x05opset\x18\t \x01(\x03R\x05opset\x12\x1f\n" +
+	"\vnot_batched\x18\n" +
+	" \x01(\tR\n" +
+	"notBatched\"\xbd\x01\n" +
 	"\tModelPort\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\tdata_type\x18\x02 \x01(\x0e2\x13.tandem.v1.DataTypeR\bdataType\x12\x1b\n" +
