@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,23 +10,32 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 )
 
 // codeCache keeps compiled code in a folder:
 //
 //	wazero-VERSION-ARCH-OS/NAME   the runtime's files: machine code
-//	manifest/KEY.json             for each module (KEY is the SHA-256 of its metered bytes), its files and their SHA-256
-//	tmp/                          what is being compiled; emptied at start
+//	admitted/KEY                  admitted modules, see admitted
+//	manifest/KEY.json             for each entry its files and their SHA-256; touched when used
+//	tmp/                          what is being made; emptied at start
 //
-// Code is loaded only when a manifest vouches for it. A file that is missing, changed or not in a manifest is compiled
-// again. The folder must not be writable for others: who can write a manifest can run code here.
+// The key of machine code is the SHA-256 of the metered module. What is in the cache is used only when a manifest vouches
+// for it; a file that is missing or changed is made again. When the files exceed limit, the entries that were not used for
+// longest go. The folder must not be writable for others: who can write a manifest can run code here.
+//
+// It is not safe for concurrent use; the host holds its compiling lock.
 type codeCache struct {
 	dir    string
 	own    bool // made by this host, removed with it
+	limit  int64
+	size   int64 // of all entries
 	logger *slog.Logger
 }
 
-// manifest lists the files of one module.
+// manifest lists the files of one entry.
 type manifest struct {
 	Files []cachedFile `json:"files"`
 }
@@ -43,8 +51,8 @@ type cachedFile struct {
 var errCacheOpen = errors.New("the cache folder must belong to this user and be closed to others (mode 0700): its content is executed")
 
 // openCache returns the cache in dir, or in a temporary folder when dir is "".
-func openCache(dir string, logger *slog.Logger) (c *codeCache, err error) {
-	c = &codeCache{dir: dir, logger: logger}
+func openCache(dir string, limit int64, logger *slog.Logger) (c *codeCache, err error) {
+	c = &codeCache{dir: dir, limit: limit, logger: logger}
 	if dir == "" {
 		if c.dir, err = os.MkdirTemp("", "tandem-sandbox-"); err != nil {
 			return nil, fmt.Errorf("create cache: %w", err)
@@ -69,7 +77,7 @@ func openCache(dir string, logger *slog.Logger) (c *codeCache, err error) {
 			return nil, fmt.Errorf("open cache: %w", err)
 		}
 	}
-	return c, nil
+	return c, c.prune()
 }
 
 func (c *codeCache) close() error {
@@ -83,21 +91,30 @@ func (c *codeCache) path(elem ...string) string {
 	return filepath.Join(append([]string{c.dir}, elem...)...)
 }
 
-func (c *codeCache) manifestPath(bin []byte) string {
-	key := sha256.Sum256(bin)
-	return c.path("manifest", hex.EncodeToString(key[:])+".json")
+// cacheKey names an entry.
+type cacheKey string
+
+// keyOf returns the key for content.
+func keyOf(content ...[]byte) cacheKey {
+	h := sha256.New()
+	for _, b := range content {
+		h.Write(b)
+	}
+	return cacheKey(hex.EncodeToString(h.Sum(nil)))
 }
 
-// provide makes sure that the runtime finds whole code for bin.
-func (c *codeCache) provide(ctx context.Context, comp Compiler, bin []byte) error {
-	err := c.check(bin)
+func (c *codeCache) manifestPath(key cacheKey) string { return c.path("manifest", string(key)+".json") }
+
+// provide makes sure that there is a whole entry for key: if there is none, produce makes its files in an empty folder.
+func (c *codeCache) provide(key cacheKey, produce func(tmp string) error) error {
+	err := c.check(key)
 	if err == nil {
 		return nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		c.logger.Warn("compiled code is damaged and is made again", slog.Any("error", err))
+		c.logger.Warn("a damaged cache entry is made again", slog.Any("error", err))
 	}
-	if err := c.drop(bin); err != nil {
+	if err := c.drop(key); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp(c.path("tmp"), "")
@@ -105,38 +122,42 @@ func (c *codeCache) provide(ctx context.Context, comp Compiler, bin []byte) erro
 		return fmt.Errorf("compile: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }() // emptied at the next start at the latest
-	if err := comp.Compile(ctx, bin, tmp); err != nil {
+	if err := produce(tmp); err != nil {
 		return err
 	}
-	return c.adopt(bin, tmp)
+	if err := c.adopt(key, tmp); err != nil {
+		return fmt.Errorf("keep in the cache: %w", err)
+	}
+	return c.prune()
 }
 
-// check compares the files of bin with their manifest.
-func (c *codeCache) check(bin []byte) error {
-	m, err := c.manifest(bin)
+// check compares the files of an entry with its manifest, and marks it as used.
+func (c *codeCache) check(key cacheKey) error {
+	m, err := c.manifest(key)
 	if err != nil {
 		return err
 	}
 	for _, f := range m.Files {
 		if !filepath.IsLocal(f.Path) {
-			return fmt.Errorf("compiled code: the path %q leaves the cache", f.Path)
+			return fmt.Errorf("cache entry %s: the path %q leaves the cache", key, f.Path)
 		}
 		got, err := describeFile(c.dir, f.Path)
 		if err != nil {
 			return err
 		}
 		if got != f {
-			return fmt.Errorf("compiled code: %s has changed", f.Path)
+			return fmt.Errorf("cache entry %s: %s has changed", key, f.Path)
 		}
 	}
 	if len(m.Files) == 0 {
-		return errors.New("compiled code: the manifest is empty")
+		return fmt.Errorf("cache entry %s: the manifest is empty", key)
 	}
-	return nil
+	now := time.Now()
+	return os.Chtimes(c.manifestPath(key), now, now)
 }
 
-func (c *codeCache) manifest(bin []byte) (m manifest, err error) {
-	doc, err := os.ReadFile(c.manifestPath(bin))
+func (c *codeCache) manifest(key cacheKey) (m manifest, err error) {
+	doc, err := os.ReadFile(c.manifestPath(key))
 	if err != nil {
 		return m, err
 	}
@@ -152,16 +173,17 @@ func describeFile(dir, path string) (cachedFile, error) {
 	return cachedFile{Path: path, Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:])}, nil
 }
 
-// drop removes the code of bin.
-func (c *codeCache) drop(bin []byte) error {
-	m, _ := c.manifest(bin) // without one, adopt replaces the files
+// drop removes an entry.
+func (c *codeCache) drop(key cacheKey) error {
+	m, _ := c.manifest(key) // without one, adopt replaces the files
 	var errs []error
 	for _, f := range m.Files {
 		if filepath.IsLocal(f.Path) {
 			errs = append(errs, ignoreMissing(os.Remove(c.path(f.Path))))
+			c.size -= f.Size
 		}
 	}
-	return errors.Join(append(errs, ignoreMissing(os.Remove(c.manifestPath(bin))))...)
+	return errors.Join(append(errs, ignoreMissing(os.Remove(c.manifestPath(key))))...)
 }
 
 func ignoreMissing(err error) error {
@@ -171,15 +193,15 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// adopt moves what a compiler left in tmp to where the runtime looks for it, and writes the manifest last.
-func (c *codeCache) adopt(bin []byte, tmp string) error {
+// adopt moves files from tmp to the same places in the cache, and writes the manifest last.
+func (c *codeCache) adopt(key cacheKey, tmp string) error {
 	var m manifest
 	err := filepath.WalkDir(tmp, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		if !d.Type().IsRegular() {
-			return fmt.Errorf("the compiler left %s, which is no plain file", d.Name())
+			return fmt.Errorf("%s is no plain file", d.Name())
 		}
 		rel, err := filepath.Rel(tmp, path)
 		if err != nil {
@@ -190,24 +212,22 @@ func (c *codeCache) adopt(bin []byte, tmp string) error {
 			return err
 		}
 		m.Files = append(m.Files, f)
+		c.size += f.Size
 		if err := os.MkdirAll(filepath.Dir(c.path(rel)), 0o700); err != nil {
 			return err
 		}
 		return os.Rename(path, c.path(rel))
 	})
 	if err == nil && len(m.Files) == 0 {
-		err = errors.New("the compiler left no code")
-	}
-	if err == nil {
-		err = c.writeManifest(bin, m)
+		err = errors.New("there is nothing")
 	}
 	if err != nil {
-		return fmt.Errorf("keep compiled code: %w", err)
+		return err
 	}
-	return nil
+	return c.writeManifest(key, m)
 }
 
-func (c *codeCache) writeManifest(bin []byte, m manifest) error {
+func (c *codeCache) writeManifest(key cacheKey, m manifest) error {
 	doc, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -220,5 +240,41 @@ func (c *codeCache) writeManifest(bin []byte, m manifest) error {
 	if err = errors.Join(err, tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), c.manifestPath(bin))
+	return os.Rename(tmp.Name(), c.manifestPath(key))
+}
+
+// prune removes entries until the rest fits the limit. At the first time it counts what is there.
+func (c *codeCache) prune() error {
+	if c.size > 0 && c.size <= c.limit {
+		return nil
+	}
+	entries, err := os.ReadDir(c.path("manifest"))
+	if err != nil {
+		return fmt.Errorf("prune cache: %w", err)
+	}
+	type entry struct {
+		key  cacheKey
+		used time.Time
+	}
+	var all []entry
+	c.size = 0
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // gone meanwhile
+		}
+		key := cacheKey(strings.TrimSuffix(e.Name(), ".json"))
+		all = append(all, entry{key, info.ModTime()})
+		m, _ := c.manifest(key) // an unreadable one counts nothing and is dropped like others
+		for _, f := range m.Files {
+			c.size += f.Size
+		}
+	}
+	slices.SortFunc(all, func(a, b entry) int { return a.used.Compare(b.used) })
+	for ; c.size > c.limit && len(all) > 1; all = all[1:] { // the newest is wanted right now
+		if err := c.drop(all[0].key); err != nil {
+			return fmt.Errorf("prune cache: %w", err)
+		}
+	}
+	return nil
 }

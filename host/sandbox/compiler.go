@@ -54,13 +54,14 @@ func (h *Host) compile(ctx context.Context, bin []byte) (wazero.CompiledModule, 
 		return nil, fmt.Errorf("compile: %w", err)
 	}
 	if h.cache != nil {
-		if err := h.cache.provide(ctx, h.cfg.Compiler, bin); err != nil {
+		compile := func(tmp string) error { return h.cfg.Compiler.Compile(ctx, bin, tmp) }
+		if err := h.cache.provide(keyOf(bin), compile); err != nil {
 			return nil, rejectCompile(err)
 		}
 	}
 	m, err := compileHere(ctx, h.rt, bin)
 	if err != nil && h.cache != nil { // the runtime did not like what the cache holds
-		err = errors.Join(err, h.cache.drop(bin))
+		err = errors.Join(err, h.cache.drop(keyOf(bin)))
 	}
 	return m, rejectCompile(err)
 }

@@ -14,6 +14,8 @@ type Config struct {
 	// CacheDir keeps compiled code over restarts. It is created with mode 0700 and must belong to this user alone: its
 	// content is executed. Default "": compiled code lives in memory only.
 	CacheDir string
+	// CacheBytes bounds the files in CacheDir; the entries that were not used for longest go first. Default 4 GiB.
+	CacheBytes int64
 	// Compiler compiles modules before they are loaded. Default nil: in this process, where a module that is slow or
 	// large to compile hurts everybody. A server sets a [ChildCompiler].
 	Compiler Compiler
@@ -73,6 +75,7 @@ func (c Config) withDefaults() Config {
 	if c.Compiler == nil && c.CacheDir != "" {
 		c.Compiler = inProcess{}
 	}
+	orDefault(&c.CacheBytes, 4<<30)
 	orDefault(&c.MemoryLimitBytes, 256<<20)
 	orDefault(&c.ArenaBytes, min(64<<10, c.MemoryLimitBytes/2))
 	orDefault(&c.MaxArenaBytes, c.MemoryLimitBytes/2)
@@ -120,7 +123,7 @@ func (c Config) Validate() error {
 		name string
 		n    int64
 	}{
-		{"MaxLogBytes", int64(c.MaxLogBytes)}, {"MaxLogLines", int64(c.MaxLogLines)}, {"MaxRecords", int64(c.MaxRecords)},
+		{"CacheBytes", c.CacheBytes}, {"MaxLogBytes", int64(c.MaxLogBytes)}, {"MaxLogLines", int64(c.MaxLogLines)}, {"MaxRecords", int64(c.MaxRecords)},
 		{"MaxRecordBytes", int64(c.MaxRecordBytes)}, {"MaxOutputBytes", c.MaxOutputBytes},
 	} {
 		check(n.n > 0, "%s %d is not positive", n.name, n.n)

@@ -66,37 +66,77 @@ func (p *program) free(ctx context.Context) error {
 	return p.code.Close(ctx)
 }
 
-// load does everything that makes a program of a module.
+// load does everything that makes a program of a module. What was admitted before is taken from the cache.
 func (p *program) load(ctx context.Context, wasm []byte) error {
 	h := p.host
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.UploadTimeout)
 	defer cancel()
+	a := h.recall(p.digest)
+	known := a != nil
+	if !known {
+		var err error
+		if a, err = h.admit(wasm); err != nil {
+			return err
+		}
+	}
+	p.bare, p.data, p.globals = a.Bare, a.Data, a.Globals
+	var err error
+	if p.code, err = h.compile(ctx, a.Bin); err != nil {
+		return err
+	}
+	if !known {
+		if a.Description, err = p.describe(ctx); err != nil {
+			return err
+		}
+	}
+	if err := p.declare(a.Description); err != nil {
+		return err
+	}
+	if !known {
+		h.remember(p.digest, a)
+	}
+	return nil
+}
+
+// admit lints and meters a module.
+func (h *Host) admit(wasm []byte) (*admitted, error) {
 	mod, err := wasmbin.Parse(wasm, *h.cfg.Limits, h.allowed)
 	if err != nil {
-		return rejectWasm(err)
+		return nil, rejectWasm(err)
 	}
 	if err := checkExports(mod, h.cfg.MemoryLimitBytes); err != nil {
-		return err
+		return nil, err
 	}
 	rw, err := mod.Rewrite(wasmbin.Options{
 		MaxPages: 1 << 16, YieldModule: yieldModule, YieldName: yieldName,
 		FuelGlobal: fuelGlobal, GlobalPrefix: globalPrefix,
 	})
 	if err != nil {
-		return rejectWasm(err)
+		return nil, rejectWasm(err)
 	}
-	p.globals = rw.Globals
-	bin := rw.Bin
+	a := &admitted{Bin: rw.Bin, Globals: rw.Globals}
 	if snapshotsWork && !mod.MutatesTables() && !mod.DropsSegments() {
-		if bin, p.data, err = rw.Bare(startExport); err != nil {
-			return rejectWasm(err)
+		var data []wasmbin.Data
+		if a.Bin, data, err = rw.Bare(startExport); err != nil {
+			return nil, rejectWasm(err)
 		}
-		p.bare, p.data = true, cloneData(p.data)
+		a.Bare, a.Data = true, cloneData(data)
 	}
-	if p.code, err = h.compile(ctx, bin); err != nil {
+	return a, nil
+}
+
+// declare takes over what the module says about itself.
+func (p *program) declare(doc []byte) error {
+	desc, funcs, err := parseDescription(doc)
+	if err != nil {
 		return err
 	}
-	return p.describe(ctx)
+	p.desc, p.funcs, p.heads = desc, map[string]*function{}, map[string]*head{}
+	for _, f := range funcs {
+		p.funcs[f.name] = f
+		p.heads[f.name] = newHead(f)
+	}
+	return nil
 }
 
 // cloneData copies data out of the module's bytes, which are the caller's.
@@ -171,34 +211,21 @@ func checkExports(mod *wasmbin.Module, limit int64) error {
 }
 
 // describe asks the module for its description.
-func (p *program) describe(ctx context.Context) error {
+func (p *program) describe(ctx context.Context) ([]byte, error) {
 	h := p.host
 	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	limits := startLimits{step: h.cfg.DescribeTimeout}
 	state := h.newStartState(nil, nil)
 	limits.extend(state)
 	in, err := newInstance(ctx, p, mem, state)
 	if err != nil {
-		return rejectGuest("start", "start section", err)
+		return nil, rejectGuest("start", "start section", err)
 	}
 	doc, err := in.describe(ctx, limits)
-	err = errors.Join(err, in.close(ctx))
-	if err != nil {
-		return err
-	}
-	desc, funcs, err := parseDescription(doc)
-	if err != nil {
-		return err
-	}
-	p.desc, p.funcs, p.heads = desc, map[string]*function{}, map[string]*head{}
-	for _, f := range funcs {
-		p.funcs[f.name] = f
-		p.heads[f.name] = newHead(f)
-	}
-	return nil
+	return doc, errors.Join(err, in.close(ctx))
 }
 
 // describe starts the instance and returns its description.

@@ -75,7 +75,7 @@ func (h *Host) openCache() (wazero.RuntimeConfig, error) {
 	if h.cfg.CacheDir == "" && h.cfg.Compiler == nil {
 		return runtimeConfig(), nil
 	}
-	cache, err := openCache(h.cfg.CacheDir, h.cfg.Logger)
+	cache, err := openCache(h.cfg.CacheDir, h.cfg.CacheBytes, h.cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
