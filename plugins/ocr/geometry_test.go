@@ -38,7 +38,8 @@ func TestSmallestRectIsAround(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := points.Draw(rt, "points")
 		slices.SortFunc(p, func(a, b point) int { return cmp.Or(cmp.Compare(a.y, b.y), cmp.Compare(a.x, b.x)) })
-		h := hull(slices.Compact(p))
+		p = slices.Compact(p)
+		h := hull(p)
 		r := smallestRect(h)
 		for _, q := range p {
 			d := q.sub(r.centre)
