@@ -29,10 +29,14 @@ func (c *serveCmd) Run(e *env) error {
 	log := c.logger(e)
 	ctx := e.ctx()
 	lib, missing := c.library(e)
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program, which compiles plugins in a process of its own: %w", err)
+	}
 	s, err := server.New(ctx, server.Config{
 		DataDir: e.conn.Data, Listen: c.Listen, AllowRemote: c.AllowRemote, NATS: c.NATS, ONNXRuntime: lib,
 		ONNXRuntimeMissing: missing, Threads: c.Threads, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
-		Version: version(), Logger: log,
+		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
 	})
 	if err != nil {
 		return err

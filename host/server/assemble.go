@@ -24,7 +24,12 @@ const (
 )
 
 func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
+	var compiler sandbox.Compiler
+	if len(s.cfg.CompileCommand) > 0 {
+		compiler = &sandbox.ChildCompiler{Command: s.cfg.CompileCommand}
+	}
 	p.sandbox, err = sandbox.New(ctx, sandbox.Config{
+		Compiler: compiler,
 		CacheDir: filepath.Join(s.cfg.DataDir, "compiled"), MemoryLimitBytes: s.cfg.PluginMemory, Logger: s.cfg.Logger,
 		DescribeTimeout: describeTimeout, UploadTimeout: uploadTimeout,
 	})

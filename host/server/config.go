@@ -39,6 +39,10 @@ type Config struct {
 	Threads int
 	// PluginMemory caps the memory of one plugin instance in bytes. Default DefaultPluginMemory.
 	PluginMemory int64
+	// CompileCommand is the program, with its first arguments, that compiles plugins in a process of its own: it must call
+	// sandbox.CompileChild with the folder that comes as the last argument. Default: plugins are compiled in this process,
+	// which is for tests only.
+	CompileCommand []string
 	// MaxRequestBytes bounds one request. Default api.DefaultMaxRequestBytes.
 	MaxRequestBytes int
 	// StopTimeout bounds a graceful stop. Default DefaultStopTimeout.
