@@ -151,7 +151,6 @@ func (c *checker) branchTable() {
 
 func (c *checker) call() {
 	m := c.p.m
-	c.b.sites++
 	if c.in.op == opCallIndirect {
 		c.b.simple = false
 		c.pop(I32)
@@ -271,7 +270,6 @@ func (c *checker) noteBulk() {
 		f.memoryGrow = true
 	}
 	if _, charged := sizeCharge(c.in.op); charged {
-		c.b.sites++
-		c.b.simple = false
+		c.b.sized, c.b.simple = true, false
 	}
 }

@@ -16,7 +16,7 @@ const (
 	CodeFeature     Code = "feature"      // needs a WebAssembly feature that is refused
 	CodeImport      Code = "import"       // an import that the host does not offer, or with another signature
 	CodeReserved    Code = "reserved"     // uses a name that is kept for the host
-	CodeUnsupported Code = "unsupported"  // valid, but not possible here (mutable v128 globals)
+	CodeUnsupported Code = "unsupported"  // valid, but not possible here: mutable v128 globals, padded opcodes
 	CodeSnapshot    Code = "bad_snapshot" // a snapshot that does not fit the module
 )
 

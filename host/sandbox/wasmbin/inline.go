@@ -4,8 +4,8 @@ package wasmbin
 const maxInlineCost = 64
 
 // inlineCosts finds the functions that need no metering of their own because every call of them is paid for where it
-// is made: few instructions, no loop, no bulk operation, direct calls to other such functions only, never called through
-// the table. It returns, by index in the function space, the cost of one call, or 0 for functions that are metered.
+// is made: few instructions, no loop, no bulk operation, direct calls to other such functions only, never called by
+// the host or through the table. It returns, by index in the function space, the cost of one call, or 0 for functions that are metered.
 func (m *Module) inlineCosts() []uint8 {
 	costs := make([]uint8, m.funcCount())
 	const rounds = 4 // deepest nesting of such calls

@@ -34,7 +34,7 @@ func (r *reader) opcode() opcode {
 	case prefixMisc:
 		sub := r.byte()
 		if sub >= 0x80 {
-			r.failAt(r.pos-2, CodeFeature, "unknown instruction 0xfc")
+			r.failAt(r.pos-2, CodeUnsupported, "opcode 0xfc is not minimal, or unknown")
 		}
 		return op<<8 | opcode(sub)
 	case prefixVector:
@@ -46,7 +46,7 @@ func (r *reader) opcode() opcode {
 		case second == 1:
 			return op<<8 | opcode(sub)
 		case second == 0 || second >= 0x80:
-			r.failAt(r.pos-3, CodeMalformed, "SIMD opcode is not minimal")
+			r.failAt(r.pos-3, CodeUnsupported, "SIMD opcode is not minimal")
 		default:
 			r.failAt(r.pos-3, CodeFeature, "relaxed SIMD is not admitted")
 		}

@@ -1,30 +1,28 @@
 package wasmbin
 
-// Metering. Fuel lives in a mutable global. A charge subtracts a constant; a check calls the yield import when fuel is
-// below zero. In functions with loops that call nothing, fuel lives in a local and is written back around calls and
-// at exits ("lazy"), so that the loop touches registers only.
+// Metering. Fuel lives in a mutable global. A charge subtracts a constant; a check calls the yield function when fuel is
+// below zero. wazero keeps the global in a register within a function and stores each new value, so that the global is
+// exact whenever the guest stops: at a yield, in a host call, after the end and after a trap.
 
 // meter rewrites function bodies.
 type meter struct {
 	m       *Module
 	planner planner
-	types   wrapperTypes
+	scratch scratch
 	yield   uint32 // function index of the yield import
 	slow    uint32 // function index of the function that calls it
 	fuel    uint32 // global index of the fuel global
 	pages   uint32 // memory maximum
-	scratch scratch
 
 	// the following belong to the function being rewritten
 	out       []byte
-	plan      *funcPlan
-	fuelLocal uint32     // i64
-	sizeLocal uint32     // i32, operand of a bulk operation
+	plan      *funcPlan // nil for a function that its callers pay for
+	locals    []ValueType
+	sizeLocal uint32     // an i32 that holds the operand of a bulk operation
 	depth     int        // labels open in the output
 	frames    []outFrame // blocks open in the source
-	locals    []ValueType
-	nextLoop  int      // in plan.loops
-	charges   []charge // rest of plan.charges
+	nextLoop  int        // in plan.loops
+	charges   []charge   // rest of plan.charges
 }
 
 // outFrame is a block that is open in the source.
@@ -44,60 +42,43 @@ func (mt *meter) fn(index uint32) uint32 {
 // function appends the rewritten body of the function that is the i-th defined by the module.
 func (mt *meter) function(out []byte, i int) []byte {
 	b := &mt.m.bodies[i]
+	mt.out, mt.plan = out, nil
+	mt.depth, mt.frames, mt.nextLoop, mt.charges = 0, append(mt.frames[:0], outFrame{}), 0, nil
+	code := mt.declare(b, mt.m.types[mt.m.funcTypes[i]].Params)
+	if mt.planner.inline[len(mt.m.importTypes)+i] == 0 {
+		mt.plan = mt.planner.function(code)
+		mt.charges = mt.plan.charges
+		if mt.plan.entry > 0 {
+			mt.charge(mt.plan.entry)
+		}
+		if mt.plan.checked {
+			mt.check()
+		}
+	}
+	mt.walk(code)
+	return mt.out
+}
+
+// declare emits the declarations of locals and returns the instructions.
+func (mt *meter) declare(b *body, params []ValueType) (code span) {
+	mt.locals = append(mt.locals[:0], params...)
 	r := newReader(mt.m.bin, b.code.from, b.code.to)
-	t := &mt.m.types[mt.m.funcTypes[i]]
-	mt.locals = append(mt.locals[:0], t.Params...)
 	groups := r.u32()
-	declared := r.pos
+	from := r.pos
 	for range groups {
 		n, t := r.u32(), ValueType(r.byte())
 		for range n {
 			mt.locals = append(mt.locals, t)
 		}
 	}
-	code := span{r.pos, b.code.to}
-	mt.begin(out, b)
-	if mt.planner.inline[len(mt.m.importTypes)+i] > 0 {
-		mt.out = append(mt.out, mt.m.bin[b.code.from:code.from]...)
-		mt.plan = nil
-		mt.walk(code)
-		return mt.out
+	mt.sizeLocal = uint32(len(mt.locals))
+	if b.sized {
+		mt.out = append(appendU32(mt.out, groups+1), mt.m.bin[from:r.pos]...)
+		mt.out = append(mt.out, 1, byte(I32))
+	} else {
+		mt.out = append(appendU32(mt.out, groups), mt.m.bin[from:r.pos]...)
 	}
-	mt.plan = mt.planner.function(code)
-	mt.charges = mt.plan.charges
-	mt.out = appendU32(mt.out, groups+2)
-	mt.out = append(mt.out, mt.m.bin[declared:code.from]...)
-	mt.out = append(mt.out, 1, byte(I64), 1, byte(I32))
-	mt.enter(t.Results, code)
-	return mt.out
-}
-
-func (mt *meter) begin(out []byte, b *body) {
-	mt.out = out
-	mt.fuelLocal, mt.sizeLocal = uint32(b.locals), uint32(b.locals)+1
-	mt.depth, mt.frames, mt.nextLoop, mt.charges = 0, append(mt.frames[:0], outFrame{}), 0, nil
-}
-
-// enter emits the function's code with its entry charge.
-func (mt *meter) enter(results []ValueType, code span) {
-	mt.local(opGlobalGet, mt.fuel)
-	mt.subtract(mt.plan.entry)
-	switch {
-	case mt.plan.lazy:
-		mt.check()
-		mt.openWith(mt.types.block(results)) // returns and branches out become branches to its end
-		mt.frames[0].label = mt.depth
-		mt.walk(span{code.from, code.to - 1})
-		mt.close()
-		mt.flush()
-		mt.out = append(mt.out, opEnd)
-	case mt.plan.leaf && len(mt.plan.loops) == 0:
-		mt.local(opGlobalSet, mt.fuel)
-		mt.walk(code)
-	default:
-		mt.check()
-		mt.walk(code)
-	}
+	return span{r.pos, b.code.to}
 }
 
 // walk copies instructions, adapting labels and function indices and inserting charges.
@@ -114,7 +95,7 @@ func (mt *meter) walk(code span) {
 			mt.control(&in)
 			continue
 		}
-		if shift, sized := sizeCharge(in.op); sized && mt.plan != nil {
+		if shift, sized := sizeCharge(in.op); sized {
 			mt.chargeSize(in.op, shift)
 		}
 		mt.copy(&in)
@@ -126,7 +107,7 @@ func (mt *meter) copy(in *instr) { mt.out = append(mt.out, mt.m.bin[in.start:in.
 func (mt *meter) control(in *instr) {
 	switch in.op {
 	case opBlock, opIf:
-		mt.openWith(mt.m.bin[in.start:in.end])
+		mt.open(mt.m.bin[in.start:in.end])
 		mt.frames = append(mt.frames, outFrame{label: mt.depth})
 	case opLoop:
 		mt.loop(in)
@@ -136,14 +117,8 @@ func (mt *meter) control(in *instr) {
 		mt.local(byte(in.op), mt.label(in.index))
 	case opBrTable:
 		mt.branchTable(in)
-	case opReturn:
-		if mt.plan != nil && mt.plan.lazy {
-			mt.local(opBr, uint32(mt.depth-mt.frames[0].label))
-			return
-		}
-		mt.copy(in)
-	case opCall, opCallIndirect:
-		mt.call(in)
+	case opCall:
+		mt.local(opCall, mt.fn(in.index))
 	default:
 		mt.copy(in)
 	}
@@ -152,10 +127,12 @@ func (mt *meter) control(in *instr) {
 // local appends an opcode with one index.
 func (mt *meter) local(op byte, index uint32) { mt.out = appendU32(append(mt.out, op), index) }
 
-func (mt *meter) openWith(head []byte) {
+func (mt *meter) open(head []byte) {
 	mt.out = append(mt.out, head...)
 	mt.depth++
 }
+
+func (mt *meter) openBlock() { mt.open([]byte{opBlock, blockEmpty}) }
 
 func (mt *meter) close() {
 	mt.out = append(mt.out, opEnd)
@@ -175,23 +152,8 @@ func (mt *meter) branchTable(in *instr) {
 	}
 }
 
-func (mt *meter) call(in *instr) {
-	lazy := mt.plan != nil && mt.plan.lazy && (in.op == opCallIndirect || mt.planner.inline[in.index] == 0)
-	if lazy {
-		mt.flush()
-	}
-	if in.op == opCall {
-		mt.local(opCall, mt.fn(in.index))
-	} else {
-		mt.copy(in)
-	}
-	if lazy {
-		mt.load()
-	}
-}
-
-// loop emits a loop's opening with its charge. The yield stands behind the body where that is possible, and a small
-// body is repeated, so that a charge serves several iterations:
+// loop emits a loop's opening with its check and charge. The yield stands behind the body where that is possible, and
+// a small body is repeated, so that a check serves several iterations:
 //
 //	block                    ;; exit
 //	  loop                   ;; next round
@@ -213,19 +175,20 @@ func (mt *meter) loop(in *instr) {
 	l := &mt.plan.loops[mt.nextLoop]
 	mt.nextLoop++
 	if !l.aside {
-		mt.openWith(head)
+		mt.open(head)
 		mt.frames = append(mt.frames, outFrame{label: mt.depth})
-		mt.chargeAndCheck(l.cost)
+		mt.check()
+		mt.charge(l.cost)
 		return
 	}
-	mt.openWith(append([]byte{opBlock}, head[1:]...))
-	mt.openWith(head)
+	mt.open(append([]byte{opBlock}, head[1:]...))
+	mt.open(head)
 	round := mt.depth
-	mt.openWith([]byte{opBlock, blockEmpty})
-	mt.checkAside()
+	mt.openBlock()
+	mt.leaveIfEmpty()
 	mt.charge(l.cost)
 	for range l.times - 1 {
-		mt.openWith([]byte{opBlock, blockEmpty})
+		mt.openBlock()
 		mt.frames = append(mt.frames, outFrame{label: mt.depth})
 		mt.walk(span{l.from, l.to})
 		mt.frames = mt.frames[:len(mt.frames)-1]
@@ -239,14 +202,14 @@ func (mt *meter) loop(in *instr) {
 func (mt *meter) end() {
 	f := mt.frames[len(mt.frames)-1]
 	mt.frames = mt.frames[:len(mt.frames)-1]
-	if f.loop != nil {
-		mt.local(opBr, uint32(mt.depth-f.label+1))
-		mt.close()
-		mt.yieldAside(f.loop.saved)
-		mt.local(opBr, uint32(mt.depth-f.label))
-		mt.close()
+	if f.loop == nil {
 		mt.close()
 		return
 	}
+	mt.local(opBr, uint32(mt.depth-f.label+1))
+	mt.close()
+	mt.yieldAside(f.loop.saved)
+	mt.local(opBr, uint32(mt.depth-f.label))
+	mt.close()
 	mt.close()
 }

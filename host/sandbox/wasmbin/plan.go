@@ -41,10 +41,9 @@ type loopPlan struct {
 // funcPlan is the charge plan of one function. Its slices belong to the planner.
 type funcPlan struct {
 	entry   int64
+	checked bool // at entry
 	loops   []loopPlan
 	charges []charge
-	leaf    bool // no calls to metered functions: needs no check at entry when it has no loop
-	lazy    bool // fuel is kept in a local
 }
 
 // piece is a stretch of code that runs from its start to its end unless it leaves the function or traps.
@@ -80,6 +79,8 @@ type planner struct {
 	pieces  []piece
 	regions []region // by loop; the function itself is in body
 	body    region
+	leaf    bool // calls nothing that is metered, so far
+	direct  bool // the function begins with a loop
 	scopes  []scope
 	cur     int32 // piece being filled
 	loop    int32 // innermost loop, or -1
@@ -88,9 +89,9 @@ type planner struct {
 
 // function plans the code of one function, given by the span of its instructions.
 func (p *planner) function(code span) *funcPlan {
-	p.plan = funcPlan{loops: p.plan.loops[:0], charges: p.plan.charges[:0], leaf: true}
+	p.plan = funcPlan{loops: p.plan.loops[:0], charges: p.plan.charges[:0]}
 	p.pieces, p.regions, p.scopes = p.pieces[:0], p.regions[:0], p.scopes[:0]
-	p.body, p.loop, p.dead = region{}, -1, false
+	p.body, p.loop, p.dead, p.leaf, p.direct = region{}, -1, false, true, false
 	p.begin(code.from, -1, true)
 	r := newReader(p.m.bin, code.from, code.to)
 	var in instr
@@ -186,11 +187,11 @@ func (p *planner) count(in *instr) {
 			break
 		}
 		reg.sites++
-		p.plan.leaf = false
+		p.leaf = false
 	default:
 		if _, sized := sizeCharge(in.op); sized {
 			reg.sites++
-			p.plan.leaf = false
+			p.leaf = false
 		}
 	}
 	p.pieces[p.cur].cost += cost
@@ -198,6 +199,9 @@ func (p *planner) count(in *instr) {
 
 func (p *planner) openLoop(in *instr) {
 	p.settle()
+	if p.cur == 0 && p.leaf && !p.dead {
+		p.direct = true
+	}
 	p.scopes = append(p.scopes, scope{p.cur, int32(len(p.regions)), p.dead})
 	p.region().inner = true
 	p.loop = int32(len(p.regions))
@@ -258,10 +262,11 @@ func (p *planner) collect() {
 	for i := range p.plan.loops {
 		l := &p.plan.loops[i]
 		l.cost = max(l.cost, 1) * int64(l.times)
-		p.plan.lazy = p.plan.lazy || (!p.regions[i].inner && p.regions[i].sites == 0)
 	}
+	// Whatever repeats passes the head of a loop or the entry of a function that is not a leaf, so others need no check.
+	// Neither does a function that reaches the head of a loop before anything else.
+	p.plan.checked = !p.direct && !(p.leaf && len(p.plan.loops) == 0)
 	p.setAside()
-	p.plan.entry = max(p.plan.entry, 1)
 }
 
 // setAside decides which yields stand behind their loop. A value that a loop carries from one iteration to the next and
@@ -269,8 +274,8 @@ func (p *planner) collect() {
 func (p *planner) setAside() {
 	for i := range p.regions {
 		reg, l := &p.regions[i], &p.plan.loops[i]
-		l.aside = p.plan.lazy && !reg.params
-		if !reg.inner && reg.sites == 0 && len(reg.writes) <= savedLocals {
+		l.aside = !reg.params
+		if !reg.inner && len(reg.writes) <= savedLocals {
 			l.saved = reg.writes
 		}
 	}

@@ -2,6 +2,7 @@ package wasmbin
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,8 +16,7 @@ type Options struct {
 	YieldModule, YieldName string
 	// FuelGlobal is the export name of the mutable i64 global that holds the fuel left. It starts at 0, so that the first
 	// charge yields, also in a start function. At a yield it is negative: its absolute value is work charged beyond
-	// what was granted. It is exact at yields and whenever the host is called; after a trap, work since the last of these
-	// may be missing.
+	// what was granted. It is exact whenever the guest is not running, also after a trap.
 	FuelGlobal string
 	// GlobalPrefix: the module's mutable global N is exported as GlobalPrefix followed by N in decimal.
 	GlobalPrefix string
@@ -30,7 +30,8 @@ type Rewritten struct {
 	m       *Module
 	bodies  [secTag][]byte // section bodies by identifier; nil for absent ones
 	max     uint32         // memory maximum
-	scratch scratch
+	scratch scratch        // globals that hold locals during a yield
+	empty   uint32         // type () -> ()
 }
 
 // Rewrite meters the module, exports its mutable globals, drops custom sections, and fixes table and memory maxima.
@@ -53,7 +54,6 @@ func (m *Module) Rewrite(o Options) (*Rewritten, error) {
 	mt.slow = mt.fn(uint32(m.funcCount())) // behind all functions
 	mt.planner.m, mt.planner.inline = m, m.inlineCosts()
 	mt.scratch.first = mt.fuel + 1
-	mt.types.init(m)
 	w.rewriteSections(o, mt)
 	w.Bin = w.assemble()
 	return w, nil
@@ -77,9 +77,10 @@ func (m *Module) reserved(o Options) error {
 
 func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	m := w.m
+	w.bodies[secType] = w.typeSection()
 	w.bodies[secImport] = w.importSection(o, mt)
 	funcs := appendU32(nil, uint32(len(m.funcTypes)+1))
-	w.bodies[secFunction] = appendU32(append(funcs, m.items(secFunction)...), mt.types.empty)
+	w.bodies[secFunction] = appendU32(append(funcs, m.items(secFunction)...), w.empty)
 	if m.table.present {
 		t := appendU32([]byte{1, typeFuncRef, 1}, m.table.min)
 		w.bodies[secTable] = appendU32(t, m.table.min)
@@ -97,8 +98,7 @@ func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	w.bodies[secCode] = w.codeSection(mt)
 	w.bodies[secDataCount] = m.raw(secDataCount)
 	w.bodies[secData] = m.raw(secData)
-	w.bodies[secType] = mt.types.section() // last: the code adds types and globals
-	w.scratch = mt.scratch
+	w.scratch = mt.scratch // the code adds globals
 	w.bodies[secGlobal] = w.globalSection(w.m.items(secGlobal))
 }
 
@@ -122,11 +122,24 @@ func (m *Module) items(id byte) []byte {
 	return m.bin[r.pos:s.to]
 }
 
+// typeSection adds the type () -> () when the module has none.
+func (w *Rewritten) typeSection() []byte {
+	n := len(w.m.types)
+	i := slices.IndexFunc(w.m.types, func(t FuncType) bool { return len(t.Params)+len(t.Results) == 0 })
+	if i >= 0 {
+		w.empty = uint32(i)
+		return w.m.raw(secType)
+	}
+	w.empty = uint32(n)
+	b := append(appendU32(nil, uint32(n+1)), w.m.items(secType)...)
+	return append(b, formFunc, 0, 0)
+}
+
 func (w *Rewritten) importSection(o Options, mt *meter) []byte {
 	b := appendU32(nil, uint32(len(w.m.imports)+1))
 	b = append(b, w.m.items(secImport)...)
 	b = appendName(appendName(b, o.YieldModule), o.YieldName)
-	return appendU32(append(b, byte(KindFunc)), mt.types.empty)
+	return appendU32(append(b, byte(KindFunc)), w.empty)
 }
 
 func (w *Rewritten) memorySection(pages uint32) []byte {

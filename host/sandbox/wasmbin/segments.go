@@ -90,6 +90,7 @@ func (p *parser) checkExport(r *reader, at int, e *Export) {
 		p.addf(CodeInvalid, at, "export %q refers to something that does not exist", e.Name)
 	case e.Kind == KindFunc:
 		e.Func = *p.m.funcType(e.Index)
+		p.address(e.Index)
 	}
 }
 
@@ -114,6 +115,7 @@ func (p *parser) startSection(r *reader) {
 		p.addf(CodeInvalid, at, "start function has type %s, it must be () -> ()", signature(t.Params, t.Results))
 	}
 	p.m.start = int(fn)
+	p.address(fn)
 }
 
 // elemSegment is the head of an element segment; its items follow in the input.
@@ -197,7 +199,7 @@ func (p *parser) elemItem(r *reader, flags uint32) {
 	}
 }
 
-// address notes that a function may be called through the table.
+// address notes that a function may be called by the host or through the table.
 func (p *parser) address(fn uint32) {
 	if int(fn) < len(p.m.addressed) {
 		p.m.addressed[fn] = true

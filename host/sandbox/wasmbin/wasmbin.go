@@ -27,7 +27,7 @@ type Module struct {
 	start       int // function index, or -1
 	elemCount   int
 	dataCount   int
-	addressed   []bool // by function index: may be called through the table
+	addressed   []bool // by function index: may be called by the host or through the table
 	features    features
 }
 
@@ -61,14 +61,14 @@ type features struct {
 
 // body is what is known of one function's code.
 type body struct {
-	code    span   // local declarations and instructions
-	instrs  int    // instructions
-	locals  int    // parameters and locals
-	blocks  int    // block, loop and if
-	loops   int    //
-	callees span   // into Module.callees: functions called directly; complete only if simple
-	simple  bool   // no loop, bulk operation, indirect or host call; few instructions
-	sites   uint32 // instructions that charge or may run other code: calls, bulk operations, memory.grow
+	code    span // local declarations and instructions
+	instrs  int  // instructions
+	locals  int  // parameters and locals
+	blocks  int  // block, loop and if
+	loops   int  //
+	callees span // into Module.callees: functions called directly; complete only if simple
+	simple  bool // no loop, bulk operation, indirect or host call; few instructions
+	sized   bool // has instructions that are charged by size
 }
 
 // Exports lists the module's exports in the module's order. The slice is shared and must not be changed.
