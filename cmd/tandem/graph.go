@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"google.golang.org/protobuf/proto"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -61,7 +62,7 @@ func printFaults(w io.Writer, file, doc string, faults []*tandemv1.Fault) {
 			_, _ = fmt.Fprintf(w, "  %4d | %s\n       | %s^\n", n, lines[n-1], indent(lines[n-1], int(f.GetColumn())))
 		}
 	}
-	_, _ = fmt.Fprintf(w, "%d faults\n", len(faults))
+	_, _ = fmt.Fprintln(w, english.Plural(len(faults), "fault", ""))
 }
 
 // indent returns the white space that leads to a column of line; tabs stay tabs, so that both lines align.

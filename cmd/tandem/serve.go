@@ -18,7 +18,7 @@ type serveCmd struct {
 	ONNXRuntime string        `name:"onnxruntime" help:"Path of libonnxruntime. Default: found in the project's .cache." env:"ONNXRUNTIME_LIB" placeholder:"FILE" type:"path"`
 	NATS        string        `name:"nats" help:"URL of an external NATS with JetStream. Default: one inside the process." env:"TANDEM_NATS" placeholder:"URL"`
 	Threads     int           `help:"Threads for one operator of a model. Default: as many as there are cores." placeholder:"N"`
-	MaxRequest  int           `help:"Largest request in MiB." default:"64" placeholder:"MIB"`
+	MaxRequest  int           `help:"Largest request in MiB. Default: 64." default:"64" placeholder:"MIB"`
 	StopTimeout time.Duration `help:"How long running calls may take to finish when the server stops." default:"20s"`
 	LogLevel    slog.Level    `help:"Least level that is logged: debug, info, warn or error." default:"info" env:"TANDEM_LOG_LEVEL"`
 	LogFormat   string        `help:"How to log: text or json. Default: text on a terminal, else json." enum:"text,json," default:"" env:"TANDEM_LOG_FORMAT"`
