@@ -1,7 +1,6 @@
 package sandbox_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/tandem-serve/tandem/host/sandbox"
@@ -12,7 +11,7 @@ import (
 func benchCall(b *testing.B, p *sandbox.Plugin, c sandbox.Call) {
 	b.Helper()
 	b.ReportAllocs()
-	ctx := context.Background()
+	ctx := b.Context()
 	for b.Loop() {
 		r, err := p.Call(ctx, c)
 		if err != nil {
@@ -53,7 +52,7 @@ func BenchmarkParallel(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			r, err := p.Call(context.Background(), sandbox.Call{Function: "nothing"})
+			r, err := p.Call(b.Context(), sandbox.Call{Function: "nothing"})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -78,6 +78,7 @@ func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
 		return nil, p.callError(&c, "", &CallError{Kind: KindInput, Text: "there is no such function"})
 	}
 	s := p.newState(ctx, &c)
+	defer p.host.freeState(s)
 	need, port, fault := s.fit(f, p.prog.heads[f.name], c.Inputs, p.host.cfg.MaxArenaBytes)
 	if fault != "" {
 		return nil, p.callError(&c, port, &CallError{Kind: KindInput, Text: string(fault)})
@@ -98,6 +99,7 @@ func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
 		return nil, p.callError(&c, port, err)
 	}
 	if c.Lease {
+		in.state = nil
 		r.lease.Store(in)
 	} else {
 		l.finish(in)
@@ -119,16 +121,23 @@ func (p *Plugin) callError(c *Call, port string, err error) error {
 // newState returns the state of a call.
 func (p *Plugin) newState(ctx context.Context, c *Call) *callState {
 	cfg := &p.host.cfg
-	s := &callState{
-		host: p.host, services: &c.Services, config: c.With, requestID: c.RequestID, maxFuel: c.MaxFuel,
-		maxRecords: cfg.MaxRecords, maxRecordB: cfg.MaxRecordBytes, maxOutput: cfg.MaxOutputBytes,
+	s, ok := p.host.states.Get().(*callState)
+	if !ok {
+		s = &callState{}
 	}
+	s.host, s.services, s.config, s.requestID, s.maxFuel = p.host, c.Services, c.With, c.RequestID, c.MaxFuel
+	s.maxRecords, s.maxRecordB, s.maxOutput = cfg.MaxRecords, cfg.MaxRecordBytes, cfg.MaxOutputBytes
 	s.log.maxLines, s.log.maxBytes = cfg.MaxLogLines, cfg.MaxLogBytes
-	var ok bool
 	if s.deadline, ok = ctx.Deadline(); !ok {
 		s.deadline = time.Now().Add(cfg.CallTimeout)
 	}
 	return s
+}
+
+// freeState takes back a state that no instance and no goroutine uses.
+func (h *Host) freeState(s *callState) {
+	s.clear()
+	h.states.Put(s)
 }
 
 // fit checks the inputs against the ports and returns how much arena the request needs, bound outputs included. On a

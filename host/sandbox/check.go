@@ -68,24 +68,18 @@ func tensorSize(dtype abi.DType, shape []int64, n uint64) fault {
 
 // content checks what only the data can tell. shape and length were checked by tensorSize.
 func content(kind abi.Kind, dtype abi.DType, shape []int64, data []byte) fault {
-	switch kind {
-	case abi.KindText:
-		if !utf8.Valid(data) {
-			return "the text is not UTF-8"
-		}
-	case abi.KindJSON:
-		if !json.Valid(data) || !utf8.Valid(data) {
-			return "the document is not JSON in UTF-8"
-		}
-	case abi.KindTensor:
-		switch dtype {
-		case abi.BOOL:
-			return checkBools(data)
-		case abi.BYTES:
-			return checkOffsets(shape, data)
-		}
+	switch {
+	case kind == abi.KindText && !utf8.Valid(data):
+		return "the text is not UTF-8"
+	case kind == abi.KindJSON && (!json.Valid(data) || !utf8.Valid(data)):
+		return "the document is not JSON in UTF-8"
+	case kind == abi.KindTensor && dtype == abi.BOOL:
+		return checkBools(data)
+	case kind == abi.KindTensor && dtype == abi.BYTES:
+		return checkOffsets(shape, data)
+	default:
+		return ""
 	}
-	return ""
 }
 
 func checkBools(data []byte) fault {

@@ -86,7 +86,7 @@ func childError(ctx, cctx context.Context, err error, said string) error {
 	case exit.ExitCode() == ExitBroken:
 		return fmt.Errorf("the compiler broke: %s", said)
 	default: // killed, or its memory was used up
-		return fmt.Errorf("%w: it needs more memory or processor time than it may have (%v)", ErrCompile, exit)
+		return fmt.Errorf("%w: it needs more memory or processor time than it may have (%s)", ErrCompile, exit.ProcessState)
 	}
 }
 

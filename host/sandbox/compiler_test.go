@@ -60,12 +60,12 @@ func (c *counting) Compile(ctx context.Context, wasm []byte, dir string) error {
 func start(t *testing.T, dir, name string) int64 {
 	t.Helper()
 	c := &counting{Compiler: childCompiler("child-compile")}
-	h, err := sandbox.New(context.Background(), sandbox.Config{CacheDir: dir, Compiler: c})
+	h, err := sandbox.New(t.Context(), sandbox.Config{CacheDir: dir, Compiler: c})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := codeFiles(t, dir)
-	p, err := h.Load(context.Background(), moduleBytes(t, name))
+	p, err := h.Load(t.Context(), moduleBytes(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func start(t *testing.T, dir, name string) int64 {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := h.Close(context.Background()); err != nil {
+	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Error(err)
 	}
 	if after := codeFiles(t, dir); c.n.Load() == 0 && after != before {
@@ -179,10 +179,10 @@ func TestCacheBound(t *testing.T) {
 
 func TestCacheMustBePrivate(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sandbox.New(context.Background(), sandbox.Config{CacheDir: dir}); err == nil {
+	if _, err := sandbox.New(t.Context(), sandbox.Config{CacheDir: dir}); err == nil {
 		t.Error("a folder that everybody can write to is taken as a cache of code")
 	}
 }
@@ -198,26 +198,26 @@ func TestChildLimits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t, sandbox.Config{Compiler: tt.compiler})
-			_, err := h.Load(context.Background(), moduleBytes(t, "values"))
+			_, err := h.Load(t.Context(), moduleBytes(t, "values"))
 			wantReject(t, err, "compile", tt.text)
 		})
 	}
 	h := newHost(t, sandbox.Config{Compiler: childCompiler("child-hang")})
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := h.Load(ctx, moduleBytes(t, "values")); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 	h = newHost(t, sandbox.Config{Compiler: &sandbox.ChildCompiler{Command: []string{"/does/not/exist"}}})
 	var re *sandbox.RejectError
-	if _, err := h.Load(context.Background(), moduleBytes(t, "values")); err == nil || errors.As(err, &re) {
+	if _, err := h.Load(t.Context(), moduleBytes(t, "values")); err == nil || errors.As(err, &re) {
 		t.Errorf("got %v, want a fault of the machine", err)
 	}
 }
 
 func TestCompileChildRefuses(t *testing.T) {
 	c := childCompiler("child-compile")
-	err := c.Compile(context.Background(), []byte("no module"), t.TempDir())
+	err := c.Compile(t.Context(), []byte("no module"), t.TempDir())
 	if !errors.Is(err, sandbox.ErrCompile) {
 		t.Errorf("got %v, want ErrCompile", err)
 	}

@@ -114,8 +114,10 @@ func (c Config) Validate() error {
 		name string
 		d    time.Duration
 	}{
-		{"IdleTimeout", c.IdleTimeout}, {"UploadTimeout", c.UploadTimeout},
-		{"DescribeTimeout", c.DescribeTimeout}, {"CallTimeout", c.CallTimeout},
+		{"IdleTimeout", c.IdleTimeout},
+		{"UploadTimeout", c.UploadTimeout},
+		{"DescribeTimeout", c.DescribeTimeout},
+		{"CallTimeout", c.CallTimeout},
 	} {
 		check(d.d > 0, "%s %v is not positive", d.name, d.d)
 	}
@@ -123,8 +125,12 @@ func (c Config) Validate() error {
 		name string
 		n    int64
 	}{
-		{"CacheBytes", c.CacheBytes}, {"MaxLogBytes", int64(c.MaxLogBytes)}, {"MaxLogLines", int64(c.MaxLogLines)}, {"MaxRecords", int64(c.MaxRecords)},
-		{"MaxRecordBytes", int64(c.MaxRecordBytes)}, {"MaxOutputBytes", c.MaxOutputBytes},
+		{"CacheBytes", c.CacheBytes},
+		{"MaxLogBytes", int64(c.MaxLogBytes)},
+		{"MaxLogLines", int64(c.MaxLogLines)},
+		{"MaxRecords", int64(c.MaxRecords)},
+		{"MaxRecordBytes", int64(c.MaxRecordBytes)},
+		{"MaxOutputBytes", c.MaxOutputBytes},
 	} {
 		check(n.n > 0, "%s %d is not positive", n.name, n.n)
 	}

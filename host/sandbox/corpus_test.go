@@ -86,7 +86,7 @@ func TestCorpus(t *testing.T) {
 func runCorpusCase(t *testing.T, h *sandbox.Host, c corpusCase) {
 	t.Helper()
 	stage, what, _ := gostrings.Cut(c.want, " ")
-	p, err := h.Load(context.Background(), c.wasm)
+	p, err := h.Load(t.Context(), c.wasm)
 	if stage == "refused" {
 		wantRefused(t, err, what)
 		return
@@ -97,9 +97,9 @@ func runCorpusCase(t *testing.T, h *sandbox.Host, c corpusCase) {
 	defer func() { _ = p.Close() }()
 	for range c.calls {
 		var rec recorder
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if what != "deadline" {
-			ctx, cancel = context.WithCancel(context.Background())
+			ctx, cancel = context.WithCancel(t.Context())
 		}
 		r, err := p.Call(ctx, sandbox.Call{Function: "f", Services: rec.services(&fakeModels{})})
 		cancel()
@@ -156,7 +156,7 @@ func TestDamagedModules(t *testing.T) {
 		step = 211
 	}
 	for n := 0; n < len(good); n += step {
-		if _, err := h.Load(context.Background(), good[:n]); err == nil {
+		if _, err := h.Load(t.Context(), good[:n]); err == nil {
 			t.Errorf("a module cut to %d bytes is taken", n)
 		}
 		damaged := append([]byte(nil), good...)
@@ -168,16 +168,15 @@ func TestDamagedModules(t *testing.T) {
 // tryModule loads what may be a module and calls what it may have.
 func tryModule(t *testing.T, h *sandbox.Host, wasm []byte) {
 	t.Helper()
-	p, err := h.Load(context.Background(), wasm)
-	var re *sandbox.RejectError
+	p, err := h.Load(t.Context(), wasm)
 	if err != nil {
-		if !errors.As(err, &re) {
+		if _, ok := errors.AsType[*sandbox.RejectError](err); !ok {
 			t.Errorf("got %v, want a refusal", err)
 		}
 		return
 	}
 	defer func() { _ = p.Close() }()
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	r, err := p.Call(ctx, sandbox.Call{Function: "echo", Inputs: everyKind()})
 	var ce *sandbox.CallError
@@ -227,7 +226,7 @@ func TestBombs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
-			_, err := h.Load(context.Background(), wasm)
+			_, err := h.Load(t.Context(), wasm)
 			wantRefused(t, err, "")
 			if d := time.Since(began); d > 10*time.Second {
 				t.Errorf("it took %v to refuse it", d)

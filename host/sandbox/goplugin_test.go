@@ -12,7 +12,7 @@ import (
 
 func loadGo(t testing.TB, h *sandbox.Host) *sandbox.Plugin {
 	t.Helper()
-	p, err := h.Load(context.Background(), sandboxtest.GoPlugin(t))
+	p, err := h.Load(t.Context(), sandboxtest.GoPlugin(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +37,10 @@ func TestGoPlugin(t *testing.T) {
 		t.Errorf("a minute's sleep took %s s of the guest's time", got)
 	}
 	for function, text := range map[string]string{"panic": "panic: this is meant", "deadlock": "all goroutines are asleep"} {
-		_, err := p.Call(context.Background(), sandbox.Call{Function: function})
+		_, err := p.Call(t.Context(), sandbox.Call{Function: function})
 		wantError(t, err, sandbox.KindTrap, "", text)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := p.Call(ctx, sandbox.Call{Function: "spin"})
 	wantError(t, err, sandbox.KindDeadline, "", "ran out of time")
@@ -61,12 +61,12 @@ func BenchmarkGoWords(b *testing.B) {
 func BenchmarkLoadGo(b *testing.B) {
 	sandboxtest.GoPlugin(b)
 	for b.Loop() {
-		h, err := sandbox.New(context.Background(), sandbox.Config{})
+		h, err := sandbox.New(b.Context(), sandbox.Config{})
 		if err != nil {
 			b.Fatal(err)
 		}
 		loadGo(b, h)
-		if err := h.Close(context.Background()); err != nil {
+		if err := h.Close(context.WithoutCancel(b.Context())); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -54,7 +54,7 @@ func wantError(t *testing.T, err error, kind sandbox.Kind, port, text string) {
 // wantAlive makes sure that the next call finds a plugin as new.
 func wantAlive(t *testing.T, p *sandbox.Plugin) {
 	t.Helper()
-	r, err := hostile(context.Background(), p, "answer", 0, sandbox.Services{})
+	r, err := hostile(t.Context(), p, "answer", 0, sandbox.Services{})
 	if err != nil || r.Outputs[0].Describe() != "tensor FP32 [2,3]" {
 		t.Fatalf("after it: got %v, %v, want an answer", r, err)
 	}
@@ -68,7 +68,7 @@ func TestTraps(t *testing.T) {
 		"out of bounds memory access", "stack overflow",
 	} {
 		t.Run(text, func(t *testing.T) {
-			_, err := hostile(context.Background(), p, "trap", int32(mode), sandbox.Services{})
+			_, err := hostile(t.Context(), p, "trap", int32(mode), sandbox.Services{})
 			wantError(t, err, sandbox.KindTrap, "", text)
 			wantAlive(t, p)
 		})
@@ -82,7 +82,7 @@ func TestDeadlines(t *testing.T) {
 		"fd_write", "poll_oneoff", "memory.grow", "record", "metric", "indirect calls",
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			began := time.Now()
 			_, err := hostile(ctx, p, "spin", int32(mode), sandbox.Services{})
@@ -102,7 +102,7 @@ func TestDeadlines(t *testing.T) {
 
 func TestCancel(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "hostile")
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
 	_, err := hostile(ctx, p, "spin", 0, sandbox.Services{})
 	wantError(t, err, sandbox.KindCanceled, "", "went away")
@@ -117,7 +117,7 @@ func TestCancel(t *testing.T) {
 func TestFuel(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "hostile")
 	c := sandbox.Call{Function: "spin", Inputs: []value.Value{int32s(0)}, MaxFuel: 10_000_000}
-	_, err := p.Call(context.Background(), c)
+	_, err := p.Call(t.Context(), c)
 	wantError(t, err, sandbox.KindQuota, "", "fuel")
 
 	var spent uint64
@@ -129,7 +129,7 @@ func TestFuel(t *testing.T) {
 		}
 		return nil
 	}
-	_, err = p.Call(context.Background(), c)
+	_, err = p.Call(t.Context(), c)
 	wantError(t, err, sandbox.KindQuota, "", "tenant")
 	if !errors.Is(err, stop) {
 		t.Errorf("got %v, want the cause", err)
@@ -141,27 +141,27 @@ func TestMemory(t *testing.T) {
 	const limit = 32 << 20
 	p := load(t, newHost(t, sandbox.Config{MemoryLimitBytes: limit}), "hostile")
 	size := func() int64 {
-		r, err := hostile(context.Background(), p, "memory", 5, sandbox.Services{})
+		r, err := hostile(t.Context(), p, "memory", 5, sandbox.Services{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return int64of(t, r.Outputs[0])
 	}
 	before := size()
-	r, err := hostile(context.Background(), p, "memory", 0, sandbox.Services{})
+	r, err := hostile(t.Context(), p, "memory", 0, sandbox.Services{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := int64of(t, r.Outputs[0]), (limit/65536-before)/16; got != want {
 		t.Errorf("grew %d times, want %d", got, want)
 	}
-	_, err = hostile(context.Background(), p, "memory", 1, sandbox.Services{})
+	_, err = hostile(t.Context(), p, "memory", 1, sandbox.Services{})
 	wantError(t, err, sandbox.KindMemory, "", "out of memory")
-	r, err = hostile(context.Background(), p, "memory", 3, sandbox.Services{})
+	r, err = hostile(t.Context(), p, "memory", 3, sandbox.Services{})
 	if err != nil || int64of(t, r.Outputs[0]) != 0xffffffff {
 		t.Errorf("growing by 4 GiB: got %v, %v, want a refusal", r, err)
 	}
-	_, err = hostile(context.Background(), p, "memory", 4, sandbox.Services{})
+	_, err = hostile(t.Context(), p, "memory", 4, sandbox.Services{})
 	wantError(t, err, sandbox.KindMemory, "", "out of memory")
 	if after := size(); after != before {
 		t.Errorf("got %d pages afterwards, want %d as before", after, before)
@@ -193,7 +193,7 @@ func TestAnswers(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "hostile")
 	for mode, want := range tests {
 		t.Run(fmt.Sprint(mode), func(t *testing.T) {
-			r, err := hostile(context.Background(), p, "answer", mode, sandbox.Services{})
+			r, err := hostile(t.Context(), p, "answer", mode, sandbox.Services{})
 			if want.text == right {
 				if err != nil {
 					t.Fatalf("got %v, want an answer", err)
@@ -219,7 +219,7 @@ func TestGuestErrors(t *testing.T) {
 		56: {-2, "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"}, // the host reads its own buffer, wherever the guest points
 		57: {-2147483648, "a b\uFFFD z"},
 	} {
-		_, err := hostile(context.Background(), p, "answer", mode, sandbox.Services{})
+		_, err := hostile(t.Context(), p, "answer", mode, sandbox.Services{})
 		var ce *sandbox.CallError
 		if !errors.As(err, &ce) || ce.Kind != sandbox.KindGuest || ce.Code != want.code || ce.Text != gostrings.ReplaceAll(want.text, "\x00", " ") {
 			t.Errorf("mode %d: got %+v, want code %d and text %q", mode, ce, want.code, want.text)

@@ -116,13 +116,11 @@ func (in *instance) guestError(err error) error {
 	if f := in.state.fault; f != nil {
 		return f
 	}
-	var exit *sys.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*sys.ExitError](err); ok {
 		text := "the plugin exited with code " + strconv.FormatUint(uint64(exit.ExitCode()), 10)
 		return &CallError{Kind: KindTrap, Text: in.withStderr(text), Cause: err}
 	}
-	var bug runtime.Error
-	if errors.As(err, &bug) {
+	if _, ok := errors.AsType[runtime.Error](err); ok {
 		return &CallError{Kind: KindHost, Text: "a host function broke", Cause: err}
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")

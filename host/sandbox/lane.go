@@ -32,7 +32,7 @@ const maxLanes = 64
 const arenaStep = 16
 
 // arenaFor returns the size of arena that holds n bytes, or false when none does.
-func (c *Config) arenaFor(n int64) (uint32, bool) {
+func (c Config) arenaFor(n int64) (uint32, bool) {
 	if n > c.MaxArenaBytes {
 		return 0, false
 	}
@@ -171,8 +171,7 @@ func (l *lane) start(ctx context.Context, s *callState) (*instance, error) {
 
 // hostFault makes a CallError of an error that is none: the machine is at fault.
 func hostFault(err error) error {
-	var ce *CallError
-	if errors.As(err, &ce) {
+	if ce, ok := errors.AsType[*CallError](err); ok {
 		return ce
 	}
 	return &CallError{Kind: KindHost, Text: "an instance could not be made", Cause: err}

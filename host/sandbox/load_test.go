@@ -2,7 +2,6 @@ package sandbox_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	gostrings "strings"
 	"testing"
@@ -41,7 +40,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"other memory", "export", `"memory"`, bytes.Replace(values, []byte("\x06memory"), []byte("\x06mammoy"), 1)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := h.Load(context.Background(), tt.wasm)
+			_, err := h.Load(t.Context(), tt.wasm)
 			wantReject(t, err, tt.code, tt.text)
 		})
 	}
@@ -71,7 +70,7 @@ func TestLoadDescriptions(t *testing.T) {
 				t.Fatal("the module must keep its length")
 			}
 			mod := bytes.Replace(values, []byte(tt.old), []byte(tt.new), 1)
-			_, err := h.Load(context.Background(), mod)
+			_, err := h.Load(t.Context(), mod)
 			wantReject(t, err, "description", tt.text)
 		})
 	}
@@ -102,7 +101,7 @@ func TestValidateWith(t *testing.T) {
 		{p, "run", `{}`, ""},
 		{p, "run", ``, ""},
 		{p, "run", `{"model":3}`, "model"},
-		{p, "run", `{"modle":"x"}`, "modle"},
+		{p, "run", `{"other":"x"}`, "other"},
 		{p, "run", `[]`, "not a JSON object"},
 		{p, "run", `{`, "configuration"},
 		{p, "ran", `{}`, "no function"},
@@ -138,7 +137,7 @@ func TestConfigValidate(t *testing.T) {
 			t.Errorf("%v does not name %s", err, field)
 		}
 	}
-	if _, err := sandbox.New(context.Background(), bad); err == nil {
+	if _, err := sandbox.New(t.Context(), bad); err == nil {
 		t.Error("New takes a bad Config")
 	}
 }

@@ -327,8 +327,7 @@ func (c hostCall) await(tickets []*ticket, timeoutMS int32) (int, error) {
 		select {
 		case <-s.models.changed:
 		case <-over:
-			over = nil
-			if timeoutMS = 0; !anyDone(tickets) {
+			if over = nil; !anyDone(tickets) {
 				return 0, errWaited
 			}
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"container/list"
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -177,10 +178,9 @@ func (p *pools) oldestLocked(pl *Plugin) *instance {
 
 func (p *pools) unidleLocked(in *instance) {
 	p.idle.remove(in)
-	s := in.lane.stack
-	for i := len(s) - 1; i >= 0; i-- { // nearly always the last, or the first
-		if s[i] == in {
-			in.lane.stack = append(s[:i], s[i+1:]...)
+	for i, other := range slices.Backward(in.lane.stack) { // nearly always the last
+		if other == in {
+			in.lane.stack = slices.Delete(in.lane.stack, i, i+1)
 			break
 		}
 	}

@@ -43,7 +43,7 @@ func occupy(t *testing.T, p *sandbox.Plugin, b *blocker, n int) (wait func()) {
 	for range n {
 		wg.Go(func() {
 			x := value.Tensor(abi.FP32, []int64{1}, floats(1))
-			r, err := p.Call(context.Background(), sandbox.Call{
+			r, err := p.Call(t.Context(), sandbox.Call{
 				Function: "pass_handle", Inputs: []value.Value{x}, With: []byte(`{"model":"ok"}`), Services: sandbox.Services{Models: b},
 			})
 			if err != nil {
@@ -67,7 +67,7 @@ func TestPoolBounds(t *testing.T) {
 		t.Errorf("%d instances live, want 4", got)
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err := p.Call(ctx, sandbox.Call{Function: "sleep"})
 	wantError(t, err, sandbox.KindDeadline, "", "before it could start")
@@ -75,7 +75,7 @@ func TestPoolBounds(t *testing.T) {
 	results := make(chan error, 2)
 	for range 2 {
 		go func() {
-			r, err := p.Call(context.Background(), sandbox.Call{Function: "sleep"})
+			r, err := p.Call(t.Context(), sandbox.Call{Function: "sleep"})
 			if err == nil {
 				r.Release()
 			}
@@ -85,7 +85,7 @@ func TestPoolBounds(t *testing.T) {
 	for h.Waiting() < 2 {
 		runtime.Gosched()
 	}
-	_, err = p.Call(context.Background(), sandbox.Call{Function: "sleep"})
+	_, err = p.Call(t.Context(), sandbox.Call{Function: "sleep"})
 	wantError(t, err, sandbox.KindBusy, "", "too many")
 	close(b.leave)
 	wait()
@@ -121,7 +121,7 @@ func TestManyConfigurations(t *testing.T) {
 	p := load(t, h, "services")
 	for i := range 200 {
 		with := fmt.Sprintf(`{"model":"ok","n":%d}`, i%130)
-		r, err := p.Call(context.Background(), sandbox.Call{Function: "talk", With: []byte(with)})
+		r, err := p.Call(t.Context(), sandbox.Call{Function: "talk", With: []byte(with)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,7 +133,7 @@ func TestManyConfigurations(t *testing.T) {
 }
 
 func TestCloseWhileRunning(t *testing.T) {
-	h, err := sandbox.New(context.Background(), sandbox.Config{})
+	h, err := sandbox.New(t.Context(), sandbox.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,14 +141,14 @@ func TestCloseWhileRunning(t *testing.T) {
 	errs := make(chan error, 4)
 	for range 4 {
 		go func() {
-			_, err := hostile(context.Background(), p, "spin", 0, sandbox.Services{})
+			_, err := hostile(t.Context(), p, "spin", 0, sandbox.Services{})
 			errs <- err
 		}()
 	}
 	for h.Live() < 4 {
 		runtime.Gosched()
 	}
-	if err := h.Close(context.Background()); err != nil {
+	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	for range 4 {
@@ -157,22 +157,22 @@ func TestCloseWhileRunning(t *testing.T) {
 			t.Errorf("got %v, want it closed", err)
 		}
 	}
-	_, err = hostile(context.Background(), p, "spin", 0, sandbox.Services{})
+	_, err = hostile(t.Context(), p, "spin", 0, sandbox.Services{})
 	wantError(t, err, sandbox.KindClosed, "", "closed")
-	if _, err := h.Load(context.Background(), nil); !errors.Is(err, sandbox.ErrClosed) {
+	if _, err := h.Load(t.Context(), nil); !errors.Is(err, sandbox.ErrClosed) {
 		t.Errorf("load after close: got %v, want ErrClosed", err)
 	}
 }
 
 // Close waits for a lease, and a lease survives the close of its plugin.
 func TestCloseWaitsForLease(t *testing.T) {
-	h, err := sandbox.New(context.Background(), sandbox.Config{})
+	h, err := sandbox.New(t.Context(), sandbox.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := load(t, h, "values")
 	in := everyKind()
-	r, err := p.Call(context.Background(), sandbox.Call{Function: "echo", Inputs: in, Lease: true})
+	r, err := p.Call(t.Context(), sandbox.Call{Function: "echo", Inputs: in, Lease: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestCloseWaitsForLease(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := h.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("close with a lease: got %v, want context.DeadlineExceeded", err)
@@ -192,7 +192,7 @@ func TestCloseWaitsForLease(t *testing.T) {
 	}
 	r.Release()
 	r.Release()
-	if err := h.Close(context.Background()); err != nil {
+	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.Live(); got != 0 {
@@ -217,7 +217,7 @@ func TestSharedProgram(t *testing.T) {
 		if err := p.Close(); err != nil {
 			t.Error(err)
 		}
-		_, err := p.Call(context.Background(), sandbox.Call{Function: "nothing"})
+		_, err := p.Call(t.Context(), sandbox.Call{Function: "nothing"})
 		wantError(t, err, sandbox.KindClosed, "", "unloaded")
 	}
 	if got := h.Programs(); got != 0 {
@@ -250,7 +250,8 @@ func TestHammer(t *testing.T) {
 }
 
 func hammer(t *testing.T, h *sandbox.Host, v, x *sandbox.Plugin, i int) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	switch i % 7 {
 	case 0, 1, 2:
@@ -289,7 +290,7 @@ func hammer(t *testing.T, h *sandbox.Host, v, x *sandbox.Plugin, i int) {
 // Guests that spin on every core let the collector and other goroutines work.
 func TestSpinningGuestsYield(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "hostile")
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	for range 2 * runtime.GOMAXPROCS(0) {
 		wg.Go(func() { _, _ = hostile(ctx, p, "spin", 0, sandbox.Services{}) })

@@ -43,7 +43,7 @@ const (
 	pageIsPFNZero = 1 << 5
 )
 
-type scanRegion struct{ start, end, categories uint64 }
+type scanRegion struct{ start, end, _ uint64 }
 
 type scanArg struct {
 	size, flags, start, end, walkEnd, vec, vecLen, maxPages uint64

@@ -41,6 +41,7 @@ func TestResetProperty(t *testing.T) {
 }
 
 func testReset(t *testing.T, method resetMethod, size uint64) {
+	t.Helper()
 	r := newResetter(method)
 	defer r.close()
 	if r.method != method {

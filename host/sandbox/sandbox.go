@@ -39,6 +39,7 @@ type Host struct {
 	closing  atomic.Bool
 	base     context.Context //nolint:containedctx // only for freeing, which nothing cancels; wazero wants one
 	finish   sync.Once
+	states   sync.Pool // of *callState
 
 	compiling sync.Mutex // held while a module compiles: wazero's cache is not safe for equal modules at once
 
@@ -186,7 +187,7 @@ func (h *Host) discard(ctx context.Context, p *program) error {
 
 // newStartState returns the state for the start of an instance.
 func (h *Host) newStartState(log logFunc, with []byte) *callState {
-	s := &callState{host: h, services: &Services{Log: log}, config: with, maxOutput: h.cfg.MaxOutputBytes}
+	s := &callState{host: h, services: Services{Log: log}, config: with, maxOutput: h.cfg.MaxOutputBytes}
 	s.log.maxLines, s.log.maxBytes = h.cfg.MaxLogLines, h.cfg.MaxLogBytes
 	s.models.starting = true
 	return s

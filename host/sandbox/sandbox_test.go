@@ -28,24 +28,27 @@ func TestMain(m *testing.M) {
 // newHost returns a host that is closed with the test.
 func newHost(t testing.TB, cfg sandbox.Config) *sandbox.Host {
 	t.Helper()
-	h, err := sandbox.New(context.Background(), cfg)
+	h, err := sandbox.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := h.Close(context.Background()); err != nil {
+		if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Errorf("close: %v", err)
 		}
 	})
 	return h
 }
 
-func moduleBytes(t testing.TB, name string) []byte { return sandboxtest.Module(t, name) }
+func moduleBytes(tb testing.TB, name string) []byte {
+	tb.Helper()
+	return sandboxtest.Module(tb, name)
+}
 
 // load loads one of the test plugins; it is closed with the test.
 func load(t testing.TB, h *sandbox.Host, name string) *sandbox.Plugin {
 	t.Helper()
-	p, err := h.Load(context.Background(), sandboxtest.Module(t, name))
+	p, err := h.Load(t.Context(), sandboxtest.Module(t, name))
 	if err != nil {
 		t.Fatalf("load %s: %v", name, err)
 	}
@@ -60,7 +63,7 @@ func load(t testing.TB, h *sandbox.Host, name string) *sandbox.Plugin {
 // call calls a function and releases its result.
 func call(t testing.TB, p *sandbox.Plugin, function string, in ...value.Value) *sandbox.Result {
 	t.Helper()
-	r, err := p.Call(context.Background(), sandbox.Call{Function: function, Inputs: in})
+	r, err := p.Call(t.Context(), sandbox.Call{Function: function, Inputs: in})
 	if err != nil {
 		t.Fatalf("call %s: %v", function, err)
 	}

@@ -19,12 +19,12 @@ func TestSecrets(t *testing.T) {
 	}
 	for method, name := range []string{"scan", "copy", "drop"} {
 		t.Run(name, func(t *testing.T) {
-			h, err := sandbox.NewHostWithReset(context.Background(), sandbox.Config{}, uint8(method))
+			h, err := sandbox.NewHostWithReset(t.Context(), sandbox.Config{}, uint8(method))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() {
-				if err := h.Close(context.Background()); err != nil {
+				if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -43,6 +43,7 @@ func TestSecrets(t *testing.T) {
 
 // hunt calls the plugin in changing modes, with secrets of changing length.
 func hunt(t *testing.T, p *sandbox.Plugin, seed, calls int) {
+	t.Helper()
 	secret := make([]byte, 40_000)
 	for i := range secret {
 		secret[i] = 0xE1
@@ -53,7 +54,7 @@ func hunt(t *testing.T, p *sandbox.Plugin, seed, calls int) {
 			mode &^= 9 // replacing an instance is tested now and then
 		}
 		in := []value.Value{int32s(mode), value.Bytes(secret[:(i*7919)%len(secret)], "")}
-		r, err := p.Call(context.Background(), sandbox.Call{Function: "hunt", Inputs: in})
+		r, err := p.Call(t.Context(), sandbox.Call{Function: "hunt", Inputs: in})
 		var ce *sandbox.CallError
 		if mode&8 != 0 && errors.As(err, &ce) && ce.Kind == sandbox.KindTrap {
 			continue
@@ -95,7 +96,7 @@ func TestStateful(t *testing.T) {
 	if n := int64of(t, call(t, p, "count").Outputs[0]); n != 406 {
 		t.Errorf("got %d, want 406: all calls in one instance", n)
 	}
-	r, err := p.Call(context.Background(), sandbox.Call{Function: "count", With: []byte(`{"other":1}`)})
+	r, err := p.Call(t.Context(), sandbox.Call{Function: "count", With: []byte(`{"other":1}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestStateful(t *testing.T) {
 	if n := int64of(t, r.Outputs[0]); n != 1 {
 		t.Errorf("another configuration: got %d, want a state of its own", n)
 	}
-	_, err = p.Call(context.Background(), sandbox.Call{Function: "trap"})
+	_, err = p.Call(t.Context(), sandbox.Call{Function: "trap"})
 	wantError(t, err, sandbox.KindTrap, "", "unreachable")
 	if n := int64of(t, call(t, p, "count").Outputs[0]); n != 1 {
 		t.Errorf("after a trap: got %d, want a fresh state", n)

@@ -107,7 +107,7 @@ func TestWildHostCalls(t *testing.T) {
 	for mode, want := range tests {
 		t.Run(fmt.Sprint(mode), func(t *testing.T) {
 			var rec recorder
-			r, err := hostile(context.Background(), p, "host", mode, rec.services(models))
+			r, err := hostile(t.Context(), p, "host", mode, rec.services(models))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -137,7 +137,7 @@ func TestWildHostCalls(t *testing.T) {
 func TestDeniedServices(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "hostile")
 	for mode, want := range map[int32]int64{12: -6, 14: -6, 16: -1} {
-		r, err := hostile(context.Background(), p, "host", mode, sandbox.Services{})
+		r, err := hostile(t.Context(), p, "host", mode, sandbox.Services{})
 		if err != nil || int64of(t, r.Outputs[0]) != want {
 			t.Errorf("mode %d: got %v, %v, want %d", mode, r, err, want)
 		}
@@ -150,13 +150,13 @@ func TestWaitingGuest(t *testing.T) {
 		h := newHost(t, sandbox.Config{})
 		p := load(t, h, "hostile")
 		var rec recorder
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		_, err := hostile(ctx, p, "host", mode, rec.services(&fakeModels{}))
 		cancel()
 		wantError(t, err, sandbox.KindDeadline, "", "ran out of time")
 
-		time.AfterFunc(30*time.Millisecond, func() { _ = h.Close(context.Background()) })
-		_, err = hostile(context.Background(), p, "host", mode, rec.services(&fakeModels{}))
+		time.AfterFunc(30*time.Millisecond, func() { _ = h.Close(context.WithoutCancel(t.Context())) })
+		_, err = hostile(t.Context(), p, "host", mode, rec.services(&fakeModels{}))
 		wantError(t, err, sandbox.KindClosed, "", "closing")
 		if !errors.Is(err, sandbox.ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", err)
@@ -168,7 +168,7 @@ func TestLogQuota(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{MaxLogLines: 10, MaxLogBytes: 700}), "hostile")
 	for _, mode := range []int32{8, 10} {
 		var rec recorder
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		_, err := hostile(ctx, p, "spin", mode, rec.services(nil))
 		cancel()
 		wantError(t, err, sandbox.KindDeadline, "", "")
@@ -194,7 +194,7 @@ func TestModels(t *testing.T) {
 			var rec recorder
 			for range 3 { // handles and tickets end with their call
 				c := sandbox.Call{Function: function, Inputs: []value.Value{x}, Services: rec.services(&fakeModels{}), With: []byte(`{"model":"ok"}`)}
-				r, err := p.Call(context.Background(), c)
+				r, err := p.Call(t.Context(), c)
 				if err != nil {
 					t.Fatal(err, rec.logs)
 				}
@@ -207,7 +207,7 @@ func TestModels(t *testing.T) {
 	}
 	var rec recorder
 	c := sandbox.Call{Function: "run", Inputs: []value.Value{x}, Services: rec.services(&fakeModels{}), With: []byte(`{"model":"bad"}`)}
-	_, err := p.Call(context.Background(), c)
+	_, err := p.Call(t.Context(), c)
 	wantError(t, err, sandbox.KindGuest, "", "model_run failed")
 	if len(rec.logs) != 1 || !gostrings.Contains(rec.logs[0], "the model broke") {
 		t.Errorf("got logs %q, want the model's error", rec.logs)
@@ -218,7 +218,7 @@ func TestServices(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "services")
 	var rec recorder
 	c := sandbox.Call{Function: "talk", Services: rec.services(nil), With: []byte(`{"model":"ok","n":[1, 2]}`), RequestID: 7}
-	r, err := p.Call(context.Background(), c)
+	r, err := p.Call(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func TestServices(t *testing.T) {
 func TestAmbient(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "services")
 	ask := func(id uint64, with string) string {
-		r, err := p.Call(context.Background(), sandbox.Call{Function: "random", RequestID: id, With: []byte(with)})
+		r, err := p.Call(t.Context(), sandbox.Call{Function: "random", RequestID: id, With: []byte(with)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -250,7 +250,7 @@ func TestAmbient(t *testing.T) {
 		return string(r.Outputs[0].Data)
 	}
 	const a, b = `{"model":"ok"}`, `{"model":"ok" }`
-	if ask(1, a) != ask(1, a) {
+	if first, again := ask(1, a), ask(1, a); first != again {
 		t.Error("the same request sees other random bytes")
 	}
 	if ask(1, a) == ask(2, a) || ask(1, a) == ask(1, b) {

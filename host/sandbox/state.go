@@ -12,7 +12,7 @@ import (
 // callState is everything that belongs to one entry of a guest: a call, or a step of its start. It is used by the
 // goroutine that runs the guest.
 type callState struct {
-	services  *Services
+	services  Services
 	config    []byte // the configuration, for config_get
 	requestID uint64
 	deadline  time.Time
@@ -40,6 +40,16 @@ type callState struct {
 
 	binding binding
 	bounds  []bound
+}
+
+// clear makes s ready for another call, and keeps the memory of what cannot hold on to anything.
+func (s *callState) clear() {
+	s.handles.reset()
+	s.models.end()
+	*s = callState{
+		handles: s.handles, binding: s.binding, bounds: s.bounds[:0],
+		log: logState{partial: [2][]byte{s.log.partial[0][:0], s.log.partial[1][:0]}},
+	}
 }
 
 // quantum is the fuel of one slice: at most 0.2 ms of work.

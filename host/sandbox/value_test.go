@@ -1,7 +1,6 @@
 package sandbox_test
 
 import (
-	"context"
 	"math"
 	"testing"
 
@@ -16,7 +15,7 @@ import (
 
 // dtypes are all element types.
 func dtypes() (all []abi.DType) {
-	for d := abi.DType(0); d < 32; d++ {
+	for d := range abi.DType(32) {
 		if d.Valid() {
 			all = append(all, d)
 		}
@@ -80,7 +79,7 @@ func TestSizes(t *testing.T) {
 	for _, n := range []int64{1, 63, 64, 65, 65536, 1 << 20, 20 << 20} {
 		for _, lease := range []bool{false, true} {
 			in := tensorOf(abi.UINT8, n)
-			r, err := p.Call(context.Background(), sandbox.Call{Function: "echo", Inputs: []value.Value{in}, Lease: lease})
+			r, err := p.Call(t.Context(), sandbox.Call{Function: "echo", Inputs: []value.Value{in}, Lease: lease})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +96,7 @@ func TestSizes(t *testing.T) {
 			r.Release()
 		}
 	}
-	_, err := p.Call(context.Background(), sandbox.Call{Function: "echo", Inputs: []value.Value{tensorOf(abi.UINT8, 40<<20)}})
+	_, err := p.Call(t.Context(), sandbox.Call{Function: "echo", Inputs: []value.Value{tensorOf(abi.UINT8, 40<<20)}})
 	wantError(t, err, sandbox.KindQuota, "", "of arena")
 }
 
@@ -156,7 +155,7 @@ func TestNamesAndOutcomes(t *testing.T) {
 		0: {sandbox.KindOutput, "y", "missing"}, 3: {sandbox.KindOutput, "", "outcome 3"}, 256: {sandbox.KindOutput, "", "outcome 256"},
 		-5: {sandbox.KindGuest, "", ""},
 	} {
-		_, err := p.Call(context.Background(), sandbox.Call{Function: "outcome", Inputs: []value.Value{int32s(outcome)}})
+		_, err := p.Call(t.Context(), sandbox.Call{Function: "outcome", Inputs: []value.Value{int32s(outcome)}})
 		wantError(t, err, want.kind, want.port, want.text)
 	}
 }
@@ -191,7 +190,7 @@ func TestBadInputs(t *testing.T) {
 		{"echo", "texts", "item 1: got image, want text", []value.Value{{}, {}, {}, {}, {}, {}, value.List([]value.Value{value.Text(""), value.Image(nil, "")})}},
 	} {
 		t.Run(tt.text, func(t *testing.T) {
-			_, err := p.Call(context.Background(), sandbox.Call{Function: tt.function, Inputs: tt.in})
+			_, err := p.Call(t.Context(), sandbox.Call{Function: tt.function, Inputs: tt.in})
 			wantError(t, err, sandbox.KindInput, tt.port, tt.text)
 		})
 	}
@@ -203,7 +202,7 @@ func TestEchoProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInputs(t)
 		function := rapid.SampledFrom([]string{"echo", "copy"}).Draw(t, "function")
-		r, err := p.Call(context.Background(), sandbox.Call{Function: function, Inputs: in, Lease: rapid.Bool().Draw(t, "lease")})
+		r, err := p.Call(t.Context(), sandbox.Call{Function: function, Inputs: in, Lease: rapid.Bool().Draw(t, "lease")})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ func dir() string {
 // Module returns a test plugin that was built from C: its name is that of the source.
 func Module(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir(), "testdata", name+".wasm"))
+	b, err := os.ReadFile(filepath.Join(dir(), "testdata", name+".wasm")) //nolint:gosec // a test's own data
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,14 +35,14 @@ var goPlugin = sync.OnceValues(func() ([]byte, error) {
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
 	out := filepath.Join(tmp, "plugin.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, ".")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-ldflags=-s -w", "-o", out, ".") //nolint:gosec // a test's own folder
 	cmd.Dir = filepath.Join(dir(), "goplugin")
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(out)
+	return os.ReadFile(out) //nolint:gosec // a test's own folder
 })
 
 // GoPlugin returns the test plugin in Go. It is built with the go command, which takes some seconds the first time.
