@@ -19,14 +19,14 @@ import (
 // A Go plugin compiles in about a second on one core and starts in 5 ms; these bounds hold on a machine that is busy with
 // other things too.
 const (
-	uploadTimeout   = time.Minute
+	uploadTimeout   = 2 * time.Minute
 	describeTimeout = 10 * time.Second
 )
 
 func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
 	var compiler sandbox.Compiler
 	if len(s.cfg.CompileCommand) > 0 {
-		compiler = &sandbox.ChildCompiler{Command: s.cfg.CompileCommand}
+		compiler = &sandbox.ChildCompiler{Command: s.cfg.CompileCommand, Wall: uploadTimeout}
 	}
 	p.sandbox, err = sandbox.New(ctx, sandbox.Config{
 		Compiler: compiler,

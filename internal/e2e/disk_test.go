@@ -24,7 +24,7 @@ func TestFullDisk(t *testing.T) {
 		t.Skipf("no disk can be mounted here: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
-		if out, err := exec.Command("umount", disk).CombinedOutput(); err != nil { //nolint:noctx // the test's context has ended
+		if out, err := exec.Command("umount", disk).CombinedOutput(); err != nil {
 			t.Errorf("umount: %v: %s", err, out)
 		}
 	})
@@ -42,7 +42,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	large := make([]byte, 8<<20)
 	for i := range large {
-		large[i] = byte(rand.IntN(256)) //nolint:gosec // content does not matter
+		large[i] = byte(rand.IntN(256))
 	}
 	_, err = s.Client.PushModel(bounded(t), "large", bytes.NewReader(large), int64(len(large)))
 	wantFailure(t, err, connect.CodeResourceExhausted, tandemv1.Reason_REASON_STORAGE_FULL)
@@ -60,7 +60,7 @@ func TestFullDisk(t *testing.T) {
 
 // fill writes until the disk is full.
 func fill(path string) error {
-	f, err := os.Create(path) //nolint:gosec // a file of the test
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
