@@ -32,6 +32,16 @@ func modelFiles() []file {
 	}
 }
 
+// ModelFile returns the path of one of the examples' models.
+func ModelFile(root, name string) (path string, ok bool) {
+	for _, f := range modelFiles() {
+		if f.name == name {
+			return filepath.Join(root, f.path), true
+		}
+	}
+	return "", false
+}
+
 func pluginFiles() []file {
 	var out []file
 	for _, name := range []string{"image", "ocr", "text", "classify", "compare"} {

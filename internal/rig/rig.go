@@ -131,7 +131,10 @@ func (s *Server) Kill() error {
 	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
-	_ = <-s.exited // it says that it was killed
+	var killed *exec.ExitError
+	if err := <-s.exited; !errors.As(err, &killed) {
+		return errors.Join(err, s.remove())
+	}
 	return s.remove()
 }
 
