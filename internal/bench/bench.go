@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tandem-serve/tandem/internal/bench/graphs"
 	"github.com/tandem-serve/tandem/internal/bench/images"
 	"github.com/tandem-serve/tandem/internal/bench/report"
 )
@@ -25,6 +26,7 @@ import (
 // suites returns all suites in the order in which they run.
 func suites() []report.Suite {
 	return []report.Suite{
+		graphs.Suite(),
 		images.Suite(),
 	}
 }
