@@ -1,7 +1,5 @@
 package wasmbin
 
-import "slices"
-
 // sizeCharge tells whether an instruction's work depends on an operand, the one on top of the stack, and how many bits
 // the operand is shifted to the left (negative: right) to give its cost: 16 bytes a unit.
 func sizeCharge(op opcode) (shift int, sized bool) {
@@ -63,22 +61,11 @@ func (mt *meter) yieldAside(saved []uint32) {
 	}
 }
 
-// vectorRegisters is how many of wazero's vector registers a call does not preserve on amd64.
-const vectorRegisters = 8
-
-// slowPath returns the body of the function that all checks call when fuel is gone. It calls the yield import and then
-// loads as many vector registers as a call clobbers: the host leaves arbitrary bits in their upper halves, which an
-// amd64 core merges into the results of scalar conversions.
+// slowPath returns the body of the function that all checks call when fuel is gone. A call of it is much smaller in
+// machine code than a call of the import, which it makes.
 func (mt *meter) slowPath() []byte {
 	mt.out = append([]byte(nil), 0)
 	mt.local(opCall, mt.yield)
-	globals := mt.scratch.take(make([]uint32, vectorRegisters), []ValueType{F64})
-	for _, g := range globals { // different ones: a second load of the same one would be elided
-		mt.local(opGlobalGet, g)
-	}
-	for _, g := range slices.Backward(globals) { // the same values: locals may be kept in them
-		mt.local(opGlobalSet, g)
-	}
 	return append(mt.out, opEnd)
 }
 
