@@ -62,6 +62,7 @@ func (l *lane) finish(in *instance) {
 	if in.reset(h.resetter, l.plugin.desc.Stateful) {
 		h.pools.give(in)
 	} else {
+		in.keepMemory()
 		h.closeInstance(in)
 		h.pools.forget(l)
 	}

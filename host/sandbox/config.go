@@ -77,8 +77,8 @@ func (c Config) withDefaults() Config {
 	}
 	orDefault(&c.CacheBytes, 4<<30)
 	orDefault(&c.MemoryLimitBytes, 256<<20)
-	orDefault(&c.ArenaBytes, min(64<<10, c.MemoryLimitBytes/2))
-	orDefault(&c.MaxArenaBytes, c.MemoryLimitBytes/2)
+	orDefault(&c.MaxArenaBytes, c.MemoryLimitBytes/2&^(pageBytes-1))
+	orDefault(&c.ArenaBytes, min(64<<10, c.MaxArenaBytes))
 	orDefault(&c.MaxInstances, 256)
 	orDefault(&c.MaxInstancesPerPlugin, min(64, c.MaxInstances))
 	orDefault(&c.MaxWaiting, 4096)
@@ -105,8 +105,10 @@ func (c Config) Validate() error {
 	}
 	c = c.withDefaults()
 	check(c.MemoryLimitBytes >= 64<<10 && c.MemoryLimitBytes <= 4<<30, "MemoryLimitBytes %d is not in 64 KiB..4 GiB", c.MemoryLimitBytes)
-	check(c.ArenaBytes >= 4096 && c.ArenaBytes <= c.MaxArenaBytes, "ArenaBytes %d is not in 4096..MaxArenaBytes (%d)", c.ArenaBytes, c.MaxArenaBytes)
-	check(c.MaxArenaBytes <= c.MemoryLimitBytes, "MaxArenaBytes %d is more than MemoryLimitBytes (%d)", c.MaxArenaBytes, c.MemoryLimitBytes)
+	check(c.ArenaBytes >= pageBytes && c.ArenaBytes%pageBytes == 0 && c.ArenaBytes <= c.MaxArenaBytes,
+		"ArenaBytes %d is not a multiple of %d up to MaxArenaBytes (%d)", c.ArenaBytes, pageBytes, c.MaxArenaBytes)
+	check(c.MaxArenaBytes%pageBytes == 0 && c.MaxArenaBytes <= c.MemoryLimitBytes && c.MaxArenaBytes <= 2<<30,
+		"MaxArenaBytes %d is not a multiple of %d up to MemoryLimitBytes (%d) and 2 GiB", c.MaxArenaBytes, pageBytes, c.MemoryLimitBytes)
 	check(c.MaxInstances >= 1, "MaxInstances %d is less than 1", c.MaxInstances)
 	check(c.MaxInstancesPerPlugin >= 1 && c.MaxInstancesPerPlugin <= c.MaxInstances, "MaxInstancesPerPlugin %d is not in 1..MaxInstances (%d)", c.MaxInstancesPerPlugin, c.MaxInstances)
 	check(c.MaxWaiting >= 1, "MaxWaiting %d is less than 1", c.MaxWaiting)

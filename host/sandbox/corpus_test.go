@@ -78,7 +78,7 @@ func TestCorpus(t *testing.T) {
 	if after := resident(t); after > before+50<<20 {
 		t.Errorf("resident memory went from %d to %d MiB", before>>20, after>>20)
 	}
-	if got := h.Programs(); got != 1 {
+	if got := h.Stats().Programs; got != 1 {
 		t.Errorf("%d programs are left, want 1", got)
 	}
 }

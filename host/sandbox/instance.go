@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strconv"
 	"strings"
@@ -33,9 +34,8 @@ type instance struct {
 	models          []string
 	skew            time.Duration // of the clock, when the snapshot was taken
 
-	tmpl    *template // what it is a copy of; nil for one that was started from the beginning
-	scratch *scratch
-	broken  bool // may not be used for another call
+	tmpl   *template // what it is a copy of; nil for one that was started from the beginning
+	broken bool      // may not be used for another call
 
 	lane       *lane
 	idleAt     time.Time
@@ -77,8 +77,15 @@ func instantiate(ctx context.Context, rt wazero.Runtime, code wazero.CompiledMod
 			err = fmt.Errorf("instantiate: the runtime panicked: %v", p)
 		}
 	}()
-	return rt.InstantiateModule(ctx, code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	return rt.InstantiateModule(ctx, code, wazero.NewModuleConfig().WithName("").WithStartFunctions().WithRandSource(noRandom{}))
 }
+
+// noRandom is the runtime's source of randomness, which nothing uses: making the default one takes longer than
+// everything else that an instance needs.
+type noRandom struct{}
+
+// Read implements io.Reader.
+func (noRandom) Read([]byte) (int, error) { return 0, io.EOF }
 
 // close frees the instance. The guest must not run.
 func (in *instance) close(ctx context.Context) error {
@@ -88,6 +95,13 @@ func (in *instance) close(ctx context.Context) error {
 		in.tmpl = nil
 	}
 	return errors.Join(err, in.prog.release(ctx))
+}
+
+// keepMemory lets the memory of an instance that is about to be closed serve the next one.
+func (in *instance) keepMemory() {
+	if t := in.tmpl; t != nil {
+		in.mem.kept = t.keep
+	}
 }
 
 // memory returns the guest's whole memory. It is valid until the guest runs again.
@@ -146,14 +160,14 @@ func (in *instance) reset(r *resetter, stateful bool) bool {
 		return false
 	}
 	if stateful {
-		dirty, err := r.arenaOnly(in.mem, in.scratch)
+		dirty, err := r.arenaOnly(in.mem)
 		in.dirty = dirty
 		return err == nil
 	}
 	if in.mem.grew {
 		return false
 	}
-	dirty, _, err := r.reset(in.mem, in.scratch)
+	dirty, _, err := r.reset(in.mem)
 	if err != nil {
 		return false
 	}

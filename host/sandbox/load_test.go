@@ -44,7 +44,7 @@ func TestLoadRefuses(t *testing.T) {
 			wantReject(t, err, tt.code, tt.text)
 		})
 	}
-	if got := h.Programs(); got != 0 {
+	if got := h.Stats().Programs; got != 0 {
 		t.Errorf("%d programs are kept after refusals", got)
 	}
 }

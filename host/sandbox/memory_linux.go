@@ -21,8 +21,11 @@ type linearMemory struct {
 	size    uint64 // bytes that the guest sees
 	snap    *snapshot
 	started bool
-	grew    bool // the guest grew its memory
-	refused bool // the guest asked for more than the cap
+	grew    bool                     // the guest grew its memory
+	refused bool                     // the guest asked for more than the cap
+	dirty   uint64                   // bytes at the start of the arena that may not be zero, of a memory that was used before
+	kept    func(*linearMemory) bool // asked at the end whether it takes the memory over
+	scratch *scratch                 // for resets, of a clone
 }
 
 // reserve returns an empty memory that may grow to limit bytes.
@@ -43,6 +46,7 @@ func (s *snapshot) clone(limit uint64) (*linearMemory, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.scratch = newScratch()
 	if err := m.attach(s); err != nil {
 		m.Free()
 		return nil, err
@@ -91,9 +95,26 @@ func (m *linearMemory) Free() {
 	if m.all == nil {
 		return
 	}
+	if kept := m.kept; kept != nil {
+		m.kept = nil
+		if kept(m) {
+			return
+		}
+	}
 	// Unmapping a whole range that was mapped cannot fail.
 	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(m.all)), uintptr(len(m.all)))
 	m.all = nil
+}
+
+// recycle makes a memory that was used like a new clone of its snapshot. What it keeps are the pages.
+func (m *linearMemory) recycle(r *resetter) error {
+	if err := m.drop(m.snap.size, m.size); err != nil {
+		return err
+	}
+	m.size = min(m.size, m.snap.size)
+	dirty, _, err := r.reset(m)
+	m.dirty, m.started, m.grew, m.refused = dirty, false, false, false
+	return err
 }
 
 // drop gives pages back; they read as the snapshot again, or as zero outside of it.

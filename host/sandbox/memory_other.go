@@ -17,6 +17,8 @@ type linearMemory struct {
 	started bool
 	grew    bool
 	refused bool
+	dirty   uint64
+	kept    func(*linearMemory) bool
 }
 
 func reserve(limit uint64) (*linearMemory, error) { return &linearMemory{limit: limit}, nil }
@@ -47,6 +49,8 @@ func (m *linearMemory) zero(lo, hi uint64) error {
 	return nil
 }
 
+func (m *linearMemory) recycle(*resetter) error { return errNoSnapshots }
+
 type snapshot struct{ size uint64 }
 
 func newSnapshot(*linearMemory, uint64, uint64) (*snapshot, error) { return nil, errNoSnapshots }
@@ -62,21 +66,16 @@ const resetScan resetMethod = 0
 // String names the method in logs.
 func (r resetMethod) String() string { return "none" }
 
-type (
-	resetter struct{ method resetMethod }
-	scratch  struct{}
-)
+type resetter struct{ method resetMethod }
 
 func newResetter(best resetMethod) *resetter { return &resetter{method: best} }
 
-func newScratch() *scratch { return &scratch{} }
-
 func (r *resetter) close() {}
 
-func (r *resetter) arenaOnly(*linearMemory, *scratch) (dirty uint64, err error) {
+func (r *resetter) arenaOnly(*linearMemory) (dirty uint64, err error) {
 	return 0, errNoSnapshots
 }
 
-func (r *resetter) reset(*linearMemory, *scratch) (dirty uint64, pages int, err error) {
+func (r *resetter) reset(*linearMemory) (dirty uint64, pages int, err error) {
 	return 0, -1, errNoSnapshots
 }

@@ -40,9 +40,13 @@ type grant struct {
 }
 
 // idleList is a list of idle instances, longest idle first.
-type idleList struct{ head, tail *instance }
+type idleList struct {
+	head, tail *instance
+	n          int
+}
 
 func (l *idleList) push(in *instance) {
+	l.n++
 	in.prev, in.next = l.tail, nil
 	if l.tail != nil {
 		l.tail.next = in
@@ -63,6 +67,7 @@ func (l *idleList) remove(in *instance) {
 	} else {
 		l.tail = in.prev
 	}
+	l.n--
 	in.prev, in.next = nil, nil
 }
 

@@ -63,7 +63,7 @@ func TestPoolBounds(t *testing.T) {
 	b := newBlocker()
 	wait := occupy(t, p, b, 3)
 	call(t, q, "nothing") // another plugin still runs
-	if got := h.Live(); got != 4 {
+	if got := h.Stats().Instances; got != 4 {
 		t.Errorf("%d instances live, want 4", got)
 	}
 
@@ -82,7 +82,7 @@ func TestPoolBounds(t *testing.T) {
 			results <- err
 		}()
 	}
-	for h.Waiting() < 2 {
+	for h.Stats().Waiting < 2 {
 		runtime.Gosched()
 	}
 	_, err = p.Call(t.Context(), sandbox.Call{Function: "sleep"})
@@ -106,10 +106,10 @@ func TestIdle(t *testing.T) {
 		call(t, q, "sleep")
 		call(t, p, "echo", value.Tensor(abi.UINT8, []int64{100_000}, make([]byte, 100_000))) // a larger arena
 	}
-	if got := h.Live(); got > 2 {
+	if got := h.Stats().Instances; got > 2 {
 		t.Errorf("%d instances live, want at most 2", got)
 	}
-	for h.Live() > 0 {
+	for h.Stats().Instances > 0 {
 		runtime.Gosched()
 	}
 	call(t, p, "nothing")
@@ -145,7 +145,7 @@ func TestCloseWhileRunning(t *testing.T) {
 			errs <- err
 		}()
 	}
-	for h.Live() < 4 {
+	for h.Stats().Instances < 4 {
 		runtime.Gosched()
 	}
 	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
@@ -195,7 +195,7 @@ func TestCloseWaitsForLease(t *testing.T) {
 	if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.Live(); got != 0 {
+	if got := h.Stats().Instances; got != 0 {
 		t.Errorf("%d instances live after close", got)
 	}
 }
@@ -209,7 +209,7 @@ func TestSharedProgram(t *testing.T) {
 		wg.Go(func() { plugins[i] = load(t, h, "values") })
 	}
 	wg.Wait()
-	if got := h.Programs(); got != 1 {
+	if got := h.Stats().Programs; got != 1 {
 		t.Errorf("%d programs, want 1", got)
 	}
 	for _, p := range plugins {
@@ -220,7 +220,7 @@ func TestSharedProgram(t *testing.T) {
 		_, err := p.Call(t.Context(), sandbox.Call{Function: "nothing"})
 		wantError(t, err, sandbox.KindClosed, "", "unloaded")
 	}
-	if got := h.Programs(); got != 0 {
+	if got := h.Stats().Programs; got != 0 {
 		t.Errorf("%d programs after the last close, want 0", got)
 	}
 }

@@ -101,7 +101,7 @@ func (r *resetter) probe() error {
 	defer c.Free()
 	c.Reallocate(s.size)
 	c.all[pageSize] = 1
-	found, err := r.scan(c, newScratch())
+	found, err := r.scan(c)
 	at := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(c.all))))
 	if err == nil && (len(found) != 1 || found[0].start-at != pageSize || found[0].end-at != 2*pageSize) {
 		err = fmt.Errorf("page scan reports %d regions for one written page", len(found))
@@ -110,8 +110,9 @@ func (r *resetter) probe() error {
 }
 
 // scan lists the runs of pages that are m's own: written since they were mapped.
-func (r *resetter) scan(m *linearMemory, sc *scratch) ([]scanRegion, error) {
+func (r *resetter) scan(m *linearMemory) ([]scanRegion, error) {
 	base := uint64(uintptr(unsafe.Pointer(unsafe.SliceData(m.all))))
+	sc := m.scratch
 	arg := scanArg{
 		size: uint64(unsafe.Sizeof(scanArg{})), start: base, end: base + m.size,
 		vec: uint64(uintptr(unsafe.Pointer(&sc.regions))), vecLen: maxRegions,
@@ -125,7 +126,7 @@ func (r *resetter) scan(m *linearMemory, sc *scratch) ([]scanRegion, error) {
 	return sc.regions[:n], nil
 }
 
-// scratch is what one reset needs; an instance keeps one. It must be on the heap: the kernel is given its address as a
+// scratch is what one reset needs; a memory keeps one. It must be on the heap: the kernel is given its address as a
 // number, which Go does not adjust when it moves a stack.
 type scratch struct {
 	regions [maxRegions]scanRegion
@@ -136,9 +137,9 @@ func newScratch() *scratch { return new(scratch) }
 
 // reset puts m back to its snapshot. m must not have grown. dirty is how many bytes at the start of the arena may not be
 // zero afterwards; pages is the number of pages that were written outside of it, or -1 when it is not known.
-func (r *resetter) reset(m *linearMemory, sc *scratch) (dirty uint64, pages int, err error) {
+func (r *resetter) reset(m *linearMemory) (dirty uint64, pages int, err error) {
 	if r.method == resetScan {
-		regions, err := r.scan(m, sc)
+		regions, err := r.scan(m)
 		if err == nil && len(regions) < maxRegions {
 			return m.restore(regions)
 		}
@@ -147,10 +148,10 @@ func (r *resetter) reset(m *linearMemory, sc *scratch) (dirty uint64, pages int,
 }
 
 // arenaOnly is reset for a guest that keeps its state: it only finds out how much of the arena may not be zero.
-func (r *resetter) arenaOnly(m *linearMemory, sc *scratch) (dirty uint64, err error) {
+func (r *resetter) arenaOnly(m *linearMemory) (dirty uint64, err error) {
 	s := m.snap
 	if r.method == resetScan {
-		regions, err := r.scan(m, sc)
+		regions, err := r.scan(m)
 		if err == nil && len(regions) < maxRegions {
 			return m.arenaDirty(regions), nil
 		}

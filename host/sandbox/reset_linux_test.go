@@ -54,7 +54,6 @@ func testReset(t *testing.T, method resetMethod, size uint64) {
 	}
 	defer m.Free()
 	m.Reallocate(pageSize)
-	sc := newScratch()
 	rapid.Check(t, func(t *rapid.T) {
 		for range rapid.IntRange(0, 20).Draw(t, "writes") {
 			at := rapid.Uint64Range(0, size-1).Draw(t, "at")
@@ -68,7 +67,7 @@ func testReset(t *testing.T, method resetMethod, size uint64) {
 				m.all[at] = 0xEE
 			}
 		}
-		dirty, _, err := r.reset(m, sc)
+		dirty, _, err := r.reset(m)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,10 +94,9 @@ func TestResetKeepsPages(t *testing.T) {
 	}
 	defer m.Free()
 	m.Reallocate(0)
-	sc := newScratch()
 	m.all[10*pageSize] = 1
 	for range 3 {
-		_, pages, err := r.reset(m, sc)
+		_, pages, err := r.reset(m)
 		if err != nil || pages != 1 {
 			t.Errorf("got %d pages, %v, want 1", pages, err)
 		}
@@ -125,10 +123,9 @@ func BenchmarkReset(b *testing.B) {
 				b.Fatal(err)
 			}
 			c.Reallocate(0)
-			sc := newScratch()
 			for b.Loop() {
 				c.all[0], c.all[5*pageSize], c.all[6*pageSize] = 1, 1, 1
-				if _, _, err := r.reset(c, sc); err != nil {
+				if _, _, err := r.reset(c); err != nil {
 					b.Fatal(err)
 				}
 			}

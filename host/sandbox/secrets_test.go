@@ -28,7 +28,7 @@ func TestSecrets(t *testing.T) {
 					t.Error(err)
 				}
 			}()
-			if got := h.ResetMethod(); got != name {
+			if got := h.Stats().Reset; got != name {
 				t.Skipf("this kernel resets by %s", got)
 			}
 			p := load(t, h, "secrets")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,7 +21,13 @@ type template struct {
 	models          []string
 	skew            time.Duration
 	refs            atomic.Int64
+
+	mu    sync.Mutex      // guards the following
+	spare []*linearMemory // clones that instances left behind
 }
+
+// maxSpare is how many memories a template keeps for instances to come.
+const maxSpare = 4
 
 // retain adds a reference.
 func (t *template) retain() *template {
@@ -31,8 +38,39 @@ func (t *template) retain() *template {
 // release drops one; the last one frees the snapshot.
 func (t *template) release() {
 	if t.refs.Add(-1) == 0 {
+		for _, m := range t.spare { // nobody else knows the template any more
+			m.Free()
+		}
 		_ = t.snap.close() // unmaps memory and closes a file that only memory backs: nothing can be lost
 	}
+}
+
+// keep takes over the memory of an instance that is closed, so that the one that replaces it need not fault its pages in
+// again.
+func (t *template) keep(m *linearMemory) bool {
+	if m.recycle(t.prog.host.resetter) != nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.spare) >= maxSpare {
+		return false
+	}
+	t.spare = append(t.spare, m)
+	return true
+}
+
+// clone returns a memory that is as the snapshot.
+func (t *template) clone(limit uint64) (*linearMemory, error) {
+	t.mu.Lock()
+	if n := len(t.spare); n > 0 {
+		m := t.spare[n-1]
+		t.spare = t.spare[:n-1]
+		t.mu.Unlock()
+		return m, nil
+	}
+	t.mu.Unlock()
+	return t.snap.clone(limit)
 }
 
 // start brings a new instance to the point where calls may begin: the language's own start, the arena, the
@@ -58,7 +96,7 @@ func (in *instance) start(ctx context.Context, limits startLimits, with []byte, 
 	return in.configure(ctx, limits, with)
 }
 
-// pageBytes is the alignment of an arena.
+// pageBytes is the alignment of an arena, and the unit of its size.
 const pageBytes = 4096
 
 // initialize does what instantiating a whole module does, when the code is bare, and runs the language's own start.
@@ -149,7 +187,7 @@ func (in *instance) snapshot() (*template, error) {
 
 // instance returns a new copy of t, which may grow to limit bytes.
 func (t *template) instance(ctx context.Context, limit uint64, state *callState) (*instance, error) {
-	mem, err := t.snap.clone(limit)
+	mem, err := t.clone(limit)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +198,7 @@ func (t *template) instance(ctx context.Context, limit uint64, state *callState)
 	for i, g := range in.globals {
 		g.Set(t.globals[i])
 	}
-	in.tmpl, in.scratch = t.retain(), newScratch()
+	in.tmpl, in.dirty = t.retain(), mem.dirty
 	in.arena, in.arenaLen, in.models, in.skew = t.arena, t.arenaLen, t.models, t.skew
 	return in, nil
 }
