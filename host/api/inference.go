@@ -27,7 +27,7 @@ func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tand
 	}
 	lease, err := h.cfg.Control.Acquire(ctx, t, req.GetGraph())
 	if err != nil {
-		return nil, fmt.Errorf("graph %s: %w", req.GetGraph(), err)
+		return nil, err
 	}
 	defer lease.Done()
 	id := requestID(ctx)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -58,7 +57,7 @@ func (h models) GetModel(ctx context.Context, req *tandemv1.GetModelRequest) (*t
 	name, at := splitRef(req.GetName())
 	m, err := h.cfg.Catalog.GetModel(ctx, t, name, at)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", req.GetName(), err)
+		return nil, err
 	}
 	out, err := modelTo(m)
 	return &tandemv1.GetModelResponse{Model: out}, err
@@ -92,7 +91,7 @@ func (h models) DeleteModel(ctx context.Context, req *tandemv1.DeleteModelReques
 		return nil, err
 	}
 	if err := h.cfg.Catalog.DeleteModel(ctx, t, req.GetName(), ""); err != nil {
-		return nil, fmt.Errorf("model %s: %w", req.GetName(), err)
+		return nil, err
 	}
 	return &tandemv1.DeleteModelResponse{}, nil
 }

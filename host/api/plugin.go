@@ -57,7 +57,7 @@ func (h plugins) GetPlugin(ctx context.Context, req *tandemv1.GetPluginRequest) 
 	name, at := splitRef(req.GetName())
 	p, err := h.cfg.Catalog.GetPlugin(ctx, t, name, at)
 	if err != nil {
-		return nil, fmt.Errorf("plugin %s: %w", req.GetName(), err)
+		return nil, err
 	}
 	out, err := pluginTo(p)
 	return &tandemv1.GetPluginResponse{Plugin: out}, err
@@ -91,7 +91,7 @@ func (h plugins) DeletePlugin(ctx context.Context, req *tandemv1.DeletePluginReq
 		return nil, err
 	}
 	if err := h.cfg.Catalog.DeletePlugin(ctx, t, req.GetName(), ""); err != nil {
-		return nil, fmt.Errorf("plugin %s: %w", req.GetName(), err)
+		return nil, err
 	}
 	return &tandemv1.DeletePluginResponse{}, nil
 }

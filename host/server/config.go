@@ -35,7 +35,7 @@ type Config struct {
 	ONNXRuntime string
 	// ONNXRuntimeMissing says why ONNXRuntime is empty, for callers who want to run a model.
 	ONNXRuntimeMissing string
-	// Threads is the number of threads that one model run may use. Default 1 when several models share the machine.
+	// Threads is the number of threads that work on one operator of a model. Default: as many as there are cores.
 	Threads int
 	// PluginMemory caps the memory of one plugin instance in bytes. Default DefaultPluginMemory.
 	PluginMemory int64
