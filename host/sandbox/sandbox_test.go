@@ -7,6 +7,7 @@ import (
 	"os"
 	gostrings "strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -28,6 +29,9 @@ func TestMain(m *testing.M) {
 // newHost returns a host that is closed with the test.
 func newHost(t testing.TB, cfg sandbox.Config) *sandbox.Host {
 	t.Helper()
+	if cfg.UploadTimeout == 0 {
+		cfg.UploadTimeout = 10 * time.Minute // compiling takes long beside the race detector and other packages' tests
+	}
 	h, err := sandbox.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
