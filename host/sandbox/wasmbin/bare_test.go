@@ -17,7 +17,7 @@ import (
 // A bare module whose data the host writes has the same memory as the module itself, and runs its start function when it
 // is called.
 func TestBare(t *testing.T) {
-	ctx := context.Background()
+	ctx := t.Context()
 	rt := wazero.NewRuntime(ctx)
 	defer func() { _ = rt.Close(ctx) }()
 	yield := api.GoModuleFunc(func(_ context.Context, m api.Module, _ []uint64) {

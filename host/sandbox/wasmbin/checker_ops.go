@@ -241,6 +241,7 @@ func (c *checker) resources() {
 		if !m.table.present {
 			c.invalid("no table")
 		}
+	default:
 	}
 	switch c.in.info.imm {
 	case immData, immDataMemory:
@@ -251,6 +252,7 @@ func (c *checker) resources() {
 		if int64(c.in.index) >= int64(m.elemCount) {
 			c.invalid("element segment %d does not exist", c.in.index)
 		}
+	default:
 	}
 	if c.in.info.imm >= immMemory {
 		c.noteBulk()

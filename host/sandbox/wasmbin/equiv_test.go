@@ -1,7 +1,6 @@
 package wasmbin_test
 
 import (
-	"context"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -125,7 +124,7 @@ func runOnce(t *testing.T, r wazero.Runtime, bin []byte) run {
 	}
 	state := ""
 	for _, arg := range []uint64{0, 7, 1 << 31} {
-		state += outcome(context.Background(), mod, "run", []uint64{arg}) + "\n"
+		state += outcome(t.Context(), mod, "run", []uint64{arg}) + "\n"
 		if strings.Contains(state, "trap") {
 			break
 		}

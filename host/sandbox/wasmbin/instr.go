@@ -9,7 +9,6 @@ type instr struct {
 	start  int    // offset of the opcode
 	end    int    // offset behind the immediates
 	index  uint32 // label, function, local, global, type, segment, or number of labels before the default one
-	index2 uint32 // second index
 	block  int64  // block type as s33
 	labels int    // offset of the first label of br_table
 }
@@ -104,6 +103,7 @@ func (r *reader) memoryImmediates(in *instr) {
 	case immLane:
 		r.lane(in.info.lanes)
 		return
+	default:
 	}
 	at := r.pos
 	if align := r.u32(); align >= 64 {
@@ -141,6 +141,7 @@ func (r *reader) bulkImmediates(in *instr) {
 	case immElemTable:
 		in.index = r.u32()
 		r.zero("tables")
+	default:
 	}
 }
 

@@ -130,6 +130,7 @@ func op0(push ValueType) opInfo { return opInfo{imm: immNone, push: push} }
 func op1(a, push ValueType) opInfo {
 	return opInfo{imm: immNone, pops: 1, pop: [3]ValueType{a}, push: push}
 }
+
 func op2(a, b, push ValueType) opInfo {
 	return opInfo{imm: immNone, pops: 2, pop: [3]ValueType{a, b}, push: push}
 }

@@ -78,7 +78,7 @@ func (m *Module) reserved(o Options) error {
 func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	m := w.m
 	w.bodies[secType] = w.typeSection()
-	w.bodies[secImport] = w.importSection(o, mt)
+	w.bodies[secImport] = w.importSection(o)
 	funcs := appendU32(nil, uint32(len(m.funcTypes)+1))
 	w.bodies[secFunction] = appendU32(append(funcs, m.items(secFunction)...), w.empty)
 	if m.table.present {
@@ -135,7 +135,7 @@ func (w *Rewritten) typeSection() []byte {
 	return append(b, formFunc, 0, 0)
 }
 
-func (w *Rewritten) importSection(o Options, mt *meter) []byte {
+func (w *Rewritten) importSection(o Options) []byte {
 	b := appendU32(nil, uint32(len(w.m.imports)+1))
 	b = append(b, w.m.items(secImport)...)
 	b = appendName(appendName(b, o.YieldModule), o.YieldName)

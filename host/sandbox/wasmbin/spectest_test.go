@@ -118,6 +118,7 @@ type specFile struct {
 }
 
 func runSpecFile(t *testing.T, file, spectest string, stats *specStats) {
+	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func newRuntime(t testing.TB, grant refill) wazero.Runtime {
 	t.Helper()
 	cfg := wazero.NewRuntimeConfigCompiler().WithCoreFeatures(features).WithDebugInfoEnabled(false)
 	r := wazero.NewRuntimeWithConfig(t.Context(), cfg)
-	t.Cleanup(func() { r.Close(context.Background()) })
+	t.Cleanup(func() { r.Close(context.WithoutCancel(t.Context())) })
 	yield := api.GoModuleFunc(func(_ context.Context, mod api.Module, _ []uint64) {
 		g := fuelOf(mod)
 		g.Set(uint64(grant(int64(g.Get()))))
