@@ -21,12 +21,6 @@ func benchCall(b *testing.B, p *sandbox.Plugin, c sandbox.Call) {
 	}
 }
 
-// BenchmarkInstance replaces the instance in every call: the guest grows its memory.
-func BenchmarkInstance(b *testing.B) {
-	c := sandbox.Call{Function: "memory", Inputs: []value.Value{int32s(2)}}
-	benchCall(b, load(b, newHost(b, sandbox.Config{}), "hostile"), c)
-}
-
 func BenchmarkNothing(b *testing.B) {
 	benchCall(b, load(b, newHost(b, sandbox.Config{}), "values"), sandbox.Call{Function: "nothing"})
 }

@@ -36,7 +36,7 @@ func (c hostCall) ret(v int32) { c.st[0] = uint64(uint32(v)) }
 func (c hostCall) bytes(addr, n uint32) ([]byte, bool) {
 	b, ok := c.mem.Read(addr, n)
 	if ok {
-		c.in.charge(uint64(n))
+		c.in.charge(uint64(n) / bytesPerUnit)
 	}
 	return b, ok
 }
@@ -123,6 +123,6 @@ func register(ctx context.Context, rt wazero.Runtime, fns []hostFunc) error {
 // call is the entry of every host function.
 func (f *hostFunc) call(ctx context.Context, mod api.Module, st []uint64) {
 	in := instanceOf(ctx)
-	in.charge(0)
+	in.charge(hostCallFuel)
 	f.run(hostCall{ctx: ctx, in: in, mem: mod.Memory(), st: st})
 }

@@ -126,15 +126,25 @@ func hostRecord(c hostCall) {
 	stream, ok := c.text(c.u32(0), c.u32(1))
 	doc, ok2 := c.bytes(c.u32(2), c.u32(3))
 	switch {
-	case !ok || !ok2 || !validName(stream) || content(abi.KindJSON, 0, nil, doc) != "":
+	case !ok || !ok2 || !validName(stream):
 		c.ret(abi.ErrBadPtr)
 	case s.services.Record == nil:
 		c.ret(abi.ErrDenied)
 	case s.records >= s.maxRecords || s.recordB+len(doc) > s.maxRecordB:
 		c.ret(abi.ErrQuota)
 	default:
-		s.records++
-		s.recordB += len(doc)
-		c.ret(errno(s.services.Record(c.ctx, stream, append([]byte(nil), doc...))))
+		c.record(stream, doc)
 	}
+}
+
+func (c hostCall) record(stream string, doc []byte) {
+	s := c.in.state
+	c.in.chargeContent(abi.KindJSON, len(doc))
+	if content(abi.KindJSON, 0, nil, doc) != "" {
+		c.ret(abi.ErrBadPtr)
+		return
+	}
+	s.records++
+	s.recordB += len(doc)
+	c.ret(errno(s.services.Record(c.ctx, stream, append([]byte(nil), doc...))))
 }

@@ -130,6 +130,7 @@ func (c hostCall) modelInputs(addr, n uint32) ([]ModelValue, *reader, int32) {
 			c.note("model input " + name + ": " + string(f))
 			return nil, nil, abi.ErrBadPtr
 		}
+		c.in.chargeContent(in[i].Value.Kind, len(in[i].Value.Data))
 	}
 	return in, r, 0
 }
@@ -264,7 +265,7 @@ func hostModelStart(c hostCall) {
 		c.ret(rc)
 		return
 	}
-	c.in.charge(uint64(r.detach())) // the guest goes on and could change what the model reads
+	c.in.charge(uint64(r.detach()) / bytesPerUnit) // the guest goes on and could change what the model reads
 	if m.changed == nil {
 		m.changed = make(chan struct{}, 1)
 	}

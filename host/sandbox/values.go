@@ -57,11 +57,12 @@ func hostValMake(c hostCall) {
 		c.ret(abi.ErrBadPtr)
 		return
 	}
+	c.in.chargeContent(v.Kind, len(v.Data))
 	if s.handles.live >= maxHandles || v.Size() > s.maxOutput-s.handles.bytes {
 		c.ret(abi.ErrQuota)
 		return
 	}
-	c.in.charge(uint64(r.detach()))
+	c.in.charge(uint64(r.detach()) / bytesPerUnit)
 	h, ok := s.handles.add(v, s.maxOutput)
 	if !ok {
 		c.ret(abi.ErrQuota)

@@ -184,6 +184,7 @@ func wasiRandom(c hostCall) {
 		c.ret(wasiFault)
 		return
 	}
+	c.in.charge(randomFuel * uint64(len(b)))
 	s := c.in.state
 	if s.rng == nil {
 		seed := append([]byte("tandem random 1\x00"), c.in.prog.digest[:]...)

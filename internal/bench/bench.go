@@ -21,6 +21,7 @@ import (
 	"github.com/tandem-serve/tandem/internal/bench/graphs"
 	"github.com/tandem-serve/tandem/internal/bench/images"
 	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/bench/sandbox"
 )
 
 // suites returns all suites in the order in which they run.
@@ -28,6 +29,7 @@ func suites() []report.Suite {
 	return []report.Suite{
 		graphs.Suite(),
 		images.Suite(),
+		sandbox.Suite(),
 	}
 }
 

@@ -17,10 +17,15 @@ func dir() string {
 	return filepath.Dir(file)
 }
 
-// Module returns a test plugin that was built from C: its name is that of the source.
+// Read returns a test plugin that was built from C: its name is that of the source.
+func Read(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(dir(), "testdata", name+".wasm")) //nolint:gosec // a test's own data
+}
+
+// Module is Read for tests.
 func Module(t testing.TB, name string) []byte {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir(), "testdata", name+".wasm")) //nolint:gosec // a test's own data
+	b, err := Read(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +50,10 @@ var goPlugin = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(out) //nolint:gosec // a test's own folder
 })
 
-// GoPlugin returns the test plugin in Go. It is built with the go command, which takes some seconds the first time.
+// BuildGo returns the test plugin in Go. It is built with the go command, which takes some seconds the first time.
+func BuildGo() ([]byte, error) { return goPlugin() }
+
+// GoPlugin is BuildGo for tests.
 func GoPlugin(t testing.TB) []byte {
 	t.Helper()
 	b, err := goPlugin()
