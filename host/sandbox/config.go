@@ -24,6 +24,9 @@ type Config struct {
 
 	// MemoryLimitBytes caps the linear memory of one instance. Default 256 MiB, at most 4 GiB.
 	MemoryLimitBytes int64
+	// GuestBytes bounds what all guests of the host have grown to beyond their snapshots, together; a guest that asks for
+	// more is refused it, like one at its own cap. Default 4 GiB, at least MemoryLimitBytes.
+	GuestBytes int64
 	// ArenaBytes is the smallest transfer arena. A call that needs more uses an instance whose arena is 16 times larger,
 	// and so on, up to MaxArenaBytes. Default 64 KiB.
 	ArenaBytes int64
@@ -34,6 +37,8 @@ type Config struct {
 	MaxInstances int
 	// MaxInstancesPerPlugin bounds them for one Plugin. Default 64, at most MaxInstances.
 	MaxInstancesPerPlugin int
+	// MaxInstancesPerTenant bounds them for all Plugins of one tenant together. Default MaxInstances.
+	MaxInstancesPerTenant int
 	// MaxWaiting bounds the callers that wait for an instance; one more is refused with KindBusy. Default 4096.
 	MaxWaiting int
 	// IdleTimeout is how long an instance may lie idle before it is given back. Default 1 minute.
@@ -77,10 +82,12 @@ func (c Config) withDefaults() Config {
 	}
 	orDefault(&c.CacheBytes, 4<<30)
 	orDefault(&c.MemoryLimitBytes, 256<<20)
+	orDefault(&c.GuestBytes, max(4<<30, c.MemoryLimitBytes))
 	orDefault(&c.MaxArenaBytes, c.MemoryLimitBytes/2&^(pageBytes-1))
 	orDefault(&c.ArenaBytes, min(64<<10, c.MaxArenaBytes))
 	orDefault(&c.MaxInstances, 256)
 	orDefault(&c.MaxInstancesPerPlugin, min(64, c.MaxInstances))
+	orDefault(&c.MaxInstancesPerTenant, c.MaxInstances)
 	orDefault(&c.MaxWaiting, 4096)
 	orDefault(&c.IdleTimeout, time.Minute)
 	orDefault(&c.UploadTimeout, time.Minute)
@@ -105,12 +112,14 @@ func (c Config) Validate() error {
 	}
 	c = c.withDefaults()
 	check(c.MemoryLimitBytes >= 64<<10 && c.MemoryLimitBytes <= 4<<30, "MemoryLimitBytes %d is not in 64 KiB..4 GiB", c.MemoryLimitBytes)
+	check(c.GuestBytes >= c.MemoryLimitBytes, "GuestBytes %d is less than MemoryLimitBytes (%d)", c.GuestBytes, c.MemoryLimitBytes)
 	check(c.ArenaBytes >= pageBytes && c.ArenaBytes%pageBytes == 0 && c.ArenaBytes <= c.MaxArenaBytes,
 		"ArenaBytes %d is not a multiple of %d up to MaxArenaBytes (%d)", c.ArenaBytes, pageBytes, c.MaxArenaBytes)
 	check(c.MaxArenaBytes%pageBytes == 0 && c.MaxArenaBytes <= c.MemoryLimitBytes && c.MaxArenaBytes <= 2<<30,
 		"MaxArenaBytes %d is not a multiple of %d up to MemoryLimitBytes (%d) and 2 GiB", c.MaxArenaBytes, pageBytes, c.MemoryLimitBytes)
 	check(c.MaxInstances >= 1, "MaxInstances %d is less than 1", c.MaxInstances)
 	check(c.MaxInstancesPerPlugin >= 1 && c.MaxInstancesPerPlugin <= c.MaxInstances, "MaxInstancesPerPlugin %d is not in 1..MaxInstances (%d)", c.MaxInstancesPerPlugin, c.MaxInstances)
+	check(c.MaxInstancesPerTenant >= 1 && c.MaxInstancesPerTenant <= c.MaxInstances, "MaxInstancesPerTenant %d is not in 1..MaxInstances (%d)", c.MaxInstancesPerTenant, c.MaxInstances)
 	check(c.MaxWaiting >= 1, "MaxWaiting %d is less than 1", c.MaxWaiting)
 	for _, d := range []struct {
 		name string

@@ -8,8 +8,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 )
 
@@ -173,50 +171,4 @@ func (c *descriptionChecker) port(where string, p *abi.Port, syms *symbols) port
 		}
 	}
 	return out
-}
-
-// refuseLoader keeps a schema from reading files or other documents.
-type refuseLoader struct{}
-
-var errSchemaRef = errors.New("a reference to another document is not allowed")
-
-// Load implements jsonschema.URLLoader.
-func (refuseLoader) Load(string) (any, error) { return nil, errSchemaRef }
-
-func compileSchema(doc []byte) (*jsonschema.Schema, error) {
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
-	if err != nil {
-		return nil, err
-	}
-	const url = "with.json"
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	compiler.UseLoader(refuseLoader{})
-	if err := compiler.AddResource(url, v); err != nil {
-		return nil, err
-	}
-	return compiler.Compile(url)
-}
-
-// validateWith checks a configuration against the schema of a function.
-func (f *function) validateWith(with []byte) error {
-	if len(with) == 0 {
-		with = []byte("{}")
-	}
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(with))
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	obj, ok := v.(map[string]any)
-	switch {
-	case !ok:
-		return errors.New("configuration: not a JSON object")
-	case f.with != nil:
-		if err := f.with.Validate(v); err != nil {
-			return fmt.Errorf("configuration: %w", err)
-		}
-	case len(obj) > 0:
-		return errors.New("configuration: the function takes none")
-	}
-	return nil
 }

@@ -168,6 +168,31 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// Guests share a budget of memory: what one has, another is refused, and it comes back.
+func TestGuestBudget(t *testing.T) {
+	h := newHost(t, sandbox.Config{MemoryLimitBytes: 64 << 20, GuestBytes: 80 << 20})
+	p := load(t, h, "hostile")
+	grow := func() *sandbox.Result {
+		r, err := p.Call(t.Context(), sandbox.Call{Function: "memory", Inputs: []value.Value{int32s(0)}, Lease: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for range 3 {
+		first, second := grow(), grow()
+		a, b := int64of(t, first.Outputs[0]), int64of(t, second.Outputs[0])
+		if a != 63 || b == 0 || b > 17 {
+			t.Errorf("the guests grew by %d and %d MiB, want 63 and at most 17", a, b)
+		}
+		first.Release()
+		second.Release()
+		if n := h.Stats().GuestBytes; n != 0 {
+			t.Errorf("%d bytes are counted when no guest has grown", n)
+		}
+	}
+}
+
 func TestAnswers(t *testing.T) {
 	const right = "right"
 	tests := map[int32]struct{ port, text string }{

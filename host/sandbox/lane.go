@@ -150,7 +150,7 @@ func (l *lane) template(ctx context.Context, s *callState) (*template, error) {
 func (l *lane) start(ctx context.Context, s *callState) (*instance, error) {
 	h := l.plugin.host
 	state := h.newStartState(s.services.Log, l.with)
-	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes))
+	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), &h.memory)
 	if err != nil {
 		return nil, hostFault(err)
 	}

@@ -121,16 +121,16 @@ func TestConfigValidate(t *testing.T) {
 		t.Errorf("the zero Config: %v", err)
 	}
 	bad := sandbox.Config{
-		MemoryLimitBytes: 1, ArenaBytes: 1, MaxInstances: -1, MaxInstancesPerPlugin: 5, MaxWaiting: -1, IdleTimeout: -1,
+		MemoryLimitBytes: 1, ArenaBytes: 1, MaxInstances: -1, MaxInstancesPerPlugin: 5, MaxInstancesPerTenant: -1, MaxWaiting: -1, IdleTimeout: -1,
 		UploadTimeout: -1, DescribeTimeout: -1, CallTimeout: -1, MaxLogBytes: -1, MaxLogLines: -1, MaxRecords: -1,
-		MaxRecordBytes: -1, MaxOutputBytes: -1, MaxArenaBytes: -1,
+		MaxRecordBytes: -1, MaxOutputBytes: -1, MaxArenaBytes: -1, GuestBytes: -1,
 	}
 	err := bad.Validate()
 	if err == nil {
 		t.Fatal("got no error")
 	}
 	for _, field := range []string{
-		"MemoryLimitBytes", "ArenaBytes", "MaxInstances", "MaxInstancesPerPlugin", "MaxWaiting", "IdleTimeout", "UploadTimeout",
+		"MemoryLimitBytes", "GuestBytes", "ArenaBytes", "MaxInstances", "MaxInstancesPerPlugin", "MaxInstancesPerTenant", "MaxWaiting", "IdleTimeout", "UploadTimeout",
 		"DescribeTimeout", "CallTimeout", "MaxLogBytes", "MaxLogLines", "MaxRecords", "MaxRecordBytes", "MaxOutputBytes",
 	} {
 		if !gostrings.Contains(err.Error(), field) {

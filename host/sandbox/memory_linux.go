@@ -26,10 +26,28 @@ type linearMemory struct {
 	dirty   uint64                   // bytes at the start of the arena that may not be zero, of a memory that was used before
 	kept    func(*linearMemory) bool // asked at the end whether it takes the memory over
 	scratch *scratch                 // for resets, of a clone
+	budget  *memoryBudget
+	counted uint64 // of the budget
 }
 
-// reserve returns an empty memory that may grow to limit bytes.
-func reserve(limit uint64) (*linearMemory, error) {
+// count takes what a memory of size bytes has beyond its snapshot from the budget. It returns false when there is not
+// enough.
+func (m *linearMemory) count(size uint64) bool {
+	if m.snap != nil {
+		size -= min(size, m.snap.size)
+	}
+	if size <= m.counted {
+		return true
+	}
+	if !m.budget.take(size - m.counted) {
+		return false
+	}
+	m.counted = size
+	return true
+}
+
+// reserve returns an empty memory that may grow to limit bytes and within the budget, if there is one.
+func reserve(limit uint64, budget *memoryBudget) (*linearMemory, error) {
 	if limit > math.MaxInt64 {
 		return nil, errors.New("reserve memory: the limit is too large")
 	}
@@ -37,12 +55,12 @@ func reserve(limit uint64) (*linearMemory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve %d bytes of memory: %w", limit, err)
 	}
-	return &linearMemory{all: all}, nil
+	return &linearMemory{all: all, budget: budget}, nil
 }
 
-// clone returns a memory that starts as s and may grow to limit bytes.
-func (s *snapshot) clone(limit uint64) (*linearMemory, error) {
-	m, err := reserve(max(limit, s.size))
+// clone returns a memory that starts as s and may grow to limit bytes and within the budget, if there is one.
+func (s *snapshot) clone(limit uint64, budget *memoryBudget) (*linearMemory, error) {
+	m, err := reserve(max(limit, s.size), budget)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +99,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 	} else if size > m.size {
 		m.grew = true
 	}
-	if size > uint64(len(m.all)) {
+	if size > uint64(len(m.all)) || !m.count(size) {
 		m.refused = true
 		return nil
 	}
@@ -101,6 +119,8 @@ func (m *linearMemory) Free() {
 			return
 		}
 	}
+	m.budget.give(m.counted)
+	m.counted = 0
 	// Unmapping a whole range that was mapped cannot fail.
 	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(m.all)), uintptr(len(m.all)))
 	m.all = nil
@@ -112,6 +132,8 @@ func (m *linearMemory) recycle(r *resetter) error {
 		return err
 	}
 	m.size = min(m.size, m.snap.size)
+	m.budget.give(m.counted)
+	m.counted = 0
 	dirty, _, err := r.reset(m)
 	m.dirty, m.started, m.grew, m.refused = dirty, false, false, false
 	return err

@@ -19,15 +19,18 @@ type linearMemory struct {
 	refused bool
 	dirty   uint64
 	kept    func(*linearMemory) bool
+	budget  *memoryBudget
 }
 
-func reserve(limit uint64) (*linearMemory, error) { return &linearMemory{limit: limit}, nil }
+func reserve(limit uint64, budget *memoryBudget) (*linearMemory, error) {
+	return &linearMemory{limit: limit, budget: budget}, nil
+}
 
 // Reallocate implements wazero's LinearMemory.
 func (m *linearMemory) Reallocate(size uint64) []byte {
 	m.grew = m.grew || m.started
 	m.started = true
-	if size > m.limit {
+	if size > m.limit || size > m.size && !m.budget.take(size-m.size) {
 		m.refused = true
 		return nil
 	}
@@ -42,7 +45,10 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 }
 
 // Free implements wazero's LinearMemory.
-func (m *linearMemory) Free() { m.buf = nil }
+func (m *linearMemory) Free() {
+	m.budget.give(m.size)
+	m.buf, m.size = nil, 0
+}
 
 func (m *linearMemory) zero(lo, hi uint64) error {
 	clear(m.buf[lo:hi])
@@ -55,7 +61,7 @@ type snapshot struct{ size uint64 }
 
 func newSnapshot(*linearMemory, uint64, uint64) (*snapshot, error) { return nil, errNoSnapshots }
 
-func (s *snapshot) clone(uint64) (*linearMemory, error) { return nil, errNoSnapshots }
+func (s *snapshot) clone(uint64, *memoryBudget) (*linearMemory, error) { return nil, errNoSnapshots }
 
 func (s *snapshot) close() error { return nil }
 

@@ -20,13 +20,16 @@ type Plugin struct {
 	numLanes int
 	lookups  uint64
 
-	live   int  // guarded by pools.mu
-	closed bool // guarded by pools.mu
+	tenant *tenantUse // guarded by pools.mu
+	live   int        // guarded by pools.mu
+	closed bool       // guarded by pools.mu
 }
 
 // newPlugin takes over a reference to prog.
-func newPlugin(h *Host, prog *program) *Plugin {
-	return &Plugin{host: h, prog: prog, desc: prog.desc, lanes: map[uint32]map[string]*lane{}}
+func newPlugin(h *Host, prog *program, tenant string) *Plugin {
+	p := &Plugin{host: h, prog: prog, desc: prog.desc, lanes: map[uint32]map[string]*lane{}}
+	h.pools.join(p, tenant)
+	return p
 }
 
 // Description returns what the plugin declared. It was validated: names are unique, kinds, dtypes and schemas are known

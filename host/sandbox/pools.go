@@ -14,18 +14,46 @@ import (
 // When everything is in use, callers wait in the order in which they came; beyond maxWaiting they are refused. When the
 // bound is reached and some instance lies idle elsewhere, the longest idle one is closed to make room.
 type pools struct {
-	max, maxPlugin, maxWaiting int
-	idleTimeout                time.Duration
-	shut                       func([]*instance) // closes instances; called without the lock
+	max, maxPlugin, maxTenant, maxWaiting int
+
+	idleTimeout time.Duration
+	shut        func([]*instance) // closes instances; called without the lock
 
 	mu      sync.Mutex // guards the following
 	live    int        // instances that exist or are being made
 	holds   int        // loads in progress
-	waiters list.List  // of *waiter, oldest first
+	tenants map[string]*tenantUse
+	waiters list.List // of *waiter, oldest first
 	idle    idleList
 	timer   *time.Timer // runs while something is idle
 	closed  bool
 	drained chan struct{} // closed when the pools are closed and nothing is live
+}
+
+// tenantUse is what the plugins of one tenant have together.
+type tenantUse struct {
+	name          string
+	plugins, live int
+}
+
+// join adds a plugin to its tenant.
+func (p *pools) join(pl *Plugin, tenant string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.tenants[tenant]
+	if u == nil {
+		u = &tenantUse{name: tenant}
+		p.tenants[tenant] = u
+	}
+	u.plugins++
+	pl.tenant = u
+}
+
+// partLocked forgets a tenant of whom nothing is left.
+func (p *pools) partLocked(u *tenantUse) {
+	if u.plugins == 0 && u.live == 0 {
+		delete(p.tenants, u.name)
+	}
 }
 
 type waiter struct {
@@ -73,7 +101,8 @@ func (l *idleList) remove(in *instance) {
 
 func newPools(cfg *Config, shut func([]*instance)) *pools {
 	p := &pools{
-		max: cfg.MaxInstances, maxPlugin: cfg.MaxInstancesPerPlugin, maxWaiting: cfg.MaxWaiting,
+		max: cfg.MaxInstances, maxPlugin: cfg.MaxInstancesPerPlugin, maxTenant: cfg.MaxInstancesPerTenant, maxWaiting: cfg.MaxWaiting,
+		tenants:     map[string]*tenantUse{},
 		idleTimeout: cfg.IdleTimeout, shut: shut, drained: make(chan struct{}),
 	}
 	p.waiters.Init()
@@ -154,7 +183,11 @@ func (p *pools) tryLocked(l *lane) (g grant, ok bool, evicted *instance) {
 	}
 	switch {
 	case l.plugin.live >= p.maxPlugin:
-		if evicted = p.oldestLocked(l.plugin); evicted == nil {
+		if evicted = p.oldestLocked(func(o *Plugin) bool { return o == l.plugin }); evicted == nil {
+			return grant{}, false, nil
+		}
+	case l.plugin.tenant.live >= p.maxTenant:
+		if evicted = p.oldestLocked(func(o *Plugin) bool { return o.tenant == l.plugin.tenant }); evicted == nil {
 			return grant{}, false, nil
 		}
 	case p.live >= p.max:
@@ -169,12 +202,13 @@ func (p *pools) tryLocked(l *lane) (g grant, ok bool, evicted *instance) {
 	p.live++
 	l.live++
 	l.plugin.live++
+	l.plugin.tenant.live++
 	return grant{}, true, evicted
 }
 
-func (p *pools) oldestLocked(pl *Plugin) *instance {
+func (p *pools) oldestLocked(of func(*Plugin) bool) *instance {
 	for in := p.idle.head; in != nil; in = in.next {
-		if in.lane.plugin == pl {
+		if of(in.lane.plugin) {
 			return in
 		}
 	}
@@ -195,6 +229,8 @@ func (p *pools) uncountLocked(l *lane) {
 	p.live--
 	l.live--
 	l.plugin.live--
+	l.plugin.tenant.live--
+	p.partLocked(l.plugin.tenant)
 	p.drainLocked()
 }
 
@@ -320,6 +356,8 @@ func (p *pools) closePlugin(pl *Plugin) (first bool) {
 		return false
 	}
 	pl.closed = true
+	pl.tenant.plugins--
+	p.partLocked(pl.tenant)
 	old := p.refuseLocked(func(l *lane) bool { return l.plugin == pl })
 	p.mu.Unlock()
 	p.retire(old)

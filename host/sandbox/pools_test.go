@@ -96,6 +96,35 @@ func TestPoolBounds(t *testing.T) {
 	}
 }
 
+// The plugins of one tenant share a bound, and leave the rest to others.
+func TestTenantBound(t *testing.T) {
+	h := newHost(t, sandbox.Config{MaxInstances: 8, MaxInstancesPerTenant: 2})
+	loadFor := func(tenant string) *sandbox.Plugin {
+		p, err := h.LoadFor(t.Context(), tenant, moduleBytes(t, "services"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p, q, other := loadFor("a"), loadFor("a"), loadFor("b")
+	b := newBlocker()
+	waitP, waitQ := occupy(t, p, b, 1), occupy(t, q, b, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := p.Call(ctx, sandbox.Call{Function: "sleep"})
+	wantError(t, err, sandbox.KindDeadline, "", "before it could start")
+	call(t, other, "sleep")
+	close(b.leave)
+	waitP()
+	waitQ()
+	call(t, p, "sleep")
+	for _, pl := range []*sandbox.Plugin{p, q, other} {
+		if err := pl.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Idle instances of one plugin make room for another, and are given back after a while.
 func TestIdle(t *testing.T) {
 	h := newHost(t, sandbox.Config{MaxInstances: 2, IdleTimeout: 30 * time.Millisecond})

@@ -213,7 +213,7 @@ func checkExports(mod *wasmbin.Module, limit int64) error {
 // describe asks the module for its description.
 func (p *program) describe(ctx context.Context) ([]byte, error) {
 	h := p.host
-	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes))
+	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), &h.memory)
 	if err != nil {
 		return nil, err
 	}

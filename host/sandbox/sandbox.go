@@ -40,6 +40,7 @@ type Host struct {
 	base     context.Context //nolint:containedctx // only for freeing, which nothing cancels; wazero wants one
 	finish   sync.Once
 	states   sync.Pool // of *callState
+	memory   memoryBudget
 
 	compiling sync.Mutex // held while a module compiles: wazero's cache is not safe for equal modules at once
 
@@ -56,6 +57,7 @@ func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{cfg: cfg, base: context.WithoutCancel(ctx), programs: map[[32]byte]*program{}, resetter: newResetter(best)}
+	h.memory.limit = uint64(cfg.GuestBytes)
 	h.pools = newPools(&cfg, h.shut)
 	fns := hostFuncs()
 	h.allowed = allowedImports(fns)
@@ -124,16 +126,21 @@ func (h *Host) free() (err error) {
 	return err
 }
 
-// Load admits a module: lint, metering, compilation, description. The same bytes loaded twice are compiled once, but
-// every Plugin has instances of its own: give each tenant its own Plugin. The bytes are not kept. The caller closes the
-// Plugin.
+// Load is LoadFor a host that has one tenant.
+func (h *Host) Load(ctx context.Context, wasm []byte) (*Plugin, error) {
+	return h.LoadFor(ctx, "", wasm)
+}
+
+// LoadFor admits a module: lint, metering, compilation, description. The same bytes loaded twice are compiled once, but
+// every Plugin has instances of its own, and belongs to one tenant: load it again for another. The bytes are not kept. The
+// caller closes the Plugin.
 //
 // # Errors
 //
 //   - [*RejectError] lists every reason why the module is refused; nothing that the caller repeats will change it.
 //   - [ErrClosed] after Close.
 //   - ctx's error, and errors of the machine (no memory, no disk), which are not the module's fault.
-func (h *Host) Load(ctx context.Context, wasm []byte) (*Plugin, error) {
+func (h *Host) LoadFor(ctx context.Context, tenant string, wasm []byte) (*Plugin, error) {
 	if err := h.pools.hold(); err != nil {
 		return nil, err
 	}
@@ -151,7 +158,7 @@ func (h *Host) Load(ctx context.Context, wasm []byte) (*Plugin, error) {
 			return nil, errors.Join(context.Cause(ctx), prog.release(ctx))
 		}
 		if prog.err == nil {
-			return newPlugin(h, prog), nil
+			return newPlugin(h, prog, tenant), nil
 		}
 		err := errors.Join(prog.err, h.discard(ctx, prog))
 		var refused *RejectError

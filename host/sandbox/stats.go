@@ -6,6 +6,8 @@ type Stats struct {
 	Instances, Idle, MaxInstances int
 	// Waiting calls wait for an instance; MaxWaiting is their bound.
 	Waiting, MaxWaiting int
+	// GuestBytes is what guests have grown to beyond their snapshots; MaxGuestBytes is its bound.
+	GuestBytes, MaxGuestBytes int64
 	// Programs are loaded.
 	Programs int
 	// Reset names how instances are reset on this system: "scan", "copy", "drop" or "none".
@@ -18,6 +20,7 @@ func (h *Host) Stats() Stats {
 	h.pools.mu.Lock()
 	s.Instances, s.Waiting, s.Idle = h.pools.live, h.pools.waiters.Len(), h.pools.idle.n
 	h.pools.mu.Unlock()
+	s.GuestBytes, s.MaxGuestBytes = int64(h.memory.used.Load()), h.cfg.GuestBytes
 	h.mu.Lock()
 	s.Programs = len(h.programs)
 	h.mu.Unlock()

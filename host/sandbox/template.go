@@ -70,7 +70,7 @@ func (t *template) clone(limit uint64) (*linearMemory, error) {
 		return m, nil
 	}
 	t.mu.Unlock()
-	return t.snap.clone(limit)
+	return t.snap.clone(limit, &t.prog.host.memory)
 }
 
 // start brings a new instance to the point where calls may begin: the language's own start, the arena, the
