@@ -92,7 +92,7 @@ func describe(err error) (connect.Code, string, *tandemv1.ErrorDetail) {
 	)
 	switch {
 	case errors.As(err, &faults):
-		return describeFaults(err, faults)
+		return describeFaults(faults)
 	case errors.As(err, &inputs) && len(inputs) > 0:
 		return describeInputs(inputs)
 	case errors.As(err, &failed):
@@ -137,12 +137,11 @@ func reasonOf(c connect.Code) tandemv1.Reason {
 	}
 }
 
-func describeFaults(err error, fs graph.Faults) (connect.Code, string, *tandemv1.ErrorDetail) {
+func describeFaults(fs graph.Faults) (connect.Code, string, *tandemv1.ErrorDetail) {
 	text := fmt.Sprintf("the graph has %d faults", len(fs))
 	if len(fs) == 1 {
 		text = fs[0].Error()
 	}
-	_ = err
 	return connect.CodeInvalidArgument, text, &tandemv1.ErrorDetail{Reason: tandemv1.Reason_REASON_GRAPH_INVALID, Faults: faultsTo(fs)}
 }
 

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -75,9 +74,6 @@ func recovered(next connect.ServerFunc) connect.ServerFunc {
 func logFailure(ctx context.Context, log *slog.Logger, procedure, id string, out *connect.Error, cause error) {
 	if out.Code() != connect.CodeInternal {
 		return
-	}
-	if inner := errors.Unwrap(cause); inner != nil && cause.Error() == "" {
-		cause = inner
 	}
 	log.LogAttrs(ctx, slog.LevelError, "call failed", slog.String("procedure", procedure), slog.String("request_id", id),
 		slog.Any("error", rootCause(cause)))

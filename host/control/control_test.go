@@ -328,3 +328,48 @@ nodes:
 		t.Fatalf("got %v, %v", res, err)
 	}
 }
+
+// TestInnerGraphsKeepTheirPins publishes a graph in a graph, between them a new version of the model that both name: each
+// runs the version that it was published with, also after it was loaded again.
+func TestInnerGraphsKeepTheirPins(t *testing.T) {
+	h := newHouse(t, 1)
+	h.addModel(t, acme, "add", "model 1")
+	if _, _, err := h.Publish(t.Context(), acme, sum("inner", "")); err != nil {
+		t.Fatal(err)
+	}
+	h.addModel(t, acme, "add", "model 2")
+	outer := []byte(`
+graph: outer
+inputs: {a: {type: tensor, dtype: FP32, shape: [batch, 3]}, b: {type: tensor, dtype: FP32, shape: [batch, 3]}}
+outputs: {s: {from: m.sum}, t: {from: sub.s}}
+nodes:
+  m:   {model: add, in: {a: a, b: b}}
+  sub: {graph: inner, in: {a: a, b: b}}
+`)
+	if _, _, err := h.Publish(t.Context(), acme, outer); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		lease, err := h.Acquire(t.Context(), acme, "outer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := value.Tensor(abi.FP32, []int64{1, 3}, make([]byte, 12))
+		res, err := h.engine.Run(t.Context(), lease.Release, engine.Request{Inputs: map[string]value.Value{"a": x, "b": x}, Trace: true})
+		lease.Done()
+		if err != nil || len(res.Outputs) != 2 {
+			t.Fatalf("got %v, %v", res, err)
+		}
+		for _, n := range res.Trace.Nodes {
+			if n.Node == "m" && n.Target != "model add@2" {
+				t.Errorf("the outer graph runs %s, want model add@2", n.Target)
+			}
+		}
+		if _, err := h.infer(t.Context(), acme, "inner"); err != nil { // evicts outer: only one may be loaded
+			t.Fatal(err)
+		}
+	}
+	if err := h.catalog.DeleteModel(t.Context(), acme, "add", "1"); err == nil {
+		t.Error("a model that an inner graph runs was deleted")
+	}
+}

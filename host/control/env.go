@@ -48,10 +48,8 @@ func (e *env) resolve(kind catalog.Kind, ref string) (name, at string, err error
 	if e.pins == nil {
 		return name, at, nil
 	}
-	for _, p := range e.pins {
-		if p.Kind == kind && p.Name == name && strings.TrimPrefix(p.Ref, "@") == at {
-			return name, fmt.Sprint(p.Version), nil
-		}
+	if p, ok := findPin(e.pins, kind, ref); ok {
+		return name, fmt.Sprint(p.Version), nil
 	}
 	return "", "", fmt.Errorf("%s %s is not pinned by this release: %w", kind, ref, graph.ErrNotFound)
 }
@@ -112,7 +110,10 @@ func (e *env) Graph(ref string) (*graph.GraphType, error) {
 	e.used[refKey{catalog.KindGraph, ref}] = catalog.Pin{
 		Kind: catalog.KindGraph, Name: rel.Name, Version: rel.Version, Digest: rel.Digest, Ref: at,
 	}
-	e.inner = append(e.inner, rel.Pins...)
+	for _, p := range rel.Pins {
+		p.Ref = string(p.Digest) // how the inner document names it is no way to name it here
+		e.inner = append(e.inner, p)
+	}
 	gt := plan.Type()
 	gt.Height = sub.height
 	return gt, nil
