@@ -78,7 +78,7 @@ func (c *schemaCost) resolve(ref string) (any, error) {
 		return nil, errSchemaRef
 	}
 	at := c.root
-	for _, part := range strings.Split(pointer, "/") {
+	for part := range strings.SplitSeq(pointer, "/") {
 		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
 		switch v := at.(type) {
 		case map[string]any:
