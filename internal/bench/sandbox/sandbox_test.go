@@ -9,6 +9,9 @@ import (
 
 // The suite runs through. What it measures in this way says nothing.
 func TestSuite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a plugin in Go three times")
+	}
 	s := sandbox.Suite()
 	r := report.New(t.Context(), s.Name)
 	r.Quick = true
