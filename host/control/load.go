@@ -64,7 +64,7 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 		return engine.Model(run, label), nil
 	case graph.KindPlugin:
 		p, giveBack, err := m.plugins.take(ctx, pluginKey{t, pin.Digest}, func(ctx context.Context) (*sandbox.Plugin, error) {
-			return m.openPlugin(ctx, pin.Digest)
+			return m.openPlugin(ctx, t, pin.Digest)
 		}, m.closePlugin)
 		if err != nil {
 			return nil, err
@@ -123,11 +123,11 @@ func (m *Manager) openModel(ctx context.Context, label string, d blob.Digest) (*
 	return &loadedModel{batch.New(run, batch.Config{Concurrency: runtime.GOMAXPROCS(0)})}, nil
 }
 
-func (m *Manager) openPlugin(ctx context.Context, d blob.Digest) (*sandbox.Plugin, error) {
+func (m *Manager) openPlugin(ctx context.Context, t tenant.ID, d blob.Digest) (*sandbox.Plugin, error) {
 	b, err := m.cfg.Blobs.Open(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = b.Close() }() // nothing was written
-	return m.cfg.Sandbox.Load(ctx, b.Bytes())
+	return m.cfg.Sandbox.LoadFor(ctx, string(t), b.Bytes())
 }
