@@ -7,6 +7,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
@@ -191,9 +192,13 @@ var failures = map[engine.Reason]struct {
 
 func describeFailure(e *engine.Error) (connect.Code, string, *tandemv1.ErrorDetail) {
 	f := failures[e.Reason]
-	return f.code, e.Error(), &tandemv1.ErrorDetail{
+	d := &tandemv1.ErrorDetail{
 		Reason: f.reason, Graph: e.Graph, Node: e.Node, Port: e.Port, Expected: e.Expected, Found: e.Found,
 	}
+	if e.RetryAfter > 0 {
+		d.RetryAfter = durationpb.New(e.RetryAfter)
+	}
+	return f.code, e.Error(), d
 }
 
 // rootCause returns what the log should show of a failure whose own text says nothing.

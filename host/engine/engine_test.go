@@ -14,6 +14,9 @@ import (
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
+	"github.com/tandem-serve/tandem/runners/fake"
 )
 
 // in1 is a request with one text input.
@@ -318,5 +321,27 @@ nodes:
 	var e *engine.Error
 	if !errors.As(err, &e) || e.Reason != engine.ReasonType || e.Node != "m" || e.Port != "x" || e.Found != "tensor FP32 [3]" {
 		t.Fatalf("got %#v, want a type error at m.x", err)
+	}
+}
+
+func TestARefusedRunSaysWhenToTryAgain(t *testing.T) {
+	w := texts()
+	w.models["full"] = fake.New(fake.Script{
+		Signature: double().Signature(),
+		Compute: func(context.Context, []runners.Tensor) ([]runners.Tensor, error) {
+			return nil, &batch.RefusedError{Reason: "the queue is full", RetryAfter: 3 * time.Second}
+		},
+	})
+	rel := w.build(t, `
+graph: g
+inputs: {x: {type: tensor, dtype: FP32, shape: [batch, n]}}
+outputs: {y: {from: m.y}}
+nodes:
+  m: {model: full, in: {x: x}}
+`)
+	_, err := engine.New(engine.Config{}).Run(t.Context(), rel, engine.Request{Inputs: map[string]value.Value{"x": floats([]int64{1, 1}, 1)}})
+	var e *engine.Error
+	if !errors.As(err, &e) || e.Reason != engine.ReasonLimit || e.RetryAfter != 3*time.Second || e.Node != "m" {
+		t.Fatalf("got %#v, want a limit with a hint", err)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/tandem-serve/tandem/host/imaging"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
 )
 
 // Reason is the class of a failure.
@@ -47,6 +49,8 @@ type Error struct {
 	Expected string
 	Found    string
 	Text     string
+	// RetryAfter is how long to wait before trying again; 0 when that is not known or will not help.
+	RetryAfter time.Duration
 	// Err is the cause, or nil. It stays on the server.
 	Err error
 }
@@ -83,8 +87,9 @@ func (es Errors) Error() string {
 // classify turns what a target returned into an *Error without its place.
 func classify(err error) *Error {
 	var (
-		own  *Error
-		call *sandbox.CallError
+		own     *Error
+		call    *sandbox.CallError
+		refused *batch.RefusedError
 	)
 	switch {
 	case errors.As(err, &own):
@@ -99,8 +104,8 @@ func classify(err error) *Error {
 		return &Error{Reason: ReasonImage, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrClosed), errors.Is(err, runners.ErrUnavailable):
 		return &Error{Reason: ReasonUnavailable, Text: err.Error(), Err: err}
-	case errors.Is(err, runners.ErrOverloaded):
-		return &Error{Reason: ReasonLimit, Text: err.Error(), Err: err}
+	case errors.As(err, &refused):
+		return &Error{Reason: ReasonLimit, Text: err.Error(), RetryAfter: refused.RetryAfter, Err: err}
 	case errors.Is(err, runners.ErrShape):
 		return &Error{Reason: ReasonType, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrRun), errors.Is(err, runners.ErrModel):
