@@ -189,7 +189,7 @@ func (p *planner) count(in *instr) {
 		reg.sites++
 		p.leaf = false
 	default:
-		if isSized(in.op) {
+		if _, sized := sizeCharge(in.op); sized {
 			reg.sites++
 			p.leaf = false
 		}
