@@ -189,7 +189,7 @@ func (p *planner) count(in *instr) {
 		reg.sites++
 		p.leaf = false
 	default:
-		if _, sized := sizeCharge(in.op); sized {
+		if isSized(in.op) {
 			reg.sites++
 			p.leaf = false
 		}

@@ -68,7 +68,7 @@ type body struct {
 	loops   int  //
 	callees span // into Module.callees: functions called directly; complete only if simple
 	simple  bool // no loop, bulk operation, indirect or host call; few instructions
-	sized   bool // has instructions that are charged by size
+	sized   bool // has instructions of inlineSize
 }
 
 // Exports lists the module's exports in the module's order. The slice is shared and must not be changed.
