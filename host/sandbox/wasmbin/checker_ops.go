@@ -50,16 +50,14 @@ func (c *checker) blockType() (params, results []ValueType) {
 }
 
 func (c *checker) open() {
-	c.cost.blocks++
+	c.b.blocks++
 	if c.in.op == opIf {
-		c.cost.blocks++
 		c.pop(I32)
 	}
-	if c.in.op == opLoop { // with its check
-		c.cost.blocks += 3
+	if c.in.op == opLoop {
+		c.b.loops++
 		c.b.simple = false
 		c.loops++
-		c.cost.nested += int64(c.loops)
 		c.limit("nested loops", c.loops, c.p.lim.LoopDepth)
 	}
 	params, results := c.blockType()
@@ -77,9 +75,6 @@ func (c *checker) close() frame {
 		c.invalid("type mismatch: %d operands too many at the end of a block", len(c.ops)-f.height)
 	}
 	c.frames = c.frames[:len(c.frames)-1]
-	if len(c.frames) > 0 { // no locals meet behind the function
-		c.cost.meets += f.branches * f.branches
-	}
 	return f
 }
 
@@ -113,7 +108,6 @@ func (c *checker) end() {
 func (c *checker) branch() {
 	switch c.in.op {
 	case opReturn:
-		c.cost.blocks++
 		c.popAll(c.frames[0].results)
 		c.unreachable()
 	case opBr:
@@ -277,9 +271,7 @@ func (c *checker) noteBulk() {
 	case opMemoryGrow:
 		f.memoryGrow = true
 	}
-	if _, ok := inlineSize(c.in.op); ok {
-		c.b.sized = true
-		c.cost.blocks += 8
+	if _, charged := sizeCharge(c.in.op); charged {
+		c.b.sized, c.b.simple = true, false
 	}
-	c.b.simple = c.b.simple && !isSized(c.in.op)
 }
