@@ -17,6 +17,7 @@ import (
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/runners"
 )
 
@@ -24,8 +25,18 @@ import (
 type Models interface {
 	// Check reports every reason why a file cannot be served, without loading it. The error wraps runners.ErrModel.
 	Check(model []byte) error
-	// Load loads a model; name is for messages. model is read until Load returns, not longer. The caller closes the runner.
-	Load(ctx context.Context, name string, model []byte) (runners.Runner, ModelInfo, error)
+	// Load loads a model. Its bytes are read until Load returns, not longer. The caller closes the runner.
+	Load(ctx context.Context, p LoadParams) (runners.Runner, ModelInfo, error)
+}
+
+// LoadParams says what is loaded, and for whom.
+type LoadParams struct {
+	// Tenant owns the model. What isolates tenants from each other keeps its runner apart from those of others.
+	Tenant tenant.ID
+	// Label is the model's name@version, for messages.
+	Label string
+	// Model is the file.
+	Model []byte
 }
 
 // ModelInfo is what a model file says about itself.

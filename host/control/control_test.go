@@ -43,8 +43,8 @@ func (m *models) Check(model []byte) error {
 	return nil
 }
 
-func (m *models) Load(_ context.Context, _ string, model []byte) (runners.Runner, control.ModelInfo, error) {
-	if bytes.HasPrefix(model, []byte("unloadable")) {
+func (m *models) Load(_ context.Context, p control.LoadParams) (runners.Runner, control.ModelInfo, error) {
+	if bytes.HasPrefix(p.Model, []byte("unloadable")) {
 		return nil, control.ModelInfo{}, fmt.Errorf("%w: no such operator", runners.ErrModel)
 	}
 	m.open.Add(1)

@@ -55,7 +55,7 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 	switch n.Kind {
 	case graph.KindModel:
 		run, giveBack, err := m.models.take(ctx, modelKey{t, pin.Digest}, func(ctx context.Context) (*loadedModel, error) {
-			return m.openModel(ctx, label, pin.Digest)
+			return m.openModel(ctx, t, label, pin.Digest)
 		}, m.closeModel)
 		if err != nil {
 			return nil, err
@@ -109,13 +109,13 @@ func (m *Manager) subgraph(ctx context.Context, t tenant.ID, pin catalog.Pin, l 
 	return engine.Graph(inner.release), nil
 }
 
-func (m *Manager) openModel(ctx context.Context, label string, d blob.Digest) (*loadedModel, error) {
+func (m *Manager) openModel(ctx context.Context, t tenant.ID, label string, d blob.Digest) (*loadedModel, error) {
 	b, err := m.cfg.Blobs.Open(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = b.Close() }() // nothing was written
-	run, _, err := m.cfg.Models.Load(ctx, label, b.Bytes())
+	run, _, err := m.cfg.Models.Load(ctx, LoadParams{Tenant: t, Label: label, Model: b.Bytes()})
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string) (cat
 	if err := m.cfg.Models.Check(b.Bytes()); err != nil {
 		return catalog.Model{}, err
 	}
-	run, info, err := m.cfg.Models.Load(ctx, name, b.Bytes())
+	run, info, err := m.cfg.Models.Load(ctx, LoadParams{Tenant: t, Label: name, Model: b.Bytes()})
 	if err != nil {
 		return catalog.Model{}, err
 	}

@@ -50,13 +50,13 @@ func (m *localModels) version() string {
 func (m *localModels) Check(model []byte) error { return onnx.Check(model, onnx.Limits{}) }
 
 // Load implements control.Models.
-func (m *localModels) Load(ctx context.Context, name string, model []byte) (runners.Runner, control.ModelInfo, error) {
+func (m *localModels) Load(ctx context.Context, p control.LoadParams) (runners.Runner, control.ModelInfo, error) {
 	if m.runtime == nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("%w: this server cannot run models: %s", runners.ErrUnavailable, m.missing)
 	}
-	run, err := m.runtime.Load(ctx, model, onnx.Options{})
+	run, err := m.runtime.Load(ctx, p.Model, onnx.Options{})
 	if err != nil {
-		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", name, err)
+		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", p.Label, err)
 	}
 	meta := run.Metadata()
 	producer := meta.Producer
