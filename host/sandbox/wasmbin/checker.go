@@ -12,6 +12,7 @@ type checker struct {
 	ops    []ValueType // operand stack; 0 is the unknown type
 	frames []frame     // control stack
 	loops  int         // loops in frames
+	cost   compileCost
 	in     instr
 }
 
@@ -19,8 +20,9 @@ type checker struct {
 type frame struct {
 	op          opcode // opBlock, opLoop, opIf or opElse
 	unreachable bool
-	height      int // of the operand stack at its start, below its parameters
-	checked     int // offset of the last br_table that named it
+	height      int   // of the operand stack at its start, below its parameters
+	checked     int   // offset of the last br_table that named it
+	branches    int64 // that name it
 	params      []ValueType
 	results     []ValueType
 }
@@ -35,7 +37,7 @@ func (f *frame) labelTypes() []ValueType {
 
 func (c *checker) reset(p *parser, r *reader, b *body, t *FuncType, locals []ValueType) {
 	c.p, c.r, c.b, c.locals = p, r, b, locals
-	c.ops, c.frames, c.loops = c.ops[:0], c.frames[:0], 0
+	c.ops, c.frames, c.loops, c.cost = c.ops[:0], c.frames[:0], 0, compileCost{}
 	c.frames = append(c.frames, frame{op: opBlock, results: t.Results})
 	b.simple = true
 	b.callees = span{len(p.m.callees), len(p.m.callees)}
@@ -135,11 +137,14 @@ func (c *checker) unreachable() {
 	f.unreachable = true
 }
 
-// label returns the frame that a label refers to, or nil.
+// label returns the frame that a branch's label refers to, or nil.
 func (c *checker) label(l uint32) *frame {
 	if int64(l) >= int64(len(c.frames)) {
 		c.invalid("label %d does not exist", l)
 		return nil
 	}
-	return &c.frames[len(c.frames)-1-int(l)]
+	f := &c.frames[len(c.frames)-1-int(l)]
+	f.branches++
+	c.cost.blocks++
+	return f
 }

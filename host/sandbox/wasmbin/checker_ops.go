@@ -50,14 +50,16 @@ func (c *checker) blockType() (params, results []ValueType) {
 }
 
 func (c *checker) open() {
-	c.b.blocks++
+	c.cost.blocks++
 	if c.in.op == opIf {
+		c.cost.blocks++
 		c.pop(I32)
 	}
-	if c.in.op == opLoop {
-		c.b.loops++
+	if c.in.op == opLoop { // with its check
+		c.cost.blocks += 3
 		c.b.simple = false
 		c.loops++
+		c.cost.nested += int64(c.loops)
 		c.limit("nested loops", c.loops, c.p.lim.LoopDepth)
 	}
 	params, results := c.blockType()
@@ -75,6 +77,9 @@ func (c *checker) close() frame {
 		c.invalid("type mismatch: %d operands too many at the end of a block", len(c.ops)-f.height)
 	}
 	c.frames = c.frames[:len(c.frames)-1]
+	if len(c.frames) > 0 { // no locals meet behind the function
+		c.cost.meets += f.branches * f.branches
+	}
 	return f
 }
 
@@ -108,6 +113,7 @@ func (c *checker) end() {
 func (c *checker) branch() {
 	switch c.in.op {
 	case opReturn:
+		c.cost.blocks++
 		c.popAll(c.frames[0].results)
 		c.unreachable()
 	case opBr:
@@ -271,7 +277,9 @@ func (c *checker) noteBulk() {
 	case opMemoryGrow:
 		f.memoryGrow = true
 	}
-	if _, charged := sizeCharge(c.in.op); charged {
-		c.b.sized, c.b.simple = true, false
+	if _, ok := inlineSize(c.in.op); ok {
+		c.b.sized = true
+		c.cost.blocks += 8
 	}
+	c.b.simple = c.b.simple && !isSized(c.in.op)
 }

@@ -1,6 +1,9 @@
 package wasmbin
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 func (p *parser) codeSection(r *reader) {
 	at := r.pos
@@ -41,7 +44,7 @@ func (p *parser) function(fn, from, to int) {
 	}
 	p.checker.locals = locals
 	if r.err == nil {
-		p.lintFunction(&r, b)
+		p.cost(&r, b)
 	}
 	if r.err != nil {
 		r.err.Func = fn
@@ -66,14 +69,14 @@ func (p *parser) locals(r *reader, locals []ValueType) []ValueType {
 	return locals
 }
 
-// lintFunction refuses functions that are valid but take a compiler more than linear time.
-func (p *parser) lintFunction(r *reader, b *body) {
-	switch {
-	case b.locals*b.loops > p.lim.LocalsByLoops:
-		r.failAt(b.code.from, CodeLimit, fmt.Sprintf("%d locals times %d loops, at most %d are admitted",
-			b.locals, b.loops, p.lim.LocalsByLoops))
-	case b.locals*b.blocks > p.lim.LocalsByBlocks:
-		r.failAt(b.code.from, CodeLimit, fmt.Sprintf("%d locals times %d blocks, at most %d are admitted",
-			b.locals, b.blocks, p.lim.LocalsByBlocks))
+// cost refuses functions, and modules of many functions, that are valid but would take a compiler too long.
+func (p *parser) cost(r *reader, b *body) {
+	c := &p.checker.cost
+	c.instrs = int64(b.instrs)
+	estimate := c.estimate(int64(b.locals))
+	p.compile += estimate
+	if estimate > p.lim.FunctionCompile {
+		r.failAt(b.code.from, CodeLimit, fmt.Sprintf("compiling would take about %v (%d locals, %d branches and blocks), at most %v is admitted",
+			estimate.Round(time.Millisecond), b.locals, c.blocks, p.lim.FunctionCompile))
 	}
 }

@@ -1,19 +1,5 @@
 package wasmbin
 
-// sizeCharge tells whether an instruction's work depends on an operand, the one on top of the stack, and how many bits
-// the operand is shifted to the left (negative: right) to give its cost: 16 bytes a unit.
-func sizeCharge(op opcode) (shift int, sized bool) {
-	switch op {
-	case opMemoryInit, opMemoryCopy, opMemoryFill:
-		return -4, true
-	case opTableInit, opTableCopy: // 8 bytes an entry
-		return -1, true
-	case opMemoryGrow: // 64 KiB a page
-		return 12, true
-	}
-	return 0, false
-}
-
 // charge takes fuel without a check.
 func (mt *meter) charge(cost int64) {
 	mt.local(opGlobalGet, mt.fuel)
@@ -67,25 +53,4 @@ func (mt *meter) slowPath() []byte {
 	mt.out = append([]byte(nil), 0)
 	mt.local(opCall, mt.yield)
 	return append(mt.out, opEnd)
-}
-
-// chargeSize charges for the operand on top of the stack, which it leaves there, and checks.
-func (mt *meter) chargeSize(op opcode, shift int) {
-	mt.local(opLocalTee, mt.sizeLocal)
-	mt.local(opGlobalGet, mt.fuel)
-	mt.local(opLocalGet, mt.sizeLocal)
-	if op == opMemoryGrow { // more than the maximum fails at once
-		mt.out = appendS64(append(mt.out, opI32Const), int64(mt.pages))
-		mt.local(opLocalGet, mt.sizeLocal)
-		mt.out = appendS64(append(mt.out, opI32Const), int64(mt.pages))
-		mt.out = append(mt.out, opI32LtU, opSelect)
-	}
-	mt.out = append(mt.out, opI64ExtendU)
-	scale := byte(opI64Shl)
-	if shift < 0 {
-		scale, shift = opI64ShrU, -shift
-	}
-	mt.out = append(appendS64(append(mt.out, opI64Const), int64(shift)), scale, opI64Sub)
-	mt.local(opGlobalSet, mt.fuel)
-	mt.check()
 }

@@ -36,7 +36,7 @@ func fuzzImports() []wasmbin.Import {
 // seeds adds the modules of this package's tests.
 func seeds(f *testing.F) {
 	f.Helper()
-	for _, pattern := range []string{"testdata/kernels/*.wasm", "testdata/seeds/*.wasm"} {
+	for _, pattern := range []string{"testdata/kernels/*.wasm", "../sandboxtest/testdata/corpus/*.wasm"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			f.Fatal(err)

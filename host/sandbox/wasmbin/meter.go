@@ -9,6 +9,7 @@ type meter struct {
 	m       *Module
 	planner planner
 	scratch scratch
+	outs    outlines
 	yield   uint32 // function index of the yield import
 	slow    uint32 // function index of the function that calls it
 	fuel    uint32 // global index of the fuel global
@@ -95,8 +96,13 @@ func (mt *meter) walk(code span) {
 			mt.control(&in)
 			continue
 		}
-		if shift, sized := sizeCharge(in.op); sized {
-			mt.chargeSize(in.op, shift)
+		if fn, ok := outline(in.op); ok {
+			mt.local(opCall, mt.slow+mt.outs.call(fn))
+			continue
+		}
+		if shift, ok := inlineSize(in.op); ok {
+			mt.local(opLocalTee, mt.sizeLocal)
+			mt.chargeSize(mt.sizeLocal, shift)
 		}
 		mt.copy(&in)
 	}

@@ -25,13 +25,20 @@ const (
 	opLocalTee     = 0x22
 	opGlobalGet    = 0x23
 	opGlobalSet    = 0x24
+	opMemorySize   = 0x3f
 	opMemoryGrow   = 0x40
 	opI32Const     = 0x41
 	opI64Const     = 0x42
 	opF32Const     = 0x43
 	opF64Const     = 0x44
 	opI32LtU       = 0x49
+	opI32GtU       = 0x4b
+	opI32LeU       = 0x4d
 	opI64LtS       = 0x53
+	opI64GtU       = 0x56
+	opI32Add       = 0x6a
+	opI32Sub       = 0x6b
+	opI64Add       = 0x7c
 	opI64Sub       = 0x7d
 	opI64Shl       = 0x86
 	opI64ShrU      = 0x88
@@ -189,7 +196,7 @@ func fillMemory(t *[256]opInfo) {
 		opStore(0, I32), opStore(1, I32), opStore(0, I64), opStore(1, I64), opStore(2, I64),
 	}
 	copy(t[0x28:], loads)
-	t[0x3f] = op0(I32).with(immMemory)
+	t[opMemorySize] = op0(I32).with(immMemory)
 	t[opMemoryGrow] = op1(I32, I32).with(immMemory)
 	t[opI32Const] = op0(I32).with(immI32)
 	t[opI64Const] = op0(I64).with(immI64)

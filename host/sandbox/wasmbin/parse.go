@@ -1,6 +1,9 @@
 package wasmbin
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // Parse decodes and checks a module. It refuses what is malformed or invalid, what exceeds lim, every feature outside
 // MVP, multi-value, sign extension, saturating conversion, bulk memory and 128-bit SIMD, and every import that is not in
@@ -33,6 +36,7 @@ type parser struct {
 	foreign   bool // imports something else than functions: index spaces are unknown, bodies are not checked
 	hasCount  bool // there is a data count section
 	dataCount int  // its value
+	compile   time.Duration
 }
 
 // sections walks all sections. It stops at the first malformed one.
@@ -119,6 +123,9 @@ func (p *parser) section(r *reader, id byte) {
 
 // finish makes the checks that need all sections.
 func (p *parser) finish() {
+	if p.compile > p.lim.ModuleCompile {
+		p.addf(CodeLimit, -1, "compiling would take about %v, at most %v is admitted", p.compile.Round(time.Millisecond), p.lim.ModuleCompile)
+	}
 	if n := len(p.m.funcTypes); n > 0 && !p.m.sections[secCode].present() {
 		p.addf(CodeMalformed, -1, "%d functions without code", n)
 	}

@@ -13,6 +13,30 @@ import (
 
 func repeat(b []byte, n int) []byte { return bytes.Repeat(b, n) }
 
+// bomb returns a module that takes a compiler very long: a function with many locals, all of them live, and n times
+// before, then n times after.
+func bomb(locals, n int, before, after []byte) []byte {
+	var set, use []byte
+	for i := range locals {
+		set = cat(set, []byte{0x23, 0, 0x21}, leb(uint32(i)))
+		use = cat(use, []byte{0x20}, leb(uint32(i)), []byte{0x24, 0})
+	}
+	code := cat(set, repeat(before, n), repeat(after, n), use)
+	b := function(typ("", ""), cat([]byte{1}, leb(uint32(locals)), []byte{0x7f}), code...)
+	b.globals = [][]byte{{0x7f, 1, 0x41, 0, 0x0b}}
+	return b.bytes()
+}
+
+// manyBombs returns a module of functions each of which is admitted.
+func manyBombs() []byte {
+	b := build{types: [][]byte{typ("", "")}, globals: [][]byte{{0x7f, 1, 0x41, 0, 0x0b}}}
+	for range 30 {
+		b.funcs = append(b.funcs, []byte{0})
+		b.codes = append(b.codes, body(nil, repeat([]byte{0x23, 0, 0x04, 0x40, 0x0b}, 6000)...))
+	}
+	return b.bytes()
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	u32max := []byte{0xff, 0xff, 0xff, 0xff, 0x0f}
@@ -36,19 +60,17 @@ func TestParseRefuses(t *testing.T) {
 		{"29-byte locals bomb", function(typ("", ""), cat([]byte{1}, u32max, []byte{0x7e})).bytes(), wasmbin.CodeLimit, "locals"},
 		{"locals that wrap", function(typ("", ""), cat([]byte{2}, u32max, []byte{0x7e}, u32max, []byte{0x7e})).bytes(), wasmbin.CodeLimit, "locals"},
 		{"2001 locals", function(typ(i32, ""), cat([]byte{1}, leb(2000), []byte{0x7e})).bytes(), wasmbin.CodeLimit, "locals"},
-		{"br_table bomb", void(cat([]byte{0x41, 0, 0x0e}, leb(5000), repeat([]byte{0}, 5001))...).bytes(), wasmbin.CodeLimit, "branch targets"},
+		{"br_table bomb", void(cat([]byte{0x41, 0, 0x0e}, leb(9000), repeat([]byte{0}, 9001))...).bytes(), wasmbin.CodeLimit, "branch targets"},
 		{"br_table count", void(cat([]byte{0x41, 0, 0x0e}, u32max)...).bytes(), wasmbin.CodeMalformed, "vector longer"},
-		{"nested blocks", void(cat(repeat([]byte{0x02, 0x40}, 2000), repeat([]byte{0x0b}, 2000))...).bytes(), wasmbin.CodeLimit, "nested blocks"},
+		{"nested blocks", void(cat(repeat([]byte{0x02, 0x40}, 5000), repeat([]byte{0x0b}, 5000))...).bytes(), wasmbin.CodeLimit, "nested blocks"},
 		{"nested loops", void(cat(repeat([]byte{0x03, 0x40}, 100), repeat([]byte{0x0b}, 100))...).bytes(), wasmbin.CodeLimit, "nested loops"},
-		{
-			"locals times loops", function(typ("", ""), cat([]byte{1}, leb(1000), []byte{0x7e}), repeat([]byte{0x03, 0x40, 0x0b}, 2000)...).bytes(),
-			wasmbin.CodeLimit, "1000 locals times 2000 loops",
-		},
-		{
-			"locals times blocks", function(typ("", ""), cat([]byte{1}, leb(1000), []byte{0x7e}), repeat([]byte{0x02, 0x40, 0x0b}, 20000)...).bytes(),
-			wasmbin.CodeLimit, "1000 locals times 20000 blocks",
-		},
+		{"loops that carry locals", bomb(1500, 60, []byte{0x03, 0x40}, []byte{0x23, 0, 0x0d, 0, 0x0b}), wasmbin.CodeLimit, "1500 locals"},
+		{"conditionals that merge locals", bomb(1000, 4000, []byte{0x23, 0, 0x04, 0x40, 0x0b}, nil), wasmbin.CodeLimit, "1000 locals"},
+		{"basic blocks", bomb(10, 30_000, []byte{0x23, 0, 0x04, 0x40, 0x0b}, nil), wasmbin.CodeLimit, "branches and blocks"},
+		{"branches to one place", bomb(10, 30_000, []byte{0x23, 0, 0x0d, 0}, nil), wasmbin.CodeLimit, "branches and blocks"},
+		{"branch tables", bomb(10, 60, cat([]byte{0x02, 0x40, 0x41, 0, 0x0e}, leb(4000), repeat([]byte{0}, 4001), []byte{0x0b}), nil), wasmbin.CodeLimit, "branches and blocks"},
 		{"operand stack", void(cat(repeat([]byte{0x41, 0}, 5000), repeat([]byte{0x1a}, 5000))...).bytes(), wasmbin.CodeLimit, "operands on the stack"},
+		{"many costly functions", manyBombs(), wasmbin.CodeLimit, "compiling would take about"},
 		{"large body", void(repeat([]byte{0x01}, 300_000)...).bytes(), wasmbin.CodeLimit, "code of 300002 bytes"},
 		{"large module", make([]byte, 17<<20), wasmbin.CodeLimit, "bytes in the module"},
 		{"many results", build{types: [][]byte{typ("", strings.Repeat(i32, 33))}}.bytes(), wasmbin.CodeLimit, "results"},

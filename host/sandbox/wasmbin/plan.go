@@ -14,8 +14,8 @@ const (
 	absorbLimit = 24
 	// unrollInstrs is the size of a loop body, in instructions, up to which it is repeated so that one check serves
 	// several iterations, and the size that the repeated body may reach.
-	unrollInstrs = 32
-	unrollTotal  = 96
+	unrollInstrs = 24
+	unrollTotal  = 64
 	unrollTimes  = 4
 	// unrollBudget is how many bytes unrolling may add to one function.
 	unrollBudget = 4 << 10
@@ -61,6 +61,7 @@ type region struct {
 	instrs, sites int
 	inner         bool     // has loops inside
 	params        bool     // the loop takes operands
+	table         bool     // contains a br_table
 	writes        []uint32 // locals that it sets, at most savedLocals + 1
 }
 
@@ -160,6 +161,7 @@ func (p *planner) instr(in *instr) {
 	case opBrIf:
 		p.next(in.end, p.cur)
 	case opBr, opBrTable, opReturn, opUnreachable:
+		p.region().table = p.region().table || in.op == opBrTable
 		p.dead = true
 	case opLocalSet, opLocalTee:
 		p.write(in.index)
@@ -189,7 +191,7 @@ func (p *planner) count(in *instr) {
 		reg.sites++
 		p.leaf = false
 	default:
-		if _, sized := sizeCharge(in.op); sized {
+		if isSized(in.op) {
 			reg.sites++
 			p.leaf = false
 		}
@@ -270,12 +272,14 @@ func (p *planner) collect() {
 }
 
 // setAside decides which yields stand behind their loop. A value that a loop carries from one iteration to the next and
-// that lives across a call is stored in every iteration; saving it by hand in the yield's path avoids that.
+// that lives across a call is stored in every iteration; saving it by hand in the yield's path avoids that. It is of no
+// use where values live across the guest's own calls: in loops with calls, but for those that a compiler made to
+// dispatch between blocks, as Go's does, which keeps nothing in locals across calls.
 func (p *planner) setAside() {
 	for i := range p.regions {
 		reg, l := &p.regions[i], &p.plan.loops[i]
 		l.aside = !reg.params
-		if !reg.inner && len(reg.writes) <= savedLocals {
+		if !reg.inner && (reg.sites == 0 || reg.table) && len(reg.writes) <= savedLocals {
 			l.saved = reg.writes
 		}
 	}

@@ -31,7 +31,7 @@ type Rewritten struct {
 	bodies  [secTag][]byte // section bodies by identifier; nil for absent ones
 	max     uint32         // memory maximum
 	scratch scratch        // globals that hold locals during a yield
-	empty   uint32         // type () -> ()
+	types   []FuncType     // added types
 }
 
 // Rewrite meters the module, exports its mutable globals, drops custom sections, and fixes table and memory maxima.
@@ -77,10 +77,7 @@ func (m *Module) reserved(o Options) error {
 
 func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	m := w.m
-	w.bodies[secType] = w.typeSection()
 	w.bodies[secImport] = w.importSection(o)
-	funcs := appendU32(nil, uint32(len(m.funcTypes)+1))
-	w.bodies[secFunction] = appendU32(append(funcs, m.items(secFunction)...), w.empty)
 	if m.table.present {
 		t := appendU32([]byte{1, typeFuncRef, 1}, m.table.min)
 		w.bodies[secTable] = appendU32(t, m.table.min)
@@ -98,7 +95,10 @@ func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	w.bodies[secCode] = w.codeSection(mt)
 	w.bodies[secDataCount] = m.raw(secDataCount)
 	w.bodies[secData] = m.raw(secData)
-	w.scratch = mt.scratch // the code adds globals
+	// The code has added functions and globals, and these types.
+	w.bodies[secFunction] = w.functionSection(mt)
+	w.bodies[secType] = w.typeSection()
+	w.scratch = mt.scratch
 	w.bodies[secGlobal] = w.globalSection(w.m.items(secGlobal))
 }
 
@@ -122,24 +122,51 @@ func (m *Module) items(id byte) []byte {
 	return m.bin[r.pos:s.to]
 }
 
-// typeSection adds the type () -> () when the module has none.
-func (w *Rewritten) typeSection() []byte {
-	n := len(w.m.types)
-	i := slices.IndexFunc(w.m.types, func(t FuncType) bool { return len(t.Params)+len(t.Results) == 0 })
-	if i >= 0 {
-		w.empty = uint32(i)
-		return w.m.raw(secType)
+// typeIndex returns the index of a function type, which is added when the module has none like it.
+func (w *Rewritten) typeIndex(t FuncType) uint32 {
+	same := func(o FuncType) bool { return slices.Equal(o.Params, t.Params) && slices.Equal(o.Results, t.Results) }
+	if i := slices.IndexFunc(w.m.types, same); i >= 0 {
+		return uint32(i)
 	}
-	w.empty = uint32(n)
-	b := append(appendU32(nil, uint32(n+1)), w.m.items(secType)...)
-	return append(b, formFunc, 0, 0)
+	i := slices.IndexFunc(w.types, same)
+	if i < 0 {
+		i = len(w.types)
+		w.types = append(w.types, t)
+	}
+	return uint32(len(w.m.types) + i)
+}
+
+// typeSection joins the module's types and those that were added.
+func (w *Rewritten) typeSection() []byte {
+	b := appendU32(nil, uint32(len(w.m.types)+len(w.types)))
+	b = append(b, w.m.items(secType)...)
+	for _, t := range w.types {
+		b = append(b, formFunc)
+		for _, list := range [][]ValueType{t.Params, t.Results} {
+			b = appendU32(b, uint32(len(list)))
+			for _, v := range list {
+				b = append(b, byte(v))
+			}
+		}
+	}
+	return b
+}
+
+// functionSection adds the slow path and the outlined operations to the module's functions.
+func (w *Rewritten) functionSection(mt *meter) []byte {
+	b := appendU32(nil, uint32(len(w.m.funcTypes)+1+len(mt.outs.used)))
+	b = appendU32(append(b, w.m.items(secFunction)...), w.typeIndex(FuncType{}))
+	for _, fn := range mt.outs.used {
+		b = appendU32(b, w.typeIndex(fn.funcType()))
+	}
+	return b
 }
 
 func (w *Rewritten) importSection(o Options) []byte {
 	b := appendU32(nil, uint32(len(w.m.imports)+1))
 	b = append(b, w.m.items(secImport)...)
 	b = appendName(appendName(b, o.YieldModule), o.YieldName)
-	return appendU32(append(b, byte(KindFunc)), w.empty)
+	return appendU32(append(b, byte(KindFunc)), w.typeIndex(FuncType{}))
 }
 
 func (w *Rewritten) memorySection(pages uint32) []byte {
@@ -205,15 +232,19 @@ func (p *parser) rewriteItem(r *reader, b []byte, flags uint32, mt *meter) []byt
 
 func (w *Rewritten) codeSection(mt *meter) []byte {
 	s := w.m.sections[secCode]
-	size := s.to - s.from
-	b := appendU32(make([]byte, 0, size+size/4), uint32(len(w.m.bodies)+1))
+	code := make([]byte, 0, (s.to-s.from)*5/4)
 	var body []byte
 	for i := range w.m.bodies {
 		body = mt.function(body[:0], i)
-		b = append(appendU32(b, uint32(len(body))), body...)
+		code = append(appendU32(code, uint32(len(body))), body...)
 	}
 	body = mt.slowPath()
-	return append(appendU32(b, uint32(len(body))), body...)
+	code = append(appendU32(code, uint32(len(body))), body...)
+	for _, fn := range mt.outs.used {
+		body = mt.outlinedBody(fn)
+		code = append(appendU32(code, uint32(len(body))), body...)
+	}
+	return append(appendU32(nil, uint32(len(w.m.bodies)+1+len(mt.outs.used))), code...)
 }
 
 // sectionOrder is the order of sections in a binary.

@@ -64,11 +64,9 @@ type body struct {
 	code    span // local declarations and instructions
 	instrs  int  // instructions
 	locals  int  // parameters and locals
-	blocks  int  // block, loop and if
-	loops   int  //
 	callees span // into Module.callees: functions called directly; complete only if simple
 	simple  bool // no loop, bulk operation, indirect or host call; few instructions
-	sized   bool // has instructions that are charged by size
+	sized   bool // has instructions of inlineSize
 }
 
 // Exports lists the module's exports in the module's order. The slice is shared and must not be changed.
