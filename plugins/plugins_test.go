@@ -23,6 +23,7 @@ import (
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
 	"github.com/tandem-serve/tandem/plugins/ocr"
+	"github.com/tandem-serve/tandem/plugins/text"
 	"github.com/tandem-serve/tandem/sdk/go/plugin"
 	"github.com/tandem-serve/tandem/sdk/go/plugintest"
 )
@@ -330,8 +331,8 @@ func BenchmarkReadLines(b *testing.B) {
 }
 
 func BenchmarkTokenise(b *testing.B) {
-	text := strings.Repeat("I would not recommend this product to anyone, really! ", 20)
-	bench(b, "text", sandbox.Call{Function: "tokenise", Inputs: []value.Value{value.Text(text)}})
+	words := strings.Repeat("I would not recommend this product to anyone, really! ", 20)
+	bench(b, "text", sandbox.Call{Function: "tokenise", Inputs: []value.Value{value.Text(words)}})
 }
 
 func BenchmarkTopLabel(b *testing.B) {
@@ -346,4 +347,33 @@ func BenchmarkCompareLabels(b *testing.B) {
 	bench(b, "compare", sandbox.Call{
 		Function: "compare_labels", With: json.RawMessage(`{"labels":["negative","positive"]}`), Inputs: []value.Value{in, in},
 	})
+}
+
+// TestWordpiece runs the tokeniser in the sandbox: with the vocabulary that is in it, and with one that the graph brings.
+func TestWordpiece(t *testing.T) {
+	vocabulary, err := os.ReadFile("text/wordpiece/bert-uncased.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := json.Marshal(map[string]any{"vocabulary": "[PAD]\n" + string(vocabulary), "pad_to": 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, pair := "Ünaffable e\u0301\u0323 naïveté\u200b!", "東京 [MASK] Ωmega"
+	for name, with := range map[string]string{"default": `{"pad_to": 8}`, "own vocabulary": string(own)} {
+		want, err := text.Wordpiece(plugintest.Context(), text.WordpieceIn{Text: first, Pair: &pair},
+			plugintest.With[text.WordpieceWith](t, with))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := call(t, "text", sandbox.Call{
+			Function: "wordpiece", With: json.RawMessage(with), Inputs: []value.Value{value.Text(first), value.Text(pair)},
+		})
+		same(t, name, got, []value.Value{tensor(want.IDs), tensor(want.Mask), tensor(want.Types)})
+	}
+}
+
+func BenchmarkWordpiece(b *testing.B) {
+	words := strings.Repeat("I would not recommend this product to anyone, really! ", 20)
+	bench(b, "text", sandbox.Call{Function: "wordpiece", Inputs: []value.Value{value.Text(words)}})
 }

@@ -1,6 +1,6 @@
-// Package text is the plugin that turns text into what text models take. Its tokeniser is the one that the example
-// sentiment models were trained with: lower-cased ASCII words, an id for each from a vocabulary, and a hashed id for each
-// pair of neighbours.
+// Package text is the plugin that turns text into what text models take, and what they say into vectors that can be compared.
+// It has two tokenisers: WordPiece, for BERT and the models that came from it, and the one that the example sentiment models
+// were trained with: lower-cased ASCII words, an id for each from a vocabulary, and a hashed id for each pair of neighbours.
 package text
 
 import (
@@ -18,9 +18,12 @@ var vocabulary string
 func Plugin() plugin.Plugin {
 	t := newTokeniser(vocabulary)
 	return plugin.Plugin{
-		Name: "text", Version: "1.0.0", Doc: "Turns text into what text models take.",
+		Name: "text", Version: "1.1.0", Doc: "Turns text into what text models take.",
 		Functions: []plugin.Function{
 			plugin.Func("tokenise", "cuts a text into words and numbers them and their pairs", t.Tokenise),
+			plugin.Func("wordpiece", "cuts a text, or two, into the tokens of BERT and the models that came from it", Wordpiece),
+			plugin.Func("mean_pool", "makes one vector for each text of what a model says of its tokens", MeanPool),
+			plugin.Func("cosine", "says how alike two vectors are", Cosine),
 		},
 	}
 }
@@ -80,7 +83,7 @@ func (t *tokeniser) Tokenise(_ *plugin.Context, in TokeniseIn, with TokeniseWith
 	words := tokens(in.Text, with.MaxTokens)
 	n := len(words)
 	if with.PadTo > 1 {
-		n = max(1, (n+with.PadTo-1)/with.PadTo) * with.PadTo
+		n = max(with.PadTo, padded(n, with.PadTo))
 	}
 	out := TokeniseOut{IDs: plugin.NewTensor[int64](1, int64(n)), Bigrams: plugin.NewTensor[int64](1, int64(n))}
 	for i, word := range words {

@@ -23,8 +23,9 @@ type withField struct {
 
 var errRequired = errors.New("is required")
 
-// Validator is implemented by With structs that check more than tags can say. Validate runs after decoding; its error
-// is what a caller of the function sees.
+// Validator is implemented by With structs that check more than tags can say, or prepare something from the configuration,
+// such as a table, once: a field that is neither exported nor tagged is the struct's own and may keep it. Validate runs after
+// decoding, before the first call; its error is what a caller of the function sees.
 type Validator interface{ Validate() error }
 
 // DecodeWith decodes the configuration doc into a W as the server's call would: defaults first, then doc, strictly, then
@@ -67,6 +68,9 @@ func withFieldsOf(t reflect.Type) ([]withField, error) {
 	var faults []error
 	seen := map[string]bool{}
 	for i := range t.NumField() {
+		if sf := t.Field(i); !sf.IsExported() && sf.Tag == "" {
+			continue // what Validate prepares
+		}
 		f, err := withFieldOf(t.Field(i), i)
 		if err == nil && seen[f.name] {
 			err = errors.New("stands there twice")

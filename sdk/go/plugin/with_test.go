@@ -108,12 +108,46 @@ func TestRequiredAndValidate(t *testing.T) {
 	}
 }
 
+// preparedWith makes something of its configuration once.
+type preparedWith struct {
+	Text  string `with:"text" default:"a b"`
+	words []string
+}
+
+func (w *preparedWith) Validate() error {
+	w.words = strings.Fields(w.Text)
+	return nil
+}
+
+func TestValidatePrepares(t *testing.T) {
+	for doc, want := range map[string]int{``: 2, `{"text":"a b c"}`: 3} {
+		if w, err := DecodeWith[preparedWith]([]byte(doc)); err != nil || len(w.words) != want {
+			t.Errorf("%s: got %v, %v, want %d words", doc, w, err, want)
+		}
+	}
+	if _, err := DecodeWith[preparedWith]([]byte(`{"words":["a"]}`)); err == nil || !strings.Contains(err.Error(), "unknown field") {
+		t.Errorf("a field of the struct's own was set: %v", err)
+	}
+	f := Func("prepared", "", func(_ *Context, _ None, w preparedWith) (None, error) {
+		if len(w.words) != 2 {
+			return None{}, errors.New("not prepared")
+		}
+		return None{}, nil
+	})
+	if err := Check(Plugin{Name: "p", Functions: []Function{f}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWithTypesAreChecked(t *testing.T) {
 	for _, c := range []struct {
 		typ  any
 		want string
 	}{
 		{struct{ A int }{}, "tag"},
+		{struct {
+			a int `with:"a"`
+		}{}, "exported"},
 		{struct {
 			A map[string]int `with:"a"`
 		}{}, "no type"},
