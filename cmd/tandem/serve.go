@@ -19,6 +19,8 @@ type serveCmd struct {
 	NATS        string        `name:"nats" help:"URL of an external NATS with JetStream. Default: one inside the process." env:"TANDEM_NATS" placeholder:"URL"`
 	Threads     int           `help:"Threads for one operator of a model. Default: as many as there are cores." placeholder:"N"`
 	MaxRequest  int           `help:"Largest request in MiB. Default: 64." default:"64" placeholder:"MIB"`
+	RequestMem  int           `name:"request-memory" help:"What all requests together may hold at their peaks, in MiB; more is refused. Default: half of the machine's or container's memory." placeholder:"MIB"`
+	CacheMem    int           `name:"cache-memory" help:"What the caches of nodes may hold, in MiB. Default: 256." default:"256" placeholder:"MIB"`
 	StopTimeout time.Duration `help:"How long running calls may take to finish when the server stops." default:"20s"`
 	LogLevel    slog.Level    `help:"Least level that is logged: debug, info, warn or error." default:"info" env:"TANDEM_LOG_LEVEL"`
 	LogFormat   string        `help:"How to log: text or json. Default: text on a terminal, else json." enum:"text,json," default:"" env:"TANDEM_LOG_FORMAT"`
@@ -36,6 +38,7 @@ func (c *serveCmd) Run(e *env) error {
 	s, err := server.New(ctx, server.Config{
 		DataDir: e.conn.Data, Listen: c.Listen, AllowRemote: c.AllowRemote, NATS: c.NATS, ONNXRuntime: lib,
 		ONNXRuntimeMissing: missing, Threads: c.Threads, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
+		RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
 	})
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package api answers Connect, gRPC and gRPC-Web calls. It is the only place that converts between the wire and the
 // domain: handlers convert, call control, engine or a store, and convert back; every error that leaves the server is
-// written here. It starts no goroutines.
+// written here. A streamed call runs on a goroutine of its own, which ends before the call does.
 package api
 
 import (
@@ -80,7 +80,7 @@ func NewHandler(cfg Config) http.Handler {
 	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...)))
-	return mux
+	return bounded(mux, slowReader)
 }
 
 func serviceNames() []string {

@@ -11,7 +11,8 @@ import (
 
 // actions says what a caller must be allowed to do for each procedure. A procedure that is not here is refused.
 var actions = map[string]tenant.Action{
-	tandemv1connect.InferenceServiceInferProcedure: tenant.ActionCall,
+	tandemv1connect.InferenceServiceInferProcedure:       tenant.ActionCall,
+	tandemv1connect.InferenceServiceInferStreamProcedure: tenant.ActionCall,
 
 	tandemv1connect.ModelServiceBeginModelUploadProcedure:  tenant.ActionPublish,
 	tandemv1connect.ModelServicePutModelChunkProcedure:     tenant.ActionPublish,

@@ -194,6 +194,7 @@ func describeFailure(e *engine.Error) (connect.Code, string, *tandemv1.ErrorDeta
 	f := failures[e.Reason]
 	d := &tandemv1.ErrorDetail{
 		Reason: f.reason, Graph: e.Graph, Node: e.Node, Port: e.Port, Expected: e.Expected, Found: e.Found,
+		CanceledNodes: e.Canceled,
 	}
 	if e.RetryAfter > 0 {
 		d.RetryAfter = durationpb.New(e.RetryAfter)

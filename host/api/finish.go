@@ -60,14 +60,19 @@ func newRequestID() string {
 
 // recovered turns a panic into an error, so that one request's bug costs that request.
 func recovered(next connect.ServerFunc) connect.ServerFunc {
-	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) (err error) {
-		defer func() {
-			if v := recover(); v != nil {
-				err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-			}
-		}()
-		return next(ctx, spec, stream)
+	return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+		return protect(func() error { return next(ctx, spec, stream) })
 	}
+}
+
+// protect runs f and turns a panic into an error.
+func protect(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 // logFailure logs what the server is to blame for; what a caller did wrong is the caller's to know.

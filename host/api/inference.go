@@ -17,28 +17,14 @@ type inference struct{ *handler }
 
 // Infer implements tandemv1connect.InferenceServiceHandler.
 func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tandemv1.InferResponse, error) {
-	t, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	in, err := inputsFrom(req)
-	if err != nil {
-		return nil, err
-	}
-	lease, err := h.cfg.Control.Acquire(ctx, t, req.GetGraph())
-	if err != nil {
-		return nil, err
-	}
-	defer lease.Done()
-	id := requestID(ctx)
-	res, err := h.cfg.Engine.Run(ctx, lease.Release, engine.Request{ID: id, Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace()})
+	res, release, err := h.infer(ctx, req, nil)
 	if err != nil {
 		return nil, err
 	}
 	out := &tandemv1.InferResponse{
 		Outputs:   make(map[string]*tandemv1.Value, len(res.Outputs)),
-		RequestId: id,
-		Release:   fmt.Sprintf("%s@%d", lease.Release.Name, lease.Release.Version),
+		RequestId: requestID(ctx),
+		Release:   release,
 		Trace:     traceTo(res.Trace),
 	}
 	for name, v := range res.Outputs {
@@ -50,6 +36,28 @@ func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tand
 		}
 	}
 	return out, nil
+}
+
+// infer runs a request and says which release answered, as name@version. tell gets its events and then its outputs; nil when
+// they come together at the end.
+func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell func(engine.Event)) (*engine.Result, string, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	in, err := inputsFrom(req)
+	if err != nil {
+		return nil, "", err
+	}
+	lease, err := h.cfg.Control.Acquire(ctx, t, req.GetGraph())
+	if err != nil {
+		return nil, "", err
+	}
+	defer lease.Done()
+	res, err := h.cfg.Engine.Run(ctx, lease.Release, engine.Request{
+		ID: requestID(ctx), Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace(), Events: tell, Retain: lease.Retain,
+	})
+	return res, fmt.Sprintf("%s@%d", lease.Release.Name, lease.Release.Version), err
 }
 
 // inputsFrom reads all inputs. The error is engine.Errors with all that are malformed.
@@ -78,12 +86,19 @@ func traceTo(t *engine.Trace) *tandemv1.Trace {
 	}
 	out := &tandemv1.Trace{Total: durationpb.New(t.Total)}
 	for i := range t.Nodes {
-		n := &t.Nodes[i]
-		out.Nodes = append(out.Nodes, &tandemv1.NodeTrace{
-			Node: n.Node, Target: n.Target, Start: durationpb.New(n.Start), Waited: durationpb.New(n.Waited),
-			Ran: durationpb.New(n.Ran), Total: durationpb.New(n.Total), Items: int32(n.Items), BytesCopied: n.Copied,
-			Fuel: n.Fuel, Rows: int32(n.Rows), Error: n.Err, Skipped: n.Skipped,
-		})
+		out.Nodes = append(out.Nodes, nodeTraceTo(&t.Nodes[i]))
+	}
+	return out
+}
+
+func nodeTraceTo(n *engine.NodeTrace) *tandemv1.NodeTrace {
+	out := &tandemv1.NodeTrace{
+		Node: n.Node, Target: n.Target, Start: durationpb.New(n.Start), Waited: durationpb.New(n.Waited),
+		Ran: durationpb.New(n.Ran), Total: durationpb.New(n.Total), Items: int32(n.Items), BytesCopied: n.Copied,
+		Fuel: n.Fuel, Rows: int32(n.Rows), Error: n.Err, Skipped: n.Skipped, Cached: int32(n.Cached),
+	}
+	if n.Budget > 0 {
+		out.Budget = durationpb.New(n.Budget)
 	}
 	return out
 }

@@ -52,16 +52,14 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 		return nil, fmt.Errorf("%s %s is not pinned", kind, n.Ref)
 	}
 	label := fmt.Sprintf("%s@%d", pin.Name, pin.Version)
+	of := engine.Of{Label: label, Digest: string(pin.Digest)}
 	switch n.Kind {
 	case graph.KindModel:
-		run, giveBack, err := m.models.take(ctx, modelKey{t, pin.Digest}, func(ctx context.Context) (*loadedModel, error) {
-			return m.openModel(ctx, t, label, pin.Digest)
-		}, m.closeModel)
+		run, err := m.model(ctx, t, of, l)
 		if err != nil {
 			return nil, err
 		}
-		l.giveBack = append(l.giveBack, giveBack)
-		return engine.Model(run, label), nil
+		return engine.Model(run, of), nil
 	case graph.KindPlugin:
 		p, giveBack, err := m.plugins.take(ctx, pluginKey{t, pin.Digest}, func(ctx context.Context) (*sandbox.Plugin, error) {
 			return m.openPlugin(ctx, t, pin.Digest)
@@ -73,12 +71,47 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 		if err := p.Warm(ctx, n.Function, n.With); err != nil {
 			return nil, err
 		}
-		return engine.PluginFunction(p, label, n.Function), nil
+		models, err := m.callees(ctx, t, n, pins, l)
+		if err != nil {
+			return nil, err
+		}
+		return engine.PluginFunction(p, of, n.Function, models...), nil
 	case graph.KindGraph:
 		return m.subgraph(ctx, t, pin, l)
 	case graph.KindSplit:
 	}
 	return nil, fmt.Errorf("a node of this kind cannot be loaded")
+}
+
+// model loads a model; l gives it back when it is closed.
+func (m *Manager) model(ctx context.Context, t tenant.ID, of engine.Of, l *loaded) (runners.Runner, error) {
+	digest := blob.Digest(of.Digest)
+	run, giveBack, err := m.models.take(ctx, modelKey{t, digest}, func(ctx context.Context) (*loadedModel, error) {
+		return m.openModel(ctx, t, of.Label, digest)
+	}, m.closeModel)
+	if err != nil {
+		return nil, err
+	}
+	l.giveBack = append(l.giveBack, giveBack)
+	return run, nil
+}
+
+// callees loads the models that a plugin may run itself.
+func (m *Manager) callees(ctx context.Context, t tenant.ID, n *graph.PlanNode, pins []catalog.Pin, l *loaded) ([]engine.Callee, error) {
+	out := make([]engine.Callee, 0, len(n.MayCall))
+	for _, ref := range n.MayCall {
+		pin, ok := findPin(pins, catalog.KindModel, ref)
+		if !ok {
+			return nil, fmt.Errorf("model %s is not pinned", ref)
+		}
+		of := engine.Of{Label: fmt.Sprintf("%s@%d", pin.Name, pin.Version), Digest: string(pin.Digest)}
+		run, err := m.model(ctx, t, of, l)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, engine.Callee{Ref: ref, Of: of, Runner: run})
+	}
+	return out, nil
 }
 
 func findPin(pins []catalog.Pin, kind catalog.Kind, ref string) (catalog.Pin, bool) {
@@ -104,7 +137,7 @@ func (m *Manager) subgraph(ctx context.Context, t tenant.ID, pin catalog.Pin, l 
 	if err != nil {
 		return nil, err
 	}
-	inner.release.Version = rel.Version
+	inner.release.Version, inner.release.Digest = rel.Version, string(rel.Digest)
 	l.giveBack = append(l.giveBack, inner.close)
 	return engine.Graph(inner.release), nil
 }

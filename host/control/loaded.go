@@ -42,6 +42,15 @@ type Lease struct {
 	l       *loaded
 }
 
+// Retain keeps the release loaded beyond Done, for what runs on after a request, until the returned function is called,
+// once. Call it before Done.
+func (l *Lease) Retain() (done func()) {
+	l.m.mu.Lock()
+	l.l.users++
+	l.m.mu.Unlock()
+	return (&Lease{Release: l.Release, m: l.m, l: l.l}).Done
+}
+
 // Done gives the release back; call it once.
 func (l *Lease) Done() {
 	l.m.mu.Lock()

@@ -1,8 +1,11 @@
 // Package engine runs a plan: it joins graph, sandbox and runners for one request.
 //
 // A node runs as soon as its inputs are there, on a goroutine of the request; the first error cancels the rest. All
-// goroutines of a request have ended when Run returns. There is one lock, in the cache of decoded images, and nothing is
-// called with it held.
+// goroutines of the critical path have ended when Run returns. What runs in the shadow goes on afterwards, on goroutines of
+// its own, as many requests at once as Config says; Close waits for them.
+//
+// Locks: cache.mu, shadows.mu, door.mu, aftermath.mu, callees.mu and imageCache.mu. No two are held together, and nothing is
+// called with one held.
 package engine
 
 import (
@@ -28,17 +31,40 @@ type Config struct {
 	Logger *slog.Logger
 	// Meter counts runs of nodes. Default: nothing is counted.
 	Meter Meter
+	// MemoryBytes bounds what all requests together are expected to hold at their peaks; one that does not fit is refused.
+	// Default 0: it is not looked at.
+	MemoryBytes int64
+	// CacheBytes bounds the answers that nodes with a cache keep, keys included, all tenants together; CacheTenantBytes those
+	// of one tenant, CacheEntries their number. Defaults: 256 MiB, a half of it, 100,000.
+	CacheBytes, CacheTenantBytes int64
+	CacheEntries                 int
+	// ShadowTasks bounds the requests whose shadows run at once; a tenant has at most a half of it. The shadow of a request
+	// beyond is dropped. Default: twice the cores.
+	ShadowTasks int
+	// ShadowTimeout is how long a request's shadow may take. Default: 10 s.
+	ShadowTimeout time.Duration
+	// CallBytes bounds the memory of models that one plugin call keeps without a copy; what goes beyond is copied and given
+	// back. Default: 64 MiB.
+	CallBytes int64
 }
 
-// Meter counts runs of nodes.
+// Meter counts what happens. Its methods must be quick and may overlap.
 type Meter interface {
-	// Node tells of one finished node; outcome is "ok" or the name of a Reason.
+	// Node tells of one finished node; outcome is "ok", "skipped" or the name of a Reason.
 	Node(graph, node, outcome string, took time.Duration, copied int64)
+	// Cache tells of one look into a node's cache: "hit", "miss", or "shared" for an answer that another request was waiting
+	// for too.
+	Cache(graph, node, outcome string)
+	// Shadow tells of one request's shadow: "done", "failed" when a node in it failed, "dropped" when it never ran, "cut"
+	// when its time was up.
+	Shadow(graph, outcome string)
 }
 
 type noMeter struct{}
 
 func (noMeter) Node(string, string, string, time.Duration, int64) {}
+func (noMeter) Cache(string, string, string)                      {}
+func (noMeter) Shadow(string, string)                             {}
 
 // Recorder keeps records durably.
 type Recorder interface {
@@ -56,9 +82,12 @@ type Record struct {
 	Doc       []byte
 }
 
-// Engine runs requests. It may be used by many goroutines and has no state of its own to close.
+// Engine runs requests. It may be used by many goroutines. The caller closes it.
 type Engine struct {
-	cfg Config
+	cfg     Config
+	cache   *cache
+	door    *door
+	shadows *shadows
 }
 
 // New returns an engine.
@@ -75,7 +104,45 @@ func New(cfg Config) *Engine {
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
 	}
-	return &Engine{cfg: cfg}
+	orDefault(&cfg.CacheBytes, 256<<20)
+	orDefault(&cfg.CacheTenantBytes, cfg.CacheBytes/2)
+	orDefault(&cfg.CacheEntries, 100_000)
+	orDefault(&cfg.ShadowTasks, 2*runtime.GOMAXPROCS(0))
+	orDefault(&cfg.ShadowTimeout, 10*time.Second)
+	orDefault(&cfg.CallBytes, 64<<20)
+	return &Engine{
+		cfg: cfg, cache: newCache(cfg.CacheBytes, cfg.CacheTenantBytes, cfg.CacheEntries), door: &door{limit: cfg.MemoryBytes},
+		shadows: newShadows(cfg.ShadowTasks),
+	}
+}
+
+func orDefault[T int | int64 | time.Duration](p *T, def T) {
+	if *p <= 0 {
+		*p = def
+	}
+}
+
+// Close drops shadows that would start, waits for those that run until ctx is done, and ends the rest. Requests should have
+// ended before; more of them run without their shadows.
+func (e *Engine) Close(ctx context.Context) { e.shadows.close(ctx) }
+
+// Stats are the fills of what the engine bounds.
+type Stats struct {
+	// MemoryBytes is what the requests that run are expected to hold, of Config.MemoryBytes.
+	MemoryBytes int64
+	// CacheBytes, CacheEntries and CacheEvicted tell what nodes' caches hold and how many answers made room for others.
+	CacheBytes   int64
+	CacheEntries int
+	CacheEvicted int64
+	// Shadows is how many requests' shadows run, of Config.ShadowTasks.
+	Shadows int
+}
+
+// Stats returns the fills as they are now.
+func (e *Engine) Stats() Stats {
+	s := Stats{MemoryBytes: e.door.inUse(), Shadows: e.shadows.running()}
+	s.CacheBytes, s.CacheEntries, s.CacheEvicted = e.cache.fills()
+	return s
 }
 
 // Run runs one request against one release and waits for it. Without a deadline in ctx the engine's own holds.
@@ -94,12 +161,19 @@ func (e *Engine) Run(ctx context.Context, rel *Release, req Request) (*Result, e
 	if err != nil {
 		return nil, err
 	}
+	leave, refused := e.door.enter(r)
+	if refused != nil {
+		return nil, refused
+	}
+	defer leave()
 	res, err := r.do(ctx)
+	if err == nil {
+		err = r.keepRecords(ctx)
+	}
 	if err != nil {
+		r.after.abandon()
 		return nil, err
 	}
-	if err := r.keepRecords(ctx); err != nil {
-		return nil, err
-	}
+	r.startShadows(ctx)
 	return res, nil
 }

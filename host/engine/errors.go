@@ -49,6 +49,8 @@ type Error struct {
 	Expected string
 	Found    string
 	Text     string
+	// Canceled are the nodes that were running and were ended because this one failed.
+	Canceled []string
 	// RetryAfter is how long to wait before trying again; 0 when that is not known or will not help.
 	RetryAfter time.Duration
 	// Err is the cause, or nil. It stays on the server.
@@ -66,6 +68,9 @@ func (e *Error) Error() string {
 		b.WriteString(" port " + e.Port)
 	}
 	b.WriteString(": " + e.Text)
+	if len(e.Canceled) > 0 {
+		b.WriteString("; ended with it: " + strings.Join(e.Canceled, ", "))
+	}
 	return b.String()
 }
 
@@ -84,14 +89,23 @@ func (es Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// siblingError is why a node ended that did not fail itself.
+type siblingError struct{ first *Error }
+
+// Error says whose failure it was.
+func (e *siblingError) Error() string { return "ended because node " + e.first.Node + " failed" }
+
 // classify turns what a target returned into an *Error without its place.
 func classify(err error) *Error {
 	var (
 		own     *Error
 		call    *sandbox.CallError
 		refused *batch.RefusedError
+		sibling *siblingError
 	)
 	switch {
+	case errors.As(err, &sibling):
+		return &Error{Reason: ReasonCanceled, Text: sibling.Error(), Err: context.Canceled}
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, context.DeadlineExceeded):

@@ -37,7 +37,8 @@ type world struct {
 }
 
 func (w *world) Model(ref string) (*graph.ModelType, error) {
-	m, ok := w.models[ref]
+	name, _, _ := strings.Cut(ref, "@")
+	m, ok := w.models[name]
 	if !ok {
 		return nil, graph.ErrNotFound
 	}
@@ -90,15 +91,24 @@ func (w *world) build(t *testing.T, doc string) *engine.Release {
 	for i, n := range plan.Nodes {
 		switch n.Kind {
 		case graph.KindModel:
-			rel.Targets[i] = engine.Model(w.models[n.Ref], n.Ref+"@1")
+			rel.Targets[i] = engine.Model(w.models[n.Ref], engine.Of{Label: n.Ref + "@1", Digest: n.Ref})
 		case graph.KindPlugin:
-			rel.Targets[i] = engine.PluginFunction(w, n.Ref+"@1", n.Function)
+			rel.Targets[i] = engine.PluginFunction(w, engine.Of{Label: n.Ref + "@1", Digest: n.Ref}, n.Function, w.callees(n.MayCall)...)
 		case graph.KindGraph:
 			rel.Targets[i] = engine.Graph(w.graphs[n.Ref])
 		case graph.KindSplit:
 		}
 	}
 	return rel
+}
+
+func (w *world) callees(refs []string) []engine.Callee {
+	var out []engine.Callee
+	for _, ref := range refs {
+		name, _, _ := strings.Cut(ref, "@")
+		out = append(out, engine.Callee{Ref: ref, Of: engine.Of{Label: name + "@1", Digest: name}, Runner: w.models[name]})
+	}
+	return out
 }
 
 var textPort = func(name string) abi.Port { return abi.Port{Name: name, Kind: "text"} }

@@ -16,17 +16,17 @@ import (
 // modelTarget runs a model. Inputs are read where they are; outputs stand in the runner's memory until the last reader is
 // done.
 type modelTarget struct {
-	label  string
+	of     Of
 	runner runners.Runner
 }
 
-// Model returns the target that runs r, which stays the caller's; label says which model it is, as "det@1".
-func Model(r runners.Runner, label string) Target {
-	return &modelTarget{label: "model " + label, runner: r}
-}
+// Model returns the target that runs r, which stays the caller's.
+func Model(r runners.Runner, of Of) Target { return &modelTarget{of: of, runner: r} }
 
 // Label says which model it is.
-func (m *modelTarget) Label() string { return m.label }
+func (m *modelTarget) Label() string { return "model " + m.of.Label }
+
+func (m *modelTarget) identity() string { return "model " + m.of.Digest }
 
 func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	in := make([]runners.Tensor, len(c.in))
@@ -39,7 +39,7 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	}
 	out := make([]runners.Tensor, len(c.node.Outputs))
 	begin := time.Now()
-	if err := m.runner.Run(asCaller(ctx), in, out); err != nil {
+	if err := m.runner.Run(c.asCaller(ctx), in, out); err != nil {
 		return nil, err
 	}
 	a := &answer{
@@ -58,13 +58,21 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	return a, nil
 }
 
-// asCaller tells the batcher whose turn the run takes.
-func asCaller(ctx context.Context) context.Context {
+// asCaller tells the batcher whose turn the run takes and how urgent it is.
+func (c *call) asCaller(ctx context.Context) context.Context {
 	who, err := tenant.From(ctx)
 	if err != nil {
-		return ctx // a request of no tenant, as in tests: it shares the turns of all such
+		who = "" // a request of no tenant, as in tests: it shares the turns of all such
 	}
-	return batch.WithCaller(ctx, batch.Caller{Tenant: string(who)})
+	return batch.WithCaller(ctx, batch.Caller{Tenant: string(who), Priority: c.priority()})
+}
+
+// priority is the node's own and that of the graphs around it together; what runs in the shadow is below all.
+func (c *call) priority() batch.Priority {
+	if c.r.inShadow || c.r.aside {
+		return batch.Background
+	}
+	return batch.Priority(min(max(c.r.priority+c.node.Priority, int(batch.Low)), int(batch.High)))
 }
 
 func releaseTensors(ts []runners.Tensor) {

@@ -11,7 +11,17 @@ import (
 type Target interface {
 	// Label says what it is, as "model ppocr-det@1".
 	Label() string
+	// identity is equal for targets that answer equally: it names digests.
+	identity() string
 	run(ctx context.Context, c *call) (*answer, error)
+}
+
+// Of says what a target is.
+type Of struct {
+	// Label is name@version, for people.
+	Label string
+	// Digest names the content: what has the same digest answers the same. It is what caches go by.
+	Digest string
 }
 
 // call is one run of a target.
@@ -19,6 +29,8 @@ type call struct {
 	r    *run
 	node *graph.PlanNode
 	in   []value.Value // one for each port of the node; the zero Value is absent
+
+	records []Record // of this call; the request's when it succeeds
 }
 
 // answer is what one run of a target gave.
@@ -30,32 +42,55 @@ type answer struct {
 
 // once runs a node's target one time: converts and checks what goes in, and says which port is at fault.
 func (r *run) once(ctx context.Context, p *graph.PlanNode, in []value.Value) (*answer, *Error) {
+	if err := r.accept(ctx, p, in); err != nil {
+		return nil, err
+	}
+	c := &call{r: r, node: p, in: in}
+	answer, run := (*answer)(nil), error(nil)
+	if p.Cache != nil {
+		answer, run = r.cached(ctx, c)
+	} else {
+		answer, run = c.run(ctx)
+	}
+	if run != nil {
+		if ctx.Err() != nil {
+			// The target's own words for it would hide that it was the deadline or another node's failure.
+			return nil, classify(context.Cause(ctx))
+		}
+		return nil, classify(run)
+	}
+	return answer, nil
+}
+
+// run runs the target and keeps the call's records when it succeeded.
+func (c *call) run(ctx context.Context) (*answer, error) {
+	a, err := c.r.rel.Targets[c.node.ID].run(ctx, c)
+	if err == nil {
+		c.r.after.record(c.records)
+	}
+	return a, err
+}
+
+// accept converts and checks what goes into one run of a node.
+func (r *run) accept(ctx context.Context, p *graph.PlanNode, in []value.Value) *Error {
 	b := graph.Bindings{}
 	for i := range p.Inputs {
 		port := &p.Inputs[i]
 		if in[i].IsZero() {
 			if !port.Optional {
-				return nil, &Error{Reason: ReasonType, Port: port.Port, Expected: port.Type.String(), Found: "nothing", Text: "no value came for this port"}
+				return &Error{Reason: ReasonType, Port: port.Port, Expected: port.Type.String(), Found: "nothing", Text: "no value came for this port"}
 			}
 			continue
 		}
 		v, err := r.convert(ctx, port.Convert, in[i])
 		if err != nil {
 			e := classify(err)
-			return nil, &Error{Reason: e.Reason, Port: port.Port, Text: e.Text, Err: err}
+			return &Error{Reason: e.Reason, Port: port.Port, Text: e.Text, Err: err}
 		}
 		if m := checkValue(port.Type, v, b); m != nil {
-			return nil, &Error{Reason: ReasonType, Port: port.Port, Expected: m.Expected, Found: m.Found, Text: m.Error()}
+			return &Error{Reason: ReasonType, Port: port.Port, Expected: m.Expected, Found: m.Found, Text: m.Error()}
 		}
 		in[i] = v
 	}
-	out, err := r.rel.Targets[p.ID].run(ctx, &call{r: r, node: p, in: in})
-	if err != nil {
-		if ctx.Err() != nil {
-			// The target's own words for it would hide that it was the deadline or another node's failure.
-			return nil, classify(context.Cause(ctx))
-		}
-		return nil, classify(err)
-	}
-	return out, nil
+	return nil
 }

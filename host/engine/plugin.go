@@ -5,7 +5,6 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"slices"
-	"sync"
 
 	"github.com/tandem-serve/tandem/host/sandbox"
 )
@@ -19,25 +18,59 @@ var _ Plugin = (*sandbox.Plugin)(nil)
 
 type pluginTarget struct {
 	label  string
+	id     string
 	plugin Plugin
+	models []Callee
 }
 
-// PluginFunction returns the target that calls function of p, which stays the caller's; label says which plugin it is, as
-// "ocr@2".
-func PluginFunction(p Plugin, label, function string) Target {
-	return &pluginTarget{label: "plugin " + label + " " + function, plugin: p}
+// PluginFunction returns the target that calls function of p, which stays the caller's. The function may run the models
+// itself.
+func PluginFunction(p Plugin, of Of, function string, models ...Callee) Target {
+	id := "plugin " + of.Digest
+	for _, m := range models {
+		id += " " + m.Ref + "=" + m.Digest
+	}
+	return &pluginTarget{label: "plugin " + of.Label + " " + function, id: id, plugin: p, models: models}
 }
 
 // Label says which plugin and function it is.
 func (t *pluginTarget) Label() string { return t.label }
 
+func (t *pluginTarget) identity() string { return t.id }
+
 func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
+	s := sandbox.Services{Log: c.log}
+	if c.r.eng.cfg.Records != nil {
+		s.Record = c.record
+	}
+	var models *callees
+	if len(t.models) > 0 {
+		models = &callees{c: c, models: t.models, limit: c.r.eng.cfg.CallBytes}
+		s.Models = models
+	}
+	a, err := t.call(ctx, c, s)
+	if models == nil {
+		return a, err
+	}
+	if err != nil {
+		models.free()
+		return nil, models.explain(err)
+	}
+	a.stats.copied += models.copied
+	if len(models.held) > 0 {
+		// What the plugin gives may be a model's output that it only passed on.
+		a.free = models.free
+	}
+	return a, nil
+}
+
+func (t *pluginTarget) call(ctx context.Context, c *call, s sandbox.Services) (*answer, error) {
 	res, err := t.plugin.Call(ctx, sandbox.Call{
 		Function:  c.node.Function,
 		With:      c.node.With,
 		Inputs:    c.in,
 		RequestID: hashID(c.r.id),
-		Services:  c.services(),
+		Services:  s,
 	})
 	if err != nil {
 		return nil, err
@@ -59,48 +92,16 @@ func hashID(id string) uint64 {
 	return h.Sum64()
 }
 
-// services is what the plugin reaches through host functions in this call.
-func (c *call) services() sandbox.Services {
-	s := sandbox.Services{Log: c.log}
-	if c.r.eng.cfg.Records != nil {
-		s.Record = c.record
-	}
-	return s
-}
-
 func (c *call) log(ctx context.Context, level slog.Level, text string) {
 	c.r.eng.cfg.Logger.LogAttrs(ctx, level, "plugin says", slog.String("text", text), slog.String("graph", c.r.rel.Name),
 		slog.String("node", c.node.Name), slog.String("request_id", c.r.id))
 }
 
+// record notes one record. The sandbox calls it on the goroutine of the call.
 func (c *call) record(_ context.Context, stream string, doc []byte) error {
-	c.r.records.add(Record{
+	c.records = append(c.records, Record{
 		Stream: stream, Graph: c.r.rel.Name, Version: c.r.rel.Version, Node: c.node.Name, RequestID: c.r.id,
 		Doc: slices.Clone(doc),
 	})
-	return nil
-}
-
-// recordList holds a request's records until the request has succeeded.
-type recordList struct {
-	mu sync.Mutex // guards the following
-	rs []Record
-}
-
-func (l *recordList) add(r Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rs = append(l.rs, r)
-}
-
-// keepRecords makes the records of a request that succeeded durable, before it is answered.
-func (r *run) keepRecords(ctx context.Context) error {
-	if len(r.records.rs) == 0 {
-		return nil
-	}
-	if err := r.eng.cfg.Records.Record(ctx, r.records.rs); err != nil {
-		e := classify(err)
-		return &Error{Reason: e.Reason, Graph: r.rel.Name, Text: "the request's records could not be kept: " + e.Text, Err: err}
-	}
 	return nil
 }

@@ -14,12 +14,17 @@ import (
 type Request struct {
 	// ID names the request in records and logs.
 	ID string
-	// Inputs by name. Their memory is read until Run returns.
+	// Inputs by name. Their memory is read until Run returns, and by shadows until they have ended.
 	Inputs map[string]value.Value
 	// Outputs wanted; nil means all.
 	Outputs []string
 	// Trace asks for Result.Trace.
 	Trace bool
+	// Events, when set, is told what happens as it happens. It is called from several goroutines at once, and what it does
+	// holds the request up. There are at most two calls for each node and one for each output.
+	Events func(Event)
+	// Retain, when set, keeps the release open for a shadow that goes on after Run returned, until done is called.
+	Retain func() (done func())
 }
 
 // Result is the answer to a request. Its memory is the caller's.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -15,16 +16,25 @@ import (
 
 // run is one request on its way through a plan.
 type run struct {
-	eng     *Engine
-	rel     *Release
-	id      string
-	start   time.Time
-	want    []bool
-	inputs  []value.Value
-	nodes   []nodeRun
-	images  *imageCache
-	records *recordList
-	tracing bool
+	eng       *Engine
+	rel       *Release
+	id        string
+	start     time.Time
+	want      []bool
+	inputs    []value.Value
+	nodes     []nodeRun
+	images    *imageCache
+	after     *aftermath
+	tracing   bool
+	events    func(Event)                       // nil: nobody wants them
+	sent      []atomic.Bool                     // by output: its event was sent
+	retain    func() func()                     // keeps the release open
+	lasting   func([]value.Value) []value.Value // makes inputs last for the shadow
+	priority  int                               // of the graphs around
+	hasShadow bool
+	inShadow  bool        // the critical path is done
+	failed    atomic.Bool // a node of the shadow failed
+	aside     bool        // it is a graph in another's shadow
 
 	wg    sync.WaitGroup
 	first sync.Once
@@ -34,14 +44,25 @@ type run struct {
 // nodeRun is one node of the request.
 type nodeRun struct {
 	needed  bool
-	pending atomic.Int32 // sources that have not run yet
-	holders atomic.Int32 // readers that still need outs
+	shadow  bool          // it runs after the answer
+	tail    time.Duration // what follows it takes at least
+	pending atomic.Int32  // sources that have not run yet
+	holders atomic.Int32  // readers that still need outs
+	state   atomic.Int32  // nodeWaits, nodeRuns or nodeDone
 	outs    []value.Value
 	free    func() // gives back the memory under outs; nil when the collector owns it
 	skipped bool   // the node had no reason to run
 	branch  int    // what a split chose
 	trace   NodeTrace
+	given   atomic.Int64 // bytes copied out of it for the answer
 }
+
+// States of a nodeRun.
+const (
+	nodeWaits = iota
+	nodeRuns
+	nodeDone
+)
 
 func newRun(e *Engine, rel *Release, req *Request) (*run, error) {
 	want, err := wanted(rel, req.Outputs)
@@ -54,7 +75,14 @@ func newRun(e *Engine, rel *Release, req *Request) (*run, error) {
 	}
 	r := &run{
 		eng: e, rel: rel, id: req.ID, start: time.Now(), want: want, inputs: in,
-		images: newImageCache(e.cfg.Images), records: &recordList{}, tracing: req.Trace,
+		images: newImageCache(e.cfg.Images), after: &aftermath{}, tracing: req.Trace,
+		events: req.Events, retain: req.Retain, lasting: func(in []value.Value) []value.Value { return in },
+	}
+	if r.retain == nil {
+		r.retain = func() func() { return func() {} }
+	}
+	if r.events != nil {
+		r.sent = make([]atomic.Bool, len(rel.Plan.Outputs))
 	}
 	r.prepare()
 	return r, nil
@@ -65,47 +93,68 @@ func (r *run) prepare() {
 	p := r.rel.Plan
 	r.nodes = make([]nodeRun, len(p.Nodes))
 	for id, need := range needed(p, r.want) {
+		r.nodes[id].needed = need
+	}
+	r.shadowed()
+	for id := range r.nodes {
 		n := &r.nodes[id]
-		n.needed = need
-		if !need {
+		if !n.needed {
 			continue
 		}
+		r.hasShadow = r.hasShadow || n.shadow
 		n.pending.Store(int32(len(p.Nodes[id].DependsOn)))
 		for _, d := range p.Nodes[id].DependsOn {
 			r.nodes[d].holders.Add(1)
 		}
 	}
 	for i := range p.Outputs {
-		if s := p.Outputs[i].From; r.want[i] && s.Kind == graph.SourceNode {
-			r.nodes[s.Index].holders.Add(1)
+		if s := p.Outputs[i].From; r.want[i] {
+			eachNode(s, func(id int) { r.nodes[id].holders.Add(1) })
 		}
 	}
+	r.tails()
 }
 
-// do runs all needed nodes and gathers the outputs.
+// do runs the critical path and gathers the outputs. What the shadow needs goes to r.after; everything else is given back.
 func (r *run) do(ctx context.Context) (*Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer r.freeAll()
+	if r.events != nil {
+		r.tellOutputs()
+	}
 	r.launch(ctx, cancel)
 	r.wg.Wait()
 	if r.err != nil {
+		r.freeAll()
 		return nil, r.err
 	}
 	res := &Result{Outputs: r.outputs()}
 	if r.tracing {
 		res.Trace = r.trace()
 	}
+	r.leaveShadow()
 	return res, nil
+}
+
+// runsNow reports whether a node belongs to what is running: the critical path, or afterwards the shadow.
+func (r *run) runsNow(id int) bool {
+	n := &r.nodes[id]
+	if !n.needed || n.state.Load() == nodeDone {
+		return false
+	}
+	return !n.shadow || r.inShadow
 }
 
 // launch starts every node that waits for nothing; the last one runs on the caller's goroutine.
 func (r *run) launch(ctx context.Context, cancel context.CancelCauseFunc) {
 	last := -1
+	var ready []int // found before any starts: what those make ready starts there
 	for id := range r.nodes {
-		if !r.nodes[id].needed || len(r.rel.Plan.Nodes[id].DependsOn) > 0 {
-			continue
+		if r.runsNow(id) && r.nodes[id].pending.Load() == 0 {
+			ready = append(ready, id)
 		}
+	}
+	for _, id := range ready {
 		if last >= 0 {
 			r.spawn(ctx, cancel, last)
 		}
@@ -124,14 +173,30 @@ func (r *run) spawn(ctx context.Context, cancel context.CancelCauseFunc, id int)
 func (r *run) walk(ctx context.Context, cancel context.CancelCauseFunc, id int) {
 	for id >= 0 {
 		if err := r.node(ctx, id); err != nil {
-			r.first.Do(func() {
-				r.err = err
-				cancel(err)
-			})
-			return
+			if !r.inShadow {
+				r.fail(id, err, cancel)
+				return
+			}
+			r.failed.Store(true)
 		}
 		id = r.ready(ctx, cancel, id)
 	}
+}
+
+// fail ends the request for its first error, and notes which nodes were ended by it.
+func (r *run) fail(id int, err *Error, cancel context.CancelCauseFunc) {
+	r.first.Do(func() {
+		for other := range r.nodes {
+			if n := &r.nodes[other]; other != id && n.state.Load() == nodeRuns {
+				err.Canceled = append(err.Canceled, r.rel.Plan.Nodes[other].Name)
+			}
+		}
+		r.err = err
+		if errors.Is(err.Err, errReserved) {
+			r.lowerFloors(id)
+		}
+		cancel(&siblingError{err})
+	})
 }
 
 // ready tells the dependents of a node that it ran, starts those that wait for nothing more, and returns one of them to
@@ -139,7 +204,7 @@ func (r *run) walk(ctx context.Context, cancel context.CancelCauseFunc, id int) 
 func (r *run) ready(ctx context.Context, cancel context.CancelCauseFunc, id int) int {
 	next := -1
 	for _, d := range r.rel.Plan.Nodes[id].Dependents {
-		if n := &r.nodes[d]; !n.needed || n.pending.Add(-1) > 0 {
+		if n := &r.nodes[d]; !n.needed || n.pending.Add(-1) > 0 || !r.runsNow(d) {
 			continue
 		}
 		if next >= 0 {
@@ -155,23 +220,13 @@ func (r *run) node(ctx context.Context, id int) (err *Error) {
 	p := &r.rel.Plan.Nodes[id]
 	n := &r.nodes[id]
 	n.trace.Node, n.trace.Target, n.trace.Start = p.Name, label(r.rel.Targets[id]), time.Since(r.start)
+	n.state.Store(nodeRuns)
+	r.tellStart(n)
 	defer func() {
 		if v := recover(); v != nil {
 			err = &Error{Reason: ReasonInternal, Text: "internal error", Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
 		}
-		n.trace.Total = time.Since(r.start) - n.trace.Start
-		outcome := "ok"
-		switch {
-		case err != nil:
-			err = r.place(err, p.Name)
-			n.trace.Err, outcome = err.Text, err.Reason.String()
-		case n.skipped:
-			n.trace.Skipped, outcome = true, "skipped"
-		}
-		r.eng.cfg.Meter.Node(r.rel.Name, p.Name, outcome, n.trace.Total, n.trace.Copied)
-		for _, d := range p.DependsOn {
-			r.letGo(d)
-		}
+		err = r.ended(p, n, err)
 	}()
 	if ctx.Err() != nil {
 		return classify(context.Cause(ctx))
@@ -183,7 +238,7 @@ func (r *run) node(ctx context.Context, id int) (err *Error) {
 		n.branch, err = r.choose(p.Split)
 		return err
 	}
-	ctx, stop := withTimeout(ctx, p.Timeout)
+	ctx, stop := r.withBudget(ctx, p, n)
 	defer stop()
 	in := make([]value.Value, len(p.Inputs))
 	for i := range p.Inputs {
@@ -193,6 +248,29 @@ func (r *run) node(ctx context.Context, id int) (err *Error) {
 		return r.mapped(ctx, p, n, in)
 	}
 	return r.single(ctx, p, n, in)
+}
+
+// ended finishes a node's trace, tells of its end, and lets go of what it read. It returns the error with its place.
+func (r *run) ended(p *graph.PlanNode, n *nodeRun, err *Error) *Error {
+	n.trace.Total = time.Since(r.start) - n.trace.Start
+	outcome := "ok"
+	switch {
+	case err != nil:
+		err = r.place(err, p.Name)
+		n.trace.Err, outcome = err.Text, err.Reason.String()
+		n.skipped = r.inShadow // what depends on it is skipped, and the rest of the shadow goes on
+	case n.skipped:
+		n.trace.Skipped, outcome = true, "skipped"
+	default:
+		r.rel.floors.of(r.rel.Plan)[p.ID].note(n.trace.Total)
+	}
+	n.state.Store(nodeDone)
+	r.eng.cfg.Meter.Node(r.rel.Name, p.Name, outcome, n.trace.Total, n.trace.Copied)
+	r.tellEnd(p.ID, err != nil)
+	for _, d := range p.DependsOn {
+		r.letGo(d)
+	}
+	return err
 }
 
 // label says what a node runs; a split runs nothing.
@@ -211,15 +289,6 @@ func (r *run) single(ctx context.Context, p *graph.PlanNode, n *nodeRun, in []va
 	n.outs, n.free = out.values, out.free
 	n.trace.add(out.stats)
 	return nil
-}
-
-// withTimeout bounds ctx by a node's own timeout; 0 means none.
-func withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	if d <= 0 {
-		return ctx, func() {}
-	}
-	text := fmt.Sprintf("the node's timeout of %v passed", d)
-	return context.WithTimeoutCause(ctx, d, &Error{Reason: ReasonDeadline, Text: text, Err: context.DeadlineExceeded})
 }
 
 // place fills in where an error happened, without changing one that is shared.
@@ -275,7 +344,8 @@ func (r *run) freeAll() {
 	}
 }
 
-// outputs gathers the wanted outputs; what stands in a runner's memory is copied out of it.
+// outputs gathers the wanted outputs; what stands in a runner's memory is copied out of it. Those of a request with events
+// went with them.
 func (r *run) outputs() map[string]value.Value {
 	out := make(map[string]value.Value, len(r.want))
 	for i := range r.rel.Plan.Outputs {
@@ -283,14 +353,35 @@ func (r *run) outputs() map[string]value.Value {
 			continue
 		}
 		o := &r.rel.Plan.Outputs[i]
-		v := r.source(o.From)
-		if o.From.Kind == graph.SourceNode && r.nodes[o.From.Index].free != nil {
-			r.nodes[o.From.Index].trace.Copied += v.Size()
-			v = detach(v)
+		if r.events != nil {
+			// It was handed on with its event.
+			continue
 		}
-		out[o.Name] = v
+		out[o.Name] = r.output(o.From)
 	}
 	return out
+}
+
+// output returns what a source gives, in memory of its own.
+func (r *run) output(s graph.Source) value.Value {
+	switch s.Kind {
+	case graph.SourceNode:
+		v := r.source(s)
+		if n := &r.nodes[s.Index]; n.free != nil {
+			n.given.Add(v.Size())
+			return detach(v)
+		}
+		return v
+	case graph.SourceFirst:
+		for _, alt := range s.First {
+			if v := r.output(alt); !v.IsZero() {
+				return v
+			}
+		}
+		return value.Value{}
+	default:
+		return r.source(s)
+	}
 }
 
 // detach copies v's data.
@@ -308,7 +399,9 @@ func (r *run) trace() *Trace {
 	t := &Trace{Total: time.Since(r.start)}
 	for i := range r.nodes {
 		if r.nodes[i].trace.Node != "" {
-			t.Nodes = append(t.Nodes, r.nodes[i].trace)
+			one := r.nodes[i].trace
+			one.Copied += r.nodes[i].given.Load()
+			t.Nodes = append(t.Nodes, one)
 		}
 	}
 	slices.SortStableFunc(t.Nodes, func(a, b NodeTrace) int { return int(a.Start - b.Start) })

@@ -17,6 +17,8 @@ func Graph(rel *Release) Target { return &graphTarget{rel: rel} }
 // Label says which graph it is.
 func (g *graphTarget) Label() string { return "graph " + g.rel.Name }
 
+func (g *graphTarget) identity() string { return "graph " + g.rel.Digest }
+
 func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 	in := make(map[string]value.Value, len(c.in))
 	for i := range c.in {
@@ -28,11 +30,15 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.records, r.images = c.r.records, c.r.images
+	r.images, r.aside, r.priority = c.r.images, c.r.inShadow || c.r.aside, c.r.priority+c.node.Priority
+	// What a node around it reads is gone before a shadow in it has run.
+	r.lasting = detachAll
 	res, err := r.do(ctx)
 	if err != nil {
+		r.after.abandon()
 		return nil, err
 	}
+	c.r.after.takeOver(r.after)
 	a := &answer{values: make([]value.Value, len(c.node.Outputs))}
 	for i := range c.node.Outputs {
 		a.values[i] = res.Outputs[c.node.Outputs[i].Port]
@@ -41,8 +47,9 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 		t := &r.nodes[i].trace
 		a.stats.waited += t.Waited
 		a.stats.ran += t.Ran
-		a.stats.copied += t.Copied
+		a.stats.copied += t.Copied + r.nodes[i].given.Load()
 		a.stats.fuel += t.Fuel
+		a.stats.cached += t.Cached
 	}
 	return a, nil
 }

@@ -32,6 +32,10 @@ type NodeTrace struct {
 	// Skipped tells a node that had no reason to run: its condition was false, a split chose another, or what it reads was
 	// skipped.
 	Skipped bool
+	// Cached is how many answers came from the node's cache instead of a run.
+	Cached int
+	// Budget is how long the node might take, counted from Start; 0 when it did not run.
+	Budget time.Duration
 	// Err is the text of the error that ended the node, or "".
 	Err string
 }
@@ -43,6 +47,7 @@ func (t *NodeTrace) add(s stats) {
 	t.Copied += s.copied
 	t.Fuel += s.fuel
 	t.Rows = max(t.Rows, s.rows)
+	t.Cached += s.cached
 }
 
 // stats are the figures of one run of a target.
@@ -52,4 +57,5 @@ type stats struct {
 	copied int64
 	fuel   uint64
 	rows   int
+	cached int
 }

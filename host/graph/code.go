@@ -46,7 +46,6 @@ const (
 	CodeUnusedNode     Code = "unused-node"     // a node whose outputs nothing takes
 	CodeMissingOutput  Code = "missing-output"  // a graph without outputs, or an output that says nothing
 	CodeRecursion      Code = "recursion"       // a graph that contains itself, or graphs nested too deeply
-	CodeUnsupported    Code = "unsupported"     // a part of the language that this server does not run yet
 	CodeEachNotList    Code = "each-not-list"   // `each` over something that is no list
 	CodeEachUnused     Code = "each-unused"     // `each` over something that is no input of the node
 	CodeWithSchema     Code = "with-schema"     // `with` breaks the function's schema
@@ -104,7 +103,6 @@ func codes() []Code {
 		CodeUnusedNode,
 		CodeMissingOutput,
 		CodeRecursion,
-		CodeUnsupported,
 		CodeEachNotList,
 		CodeEachUnused,
 		CodeWithSchema,

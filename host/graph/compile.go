@@ -10,25 +10,32 @@ import (
 // Compile checks g against env and returns its plan. The error is Faults with every fault of the graph, or an error of
 // env that is not ErrNotFound.
 func Compile(g *Graph, env Env) (*Plan, error) {
-	return compile(g, env, unsupported())
+	if g.incomplete() {
+		return nil, Faults{faultf(CodeSyntax, g.Pos, "the definition has faults that Parse reported")}.finish(g.Name)
+	}
+	c := newCompiler(g, env, nil)
+	s, err := c.check()
+	if err != nil {
+		return nil, err
+	}
+	if len(c.faults) > 0 {
+		return nil, c.faults.finish(g.Name)
+	}
+	return c.plan(s), nil
 }
 
 // Check parses and compiles src and returns the faults of both steps at once, in the order of the text. Errors are those
 // of Compile.
 func Check(src []byte, env Env) (*Plan, error) {
-	return check(src, env, unsupported())
-}
-
-func check(src []byte, env Env, refused []Feature) (*Plan, error) {
 	g, err := parse(src)
 	if g == nil {
 		return nil, err
 	}
 	var faults Faults
 	if !errors.As(err, &faults) {
-		return compile(g, env, refused)
+		return Compile(g, env)
 	}
-	c := newCompiler(g, env, refused, faults)
+	c := newCompiler(g, env, faults)
 	if _, err := c.check(); err != nil {
 		return nil, err
 	}
@@ -38,10 +45,9 @@ func check(src []byte, env Env, refused []Feature) (*Plan, error) {
 // compiler holds what is known about one graph while it is compiled. Each step adds to it and to faults; none stops the
 // next, and what a step could not find out is left unknown so that it causes no second fault.
 type compiler struct {
-	g       *Graph
-	env     Env
-	refused []Feature
-	faults  Faults
+	g      *Graph
+	env    Env
+	faults Faults
 
 	known               map[string][]string // what the Env says that there is, by kind
 	inputs              map[string]int      // name -> index in g.Inputs
@@ -68,23 +74,8 @@ type compiler struct {
 	loose      bool     // a reference points nowhere: what seems unused may be what it meant
 }
 
-func newCompiler(g *Graph, env Env, refused []Feature, faults Faults) *compiler {
-	return &compiler{g: g, env: env, refused: refused, faults: faults, known: map[string][]string{}}
-}
-
-func compile(g *Graph, env Env, refused []Feature) (*Plan, error) {
-	if g.incomplete() {
-		return nil, Faults{faultf(CodeSyntax, g.Pos, "the definition has faults that Parse reported")}.finish(g.Name)
-	}
-	c := newCompiler(g, env, refused, nil)
-	s, err := c.check()
-	if err != nil {
-		return nil, err
-	}
-	if len(c.faults) > 0 {
-		return nil, c.faults.finish(g.Name)
-	}
-	return c.plan(s), nil
+func newCompiler(g *Graph, env Env, faults Faults) *compiler {
+	return &compiler{g: g, env: env, faults: faults, known: map[string][]string{}}
 }
 
 // check runs every step and collects faults. The error is one of the Env that is no fault of the definition.
@@ -92,7 +83,6 @@ func (c *compiler) check() (*state, error) {
 	if !c.names() {
 		return nil, nil //nolint:nilnil // beyond the bounds: the fault is noted and nothing else is looked at
 	}
-	c.features()
 	if err := c.signatures(); err != nil {
 		return nil, err
 	}

@@ -105,35 +105,6 @@ func TestEnvTroubleIsNoFault(t *testing.T) {
 	}
 }
 
-func TestUnsupported(t *testing.T) {
-	for feature, src := range map[graph.Feature]string{
-		graph.FeatureSubgraph:    "graph: g\ninputs: {a: text}\noutputs: {t: j.label}\nnodes:\n  j: {graph: judge-text, in: {text: a}}\n",
-		graph.FeatureConstant:    "graph: g\ninputs: {a: text}\noutputs: {a: a, t: up.text}\nnodes:\n  up: {plugin: text, call: upper, in: {text: {value: x}}}\n",
-		graph.FeatureDefault:     "graph: g\ninputs: {a: {type: text, default: x}}\noutputs: {t: a}\n",
-		graph.FeatureOptional:    "graph: g\ninputs: {a: {type: text, optional: true, default: x}}\noutputs: {t: a}\n",
-		graph.FeatureOnError:     "graph: g\ninputs: {a: list of text}\noutputs: {t: up.text}\nnodes:\n  up: {plugin: text, call: upper, in: {text: a}, each: a, on_error: skip}\n",
-		graph.FeatureMaxParallel: "graph: g\ninputs: {a: list of text}\noutputs: {t: up.text}\nnodes:\n  up: {plugin: text, call: upper, in: {text: a}, each: a, max_parallel: 2}\n",
-		graph.FeatureTimeout:     fmt.Sprintf(shout, ", timeout: 2s"),
-		graph.FeaturePriority:    fmt.Sprintf(shout, ", priority: 2"),
-		graph.FeatureCache:       fmt.Sprintf(shout, ", cache: true"),
-		graph.FeatureShadow:      fmt.Sprintf(shout, "") + "  s: {plugin: text, call: upper, in: {text: a}, shadow: true}\n",
-	} {
-		w := newWorld(t)
-		if _, err := graph.CheckRefusing([]byte(src), w); err != nil {
-			t.Errorf("%s: %v", feature, err)
-		}
-		others := slices.DeleteFunc(graph.Unsupported(), func(f graph.Feature) bool { return f == feature || f == graph.FeatureDefault })
-		if _, err := graph.CheckRefusing([]byte(src), w, others...); err != nil {
-			t.Errorf("%s is refused although it is supported: %v", feature, err)
-		}
-		_, err := graph.CheckRefusing([]byte(src), w, feature)
-		var faults graph.Faults
-		if !errors.As(err, &faults) || len(faults) != 1 || faults[0].Code != graph.CodeUnsupported {
-			t.Errorf("%s: got %v, want one fault %s", feature, err, graph.CodeUnsupported)
-		}
-	}
-}
-
 func TestBounds(t *testing.T) {
 	var many strings.Builder
 	many.WriteString("graph: g\ninputs: {a: text}\noutputs: {t: n0.text}\nnodes:\n")
@@ -244,7 +215,7 @@ func TestCompileRefusesWhatParseRefused(t *testing.T) {
 
 func TestGraphInGraph(t *testing.T) {
 	w := newWorld(t)
-	inner, err := graph.CheckRefusing([]byte(`
+	inner, err := graph.Check([]byte(`
 graph: inner
 inputs: {ids: "tensor INT64 [n, len]", go: "tensor BOOL []", note: {type: text, default: none}}
 outputs: {logits: s.logits, note: note, maybe: up.text}
@@ -256,7 +227,7 @@ nodes:
 		t.Fatal(err)
 	}
 	w.graphs["inner"] = inner.Type()
-	outer, err := graph.CheckRefusing([]byte(`
+	outer, err := graph.Check([]byte(`
 graph: outer
 inputs: {ids: "tensor INT64 [3, len]", go: "tensor BOOL []"}
 outputs: {logits: in_.logits, maybe: in_.maybe, after: up.text, sure: {first: [up.text, in_.note]}}

@@ -80,7 +80,7 @@ func TestWrong(t *testing.T) {
 	seen := map[graph.Code]bool{}
 	corpus(t, "wrong", 300, func(t *testing.T, src []byte) string {
 		t.Helper()
-		_, err := graph.CheckRefusing(src, w)
+		_, err := graph.Check(src, w)
 		if err == nil {
 			t.Fatalf("got no fault:\n%s", src)
 		}
@@ -91,8 +91,8 @@ func TestWrong(t *testing.T) {
 		}
 		return diagnosis(t, err)
 	})
-	// Two bounds are too long to write down; they have tests of their own.
-	elsewhere := []graph.Code{graph.CodeTooLarge, graph.CodeUnsupported}
+	// This bound is too long to write down; it has a test of its own.
+	elsewhere := []graph.Code{graph.CodeTooLarge}
 	for _, code := range graph.Codes() {
 		if !seen[code] && !slices.Contains(elsewhere, code) {
 			t.Errorf("no document of the corpus shows %s", code)
@@ -104,7 +104,7 @@ func TestRight(t *testing.T) {
 	w := newWorld(t)
 	corpus(t, "right", 100, func(t *testing.T, src []byte) string {
 		t.Helper()
-		p, err := graph.CheckRefusing(src, w)
+		p, err := graph.Check(src, w)
 		if err != nil {
 			t.Fatalf("%s\n%v", src, err)
 		}

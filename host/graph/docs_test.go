@@ -104,27 +104,8 @@ func TestDocsExamplesCompile(t *testing.T) {
 		t.Fatalf("got %d examples, want at least 3", len(blocks))
 	}
 	for _, b := range blocks {
-		if _, err := graph.CheckRefusing([]byte(b[1]), w); err != nil {
+		if _, err := graph.Check([]byte(b[1]), w); err != nil {
 			t.Errorf("%s\n%v", b[1], err)
 		}
 	}
-}
-
-func TestDocsListWhatIsUnsupported(t *testing.T) {
-	values, comments := constants(t, "feature.go", "Feature")
-	refused := map[string]bool{}
-	for _, f := range graph.Unsupported() {
-		refused[string(f)] = true
-	}
-	var b strings.Builder
-	b.WriteString("\n")
-	for i, v := range values {
-		if refused[v] {
-			fmt.Fprintf(&b, "- `%s`: %s\n", v, comments[i])
-		}
-	}
-	if len(refused) == 0 {
-		b.WriteString("Nothing.\n")
-	}
-	generated(t, "unsupported", b.String())
 }

@@ -92,7 +92,7 @@ func TestEditorSchemaRefusesWrongForms(t *testing.T) {
 	}
 	w := newWorld(t)
 	eachDocument(t, "wrong", func(name string, src []byte) {
-		_, err := graph.CheckRefusing(src, w)
+		_, err := graph.Check(src, w)
 		faults, _ := errors.AsType[graph.Faults](err)
 		var v any
 		if yaml.Unmarshal(src, &v) != nil {

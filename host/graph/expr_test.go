@@ -20,7 +20,7 @@ func whenOf(t *testing.T, expr string) *graph.Expr {
 		"outputs: {t: up.text, j: j, n: n, i: i, l: l, w: words.words}\nnodes:\n"+
 		"  words: {plugin: text, call: split, in: {text: a}}\n"+
 		"  up: {plugin: text, call: upper, in: {text: a}, when: %q}\n", expr)
-	p, err := graph.CheckRefusing([]byte(src), newWorld(t))
+	p, err := graph.Check([]byte(src), newWorld(t))
 	if err != nil {
 		t.Fatal(err)
 	}

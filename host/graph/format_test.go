@@ -212,11 +212,11 @@ func TestCorpusConvertsWithoutLoss(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", f.name, err)
 			}
-			before, err := graph.CheckRefusing(f.data, w)
+			before, err := graph.Check(f.data, w)
 			if err != nil {
 				t.Fatal(err)
 			}
-			after, err := graph.CheckRefusing(asYAML, w)
+			after, err := graph.Check(asYAML, w)
 			if err != nil {
 				t.Fatalf("%s as YAML:\n%s\n%v", f.name, asYAML, err)
 			}

@@ -65,7 +65,7 @@ func FuzzCompile(f *testing.F) {
 	seed(f)
 	w := newWorld(f)
 	f.Fuzz(func(t *testing.T, src []byte) {
-		p, err := graph.CheckRefusing(src, w)
+		p, err := graph.Check(src, w)
 		if errors.Is(err, errStore) {
 			return
 		}

@@ -181,7 +181,7 @@ func exact(t *testing.T, conditional bool) {
 			w.models[fmt.Sprint("m", k)] = m.typ
 		}
 		src := document(inputs, models)
-		p, err := graph.CheckRefusing([]byte(src), w)
+		p, err := graph.Check([]byte(src), w)
 		possible := (&trial{inputs: inputs, models: models}).possible()
 		for _, m := range models {
 			possible = possible && (&trial{inputs, models, m.needs}).possible()

@@ -46,7 +46,12 @@ func (s *Server) assemble(_ context.Context, p *parts) error {
 	if err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
-	eng := engine.New(engine.Config{Records: keeper{p.records}, Logger: s.cfg.Logger, Meter: metrics})
+	s.engine = engine.New(engine.Config{
+		Records: keeper{p.records}, Logger: s.cfg.Logger, Meter: metrics, MemoryBytes: s.cfg.RequestMemory, CacheBytes: s.cfg.CacheMemory,
+	})
+	if err := engineGauges(metrics, s.engine); err != nil {
+		return fmt.Errorf("make the metrics: %w", err)
+	}
 	s.control = control.New(control.Config{
 		Catalog: p.catalog, Blobs: p.blobs, Sandbox: p.sandbox, Models: p.models, Logger: s.cfg.Logger,
 	})
@@ -55,12 +60,31 @@ func (s *Server) assemble(_ context.Context, p *parts) error {
 	mux.Handle("GET /metrics", metrics.Handler())
 	s.handler = mux
 	mux.Handle("/", api.NewHandler(api.Config{
-		Auth: p.auth, Catalog: p.catalog, Control: s.control, Engine: eng, Records: p.records, Uploads: p.blobs,
+		Auth: p.auth, Catalog: p.catalog, Control: s.control, Engine: s.engine, Records: p.records, Uploads: p.blobs,
 		Logger: s.cfg.Logger, Meter: metrics, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Server: api.ServerInfo{
 			Version: s.cfg.Version, ONNXRuntime: p.models.version(), Missing: p.models.missing, Started: time.Now(),
 		},
 	}))
+	return nil
+}
+
+// engineGauges registers the fills of what the engine bounds.
+func engineGauges(m *telemetry.Metrics, e *engine.Engine) error {
+	for _, g := range []struct {
+		name, help string
+		read       func(engine.Stats) float64
+	}{
+		{"tandem_request_memory_bytes", "What running requests are expected to hold, of --request-memory.", func(s engine.Stats) float64 { return float64(s.MemoryBytes) }},
+		{"tandem_cache_bytes", "What the caches of nodes hold, of --cache-memory.", func(s engine.Stats) float64 { return float64(s.CacheBytes) }},
+		{"tandem_cache_entries", "Answers in the caches of nodes.", func(s engine.Stats) float64 { return float64(s.CacheEntries) }},
+		{"tandem_cache_evictions", "Answers that made room for others since the start.", func(s engine.Stats) float64 { return float64(s.CacheEvicted) }},
+		{"tandem_shadows_running", "Requests whose shadows run.", func(s engine.Stats) float64 { return float64(s.Shadows) }},
+	} {
+		if err := m.Gauge(g.name, g.help, func() float64 { return g.read(e.Stats()) }); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -17,6 +17,8 @@ const (
 	// DefaultPluginMemory caps one plugin instance: 1 GiB holds the pixels of an image of 8000x8000 (192 MB) and what a
 	// plugin makes of them; memory that is not touched costs nothing.
 	DefaultPluginMemory = 1 << 30
+	// DefaultCacheMemory is what the caches of nodes may hold.
+	DefaultCacheMemory = 256 << 20
 	// DefaultUploadAge is how long an upload without a chunk is kept.
 	DefaultUploadAge = 24 * time.Hour
 )
@@ -45,6 +47,11 @@ type Config struct {
 	CompileCommand []string
 	// MaxRequestBytes bounds one request. Default api.DefaultMaxRequestBytes.
 	MaxRequestBytes int
+	// RequestMemory bounds what all requests together are expected to hold at their peaks, in bytes. Default: half of the
+	// memory that the machine, or the container, has.
+	RequestMemory int64
+	// CacheMemory bounds what the caches of nodes hold, in bytes. Default 256 MiB.
+	CacheMemory int64
 	// StopTimeout bounds a graceful stop. Default DefaultStopTimeout.
 	StopTimeout time.Duration
 	// UploadAge is how long an unfinished upload without a chunk is kept. Default DefaultUploadAge.
@@ -64,6 +71,8 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.PluginMemory, int64(DefaultPluginMemory))
 	orDefault(&c.MaxRequestBytes, api.DefaultMaxRequestBytes)
 	orDefault(&c.UploadAge, DefaultUploadAge)
+	orDefault(&c.RequestMemory, machineMemory()/2)
+	orDefault(&c.CacheMemory, int64(DefaultCacheMemory))
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		return c, fmt.Errorf("listen address %q: want host:port: %w", c.Listen, err)

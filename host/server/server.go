@@ -21,6 +21,7 @@ import (
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
+	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -32,6 +33,7 @@ type Server struct {
 	listener net.Listener
 	handler  http.Handler
 	control  *control.Manager
+	engine   *engine.Engine
 	garbage  *collector
 	admin    string
 	closers  closers
@@ -133,8 +135,8 @@ func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 // AdminKeyFile returns the path of the file with the first admin key when this start made it, else "".
 func (s *Server) AdminKeyFile() string { return s.admin }
 
-// Run answers calls until ctx ends, then stops: no new calls, running ones may finish within Config.StopTimeout, then
-// everything closes in the reverse order of its start. It returns nil when ctx ended it and all stopped in time.
+// Run answers calls until ctx ends, then stops: no new calls, running ones and what runs in their shadows may finish within
+// Config.StopTimeout, then everything closes in the reverse order of its start. It returns nil when ctx ended it and all stopped in time.
 func (s *Server) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	p := new(http.Protocols)
@@ -159,6 +161,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(fmt.Errorf("calls were cut off after %v", s.cfg.StopTimeout), hs.Close())
 	}
+	s.engine.Close(stop)
 	s.control.Close()
 	return errors.Join(err, group.Wait(), s.closers.close(stop))
 }

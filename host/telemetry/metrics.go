@@ -31,6 +31,8 @@ type Metrics struct {
 	calls     *Histogram
 	nodes     *Histogram
 	copied    *Counter
+	cache     *Counter
+	shadow    *Counter
 }
 
 // New returns a registry with the metrics of the process, of calls and of nodes.
@@ -57,7 +59,13 @@ func New(cfg Config) (*Metrics, error) {
 	if m.nodes, err = m.Histogram("tandem_node_seconds", "Time that finished nodes took, by graph, node and outcome.", "graph", "node", "outcome"); err != nil {
 		return nil, err
 	}
-	m.copied, err = m.Counter("tandem_edge_copied_bytes_total", "Bytes copied to bring values to nodes, by graph and node.", "graph", "node")
+	if m.copied, err = m.Counter("tandem_edge_copied_bytes_total", "Bytes copied to bring values to nodes, by graph and node.", "graph", "node"); err != nil {
+		return nil, err
+	}
+	if m.cache, err = m.Counter("tandem_cache_lookups_total", "Looks into the caches of nodes, by graph, node and outcome.", "graph", "node", "outcome"); err != nil {
+		return nil, err
+	}
+	m.shadow, err = m.Counter("tandem_shadows_total", "Requests with a shadow, by graph and what became of it.", "graph", "outcome")
 	return m, err
 }
 
@@ -77,6 +85,12 @@ func (m *Metrics) Node(graph, node, outcome string, took time.Duration, copied i
 	m.nodes.Observe(took.Seconds(), graph, node, outcome)
 	m.copied.Add(float64(copied), graph, node)
 }
+
+// Cache counts one look into a node's cache: "hit", "miss" or "shared".
+func (m *Metrics) Cache(graph, node, outcome string) { m.cache.Add(1, graph, node, outcome) }
+
+// Shadow counts one request's shadow: "done", "failed", "dropped" or "cut".
+func (m *Metrics) Shadow(graph, outcome string) { m.shadow.Add(1, graph, outcome) }
 
 // Counter only goes up.
 type Counter struct {

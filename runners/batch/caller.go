@@ -2,21 +2,22 @@ package batch
 
 import "context"
 
-// Priority says who goes first.
+// Priority says who goes first: any number from Low to High, the higher first, and Background, which is below all.
 type Priority int8
 
 // Priorities.
 const (
-	Low    Priority = -1
-	Normal Priority = 0
-	High   Priority = 1
+	Background Priority = -11 // what nobody waits for
+	Low        Priority = -10
+	Normal     Priority = 0
+	High       Priority = 10
 )
 
-const priorities = 3
+const priorities = int(High-Background) + 1
 
 // class returns p as an index, 0 the highest.
 func (p Priority) class() int {
-	return int(High - min(max(p, Low), High))
+	return int(High - min(max(p, Background), High))
 }
 
 // Caller is on whose behalf a request runs.

@@ -23,6 +23,75 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// GraphForm is a way to write a graph down.
+type GraphForm int32
+
+const (
+	// Not written.
+	GraphForm_GRAPH_FORM_UNSPECIFIED GraphForm = 0
+	// The document as YAML. A release's own document, with its comments, when it is YAML.
+	GraphForm_GRAPH_FORM_YAML GraphForm = 1
+	// The document as JSON.
+	GraphForm_GRAPH_FORM_JSON GraphForm = 2
+	// The checked graph as text for people: inputs, nodes in the order in which they can run, outputs, with all types.
+	GraphForm_GRAPH_FORM_TEXT GraphForm = 3
+	// The checked graph as a Mermaid flowchart.
+	GraphForm_GRAPH_FORM_MERMAID GraphForm = 4
+	// The checked graph as an SVG picture.
+	GraphForm_GRAPH_FORM_SVG GraphForm = 5
+	// The document as a GraphDocument, in the answer's field definition.
+	GraphForm_GRAPH_FORM_PROTO GraphForm = 6
+)
+
+// Enum value maps for GraphForm.
+var (
+	GraphForm_name = map[int32]string{
+		0: "GRAPH_FORM_UNSPECIFIED",
+		1: "GRAPH_FORM_YAML",
+		2: "GRAPH_FORM_JSON",
+		3: "GRAPH_FORM_TEXT",
+		4: "GRAPH_FORM_MERMAID",
+		5: "GRAPH_FORM_SVG",
+		6: "GRAPH_FORM_PROTO",
+	}
+	GraphForm_value = map[string]int32{
+		"GRAPH_FORM_UNSPECIFIED": 0,
+		"GRAPH_FORM_YAML":        1,
+		"GRAPH_FORM_JSON":        2,
+		"GRAPH_FORM_TEXT":        3,
+		"GRAPH_FORM_MERMAID":     4,
+		"GRAPH_FORM_SVG":         5,
+		"GRAPH_FORM_PROTO":       6,
+	}
+)
+
+func (x GraphForm) Enum() *GraphForm {
+	p := new(GraphForm)
+	*p = x
+	return p
+}
+
+func (x GraphForm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GraphForm) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_v1_graph_proto_enumTypes[0].Descriptor()
+}
+
+func (GraphForm) Type() protoreflect.EnumType {
+	return &file_tandem_v1_graph_proto_enumTypes[0]
+}
+
+func (x GraphForm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GraphForm.Descriptor instead.
+func (GraphForm) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_v1_graph_proto_rawDescGZIP(), []int{0}
+}
+
 // Graph is one release of a graph.
 type Graph struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -269,11 +338,15 @@ func (x *Pin) GetDigest() string {
 	return ""
 }
 
-// ValidateGraphRequest carries a document.
+// ValidateGraphRequest carries a document, as text or as a message.
 type ValidateGraphRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// YAML or JSON, at most 1 MiB.
-	Document      string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	// The same as a message. Faults then have the places of its YAML form.
+	Definition *GraphDocument `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
+	// How to write the graph into the answer when it has no faults. Default: not at all.
+	Form          GraphForm `protobuf:"varint,3,opt,name=form,proto3,enum=tandem.v1.GraphForm" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -315,6 +388,20 @@ func (x *ValidateGraphRequest) GetDocument() string {
 	return ""
 }
 
+func (x *ValidateGraphRequest) GetDefinition() *GraphDocument {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
+}
+
+func (x *ValidateGraphRequest) GetForm() GraphForm {
+	if x != nil {
+		return x.Form
+	}
+	return GraphForm_GRAPH_FORM_UNSPECIFIED
+}
+
 // ValidateGraphResponse says whether it could be published.
 type ValidateGraphResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -323,7 +410,11 @@ type ValidateGraphResponse struct {
 	// The graph as it would be published; absent when there are faults.
 	Graph *Graph `protobuf:"bytes,2,opt,name=graph,proto3" json:"graph,omitempty"`
 	// A picture of it as Mermaid text; empty when there are faults.
-	Mermaid       string `protobuf:"bytes,3,opt,name=mermaid,proto3" json:"mermaid,omitempty"`
+	Mermaid string `protobuf:"bytes,3,opt,name=mermaid,proto3" json:"mermaid,omitempty"`
+	// The graph in the form that was asked for. Default: empty.
+	Written string `protobuf:"bytes,4,opt,name=written,proto3" json:"written,omitempty"`
+	// The graph as a message, when that was asked for.
+	Definition    *GraphDocument `protobuf:"bytes,5,opt,name=definition,proto3" json:"definition,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -379,11 +470,27 @@ func (x *ValidateGraphResponse) GetMermaid() string {
 	return ""
 }
 
-// PublishGraphRequest carries a document.
+func (x *ValidateGraphResponse) GetWritten() string {
+	if x != nil {
+		return x.Written
+	}
+	return ""
+}
+
+func (x *ValidateGraphResponse) GetDefinition() *GraphDocument {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
+}
+
+// PublishGraphRequest carries a document, as text or as a message.
 type PublishGraphRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// YAML or JSON, at most 1 MiB.
-	Document      string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
+	// The same as a message; the release keeps its YAML form.
+	Definition    *GraphDocument `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -423,6 +530,13 @@ func (x *PublishGraphRequest) GetDocument() string {
 		return x.Document
 	}
 	return ""
+}
+
+func (x *PublishGraphRequest) GetDefinition() *GraphDocument {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
 }
 
 // PublishGraphResponse carries the release.
@@ -475,7 +589,9 @@ func (x *PublishGraphResponse) GetGraph() *Graph {
 type GetGraphRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name, or name@version, or name@tag, or name@sha256:... Default: the latest version.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How to write the graph into the answer. Default: not at all.
+	Form          GraphForm `protobuf:"varint,2,opt,name=form,proto3,enum=tandem.v1.GraphForm" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -517,11 +633,22 @@ func (x *GetGraphRequest) GetName() string {
 	return ""
 }
 
+func (x *GetGraphRequest) GetForm() GraphForm {
+	if x != nil {
+		return x.Form
+	}
+	return GraphForm_GRAPH_FORM_UNSPECIFIED
+}
+
 // GetGraphResponse carries a graph.
 type GetGraphResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The graph.
-	Graph         *Graph `protobuf:"bytes,1,opt,name=graph,proto3" json:"graph,omitempty"`
+	Graph *Graph `protobuf:"bytes,1,opt,name=graph,proto3" json:"graph,omitempty"`
+	// The graph in the form that was asked for. Default: empty.
+	Written string `protobuf:"bytes,2,opt,name=written,proto3" json:"written,omitempty"`
+	// The graph as a message, when that was asked for.
+	Definition    *GraphDocument `protobuf:"bytes,3,opt,name=definition,proto3" json:"definition,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -559,6 +686,20 @@ func (*GetGraphResponse) Descriptor() ([]byte, []int) {
 func (x *GetGraphResponse) GetGraph() *Graph {
 	if x != nil {
 		return x.Graph
+	}
+	return nil
+}
+
+func (x *GetGraphResponse) GetWritten() string {
+	if x != nil {
+		return x.Written
+	}
+	return ""
+}
+
+func (x *GetGraphResponse) GetDefinition() *GraphDocument {
+	if x != nil {
+		return x.Definition
 	}
 	return nil
 }
@@ -760,7 +901,7 @@ var File_tandem_v1_graph_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_graph_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/graph.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/error.proto\"\xa8\x02\n" +
+	"\x15tandem/v1/graph.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tandem/v1/document.proto\x1a\x15tandem/v1/error.proto\"\xa8\x02\n" +
 	"\x05Graph\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
@@ -779,22 +920,40 @@ const file_tandem_v1_graph_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x05R\aversion\x12\x16\n" +
-	"\x06digest\x18\x04 \x01(\tR\x06digest\"?\n" +
-	"\x14ValidateGraphRequest\x12'\n" +
-	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80@R\bdocument\"\x83\x01\n" +
+	"\x06digest\x18\x04 \x01(\tR\x06digest\"\xa0\x02\n" +
+	"\x14ValidateGraphRequest\x12%\n" +
+	"\bdocument\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\bdocument\x128\n" +
+	"\n" +
+	"definition\x18\x02 \x01(\v2\x18.tandem.v1.GraphDocumentR\n" +
+	"definition\x122\n" +
+	"\x04form\x18\x03 \x01(\x0e2\x14.tandem.v1.GraphFormB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04form:s\xbaHp\x1an\n" +
+	"\x16document_or_definition\x12%one of document and definition is set\x1a-has(this.definition) != (this.document != '')\"\xd7\x01\n" +
 	"\x15ValidateGraphResponse\x12(\n" +
 	"\x06faults\x18\x01 \x03(\v2\x10.tandem.v1.FaultR\x06faults\x12&\n" +
 	"\x05graph\x18\x02 \x01(\v2\x10.tandem.v1.GraphR\x05graph\x12\x18\n" +
-	"\amermaid\x18\x03 \x01(\tR\amermaid\">\n" +
-	"\x13PublishGraphRequest\x12'\n" +
-	"\bdocument\x18\x01 \x01(\tB\v\xbaH\br\x06\x10\x01(\x80\x80@R\bdocument\">\n" +
+	"\amermaid\x18\x03 \x01(\tR\amermaid\x12\x18\n" +
+	"\awritten\x18\x04 \x01(\tR\awritten\x128\n" +
+	"\n" +
+	"definition\x18\x05 \x01(\v2\x18.tandem.v1.GraphDocumentR\n" +
+	"definition\"\xeb\x01\n" +
+	"\x13PublishGraphRequest\x12%\n" +
+	"\bdocument\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\bdocument\x128\n" +
+	"\n" +
+	"definition\x18\x02 \x01(\v2\x18.tandem.v1.GraphDocumentR\n" +
+	"definition:s\xbaHp\x1an\n" +
+	"\x16document_or_definition\x12%one of document and definition is set\x1a-has(this.definition) != (this.document != '')\">\n" +
 	"\x14PublishGraphResponse\x12&\n" +
-	"\x05graph\x18\x01 \x01(\v2\x10.tandem.v1.GraphR\x05graph\"1\n" +
+	"\x05graph\x18\x01 \x01(\v2\x10.tandem.v1.GraphR\x05graph\"e\n" +
 	"\x0fGetGraphRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\":\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x122\n" +
+	"\x04form\x18\x02 \x01(\x0e2\x14.tandem.v1.GraphFormB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04form\"\x8e\x01\n" +
 	"\x10GetGraphResponse\x12&\n" +
-	"\x05graph\x18\x01 \x01(\v2\x10.tandem.v1.GraphR\x05graph\"e\n" +
+	"\x05graph\x18\x01 \x01(\v2\x10.tandem.v1.GraphR\x05graph\x12\x18\n" +
+	"\awritten\x18\x02 \x01(\tR\awritten\x128\n" +
+	"\n" +
+	"definition\x18\x03 \x01(\v2\x18.tandem.v1.GraphDocumentR\n" +
+	"definition\"e\n" +
 	"\x11ListGraphsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
@@ -806,7 +965,15 @@ const file_tandem_v1_graph_proto_rawDesc = "" +
 	"\x12DeleteGraphRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\x15\n" +
-	"\x13DeleteGraphResponse2\xa0\x03\n" +
+	"\x13DeleteGraphResponse*\xa8\x01\n" +
+	"\tGraphForm\x12\x1a\n" +
+	"\x16GRAPH_FORM_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fGRAPH_FORM_YAML\x10\x01\x12\x13\n" +
+	"\x0fGRAPH_FORM_JSON\x10\x02\x12\x13\n" +
+	"\x0fGRAPH_FORM_TEXT\x10\x03\x12\x16\n" +
+	"\x12GRAPH_FORM_MERMAID\x10\x04\x12\x12\n" +
+	"\x0eGRAPH_FORM_SVG\x10\x05\x12\x14\n" +
+	"\x10GRAPH_FORM_PROTO\x10\x062\xa0\x03\n" +
 	"\fGraphService\x12W\n" +
 	"\rValidateGraph\x12\x1f.tandem.v1.ValidateGraphRequest\x1a .tandem.v1.ValidateGraphResponse\"\x03\x90\x02\x01\x12O\n" +
 	"\fPublishGraph\x12\x1e.tandem.v1.PublishGraphRequest\x1a\x1f.tandem.v1.PublishGraphResponse\x12H\n" +
@@ -830,49 +997,58 @@ func file_tandem_v1_graph_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_graph_proto_rawDescData
 }
 
+var file_tandem_v1_graph_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_tandem_v1_graph_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_tandem_v1_graph_proto_goTypes = []any{
-	(*Graph)(nil),                 // 0: tandem.v1.Graph
-	(*GraphPort)(nil),             // 1: tandem.v1.GraphPort
-	(*Pin)(nil),                   // 2: tandem.v1.Pin
-	(*ValidateGraphRequest)(nil),  // 3: tandem.v1.ValidateGraphRequest
-	(*ValidateGraphResponse)(nil), // 4: tandem.v1.ValidateGraphResponse
-	(*PublishGraphRequest)(nil),   // 5: tandem.v1.PublishGraphRequest
-	(*PublishGraphResponse)(nil),  // 6: tandem.v1.PublishGraphResponse
-	(*GetGraphRequest)(nil),       // 7: tandem.v1.GetGraphRequest
-	(*GetGraphResponse)(nil),      // 8: tandem.v1.GetGraphResponse
-	(*ListGraphsRequest)(nil),     // 9: tandem.v1.ListGraphsRequest
-	(*ListGraphsResponse)(nil),    // 10: tandem.v1.ListGraphsResponse
-	(*DeleteGraphRequest)(nil),    // 11: tandem.v1.DeleteGraphRequest
-	(*DeleteGraphResponse)(nil),   // 12: tandem.v1.DeleteGraphResponse
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*Fault)(nil),                 // 14: tandem.v1.Fault
+	(GraphForm)(0),                // 0: tandem.v1.GraphForm
+	(*Graph)(nil),                 // 1: tandem.v1.Graph
+	(*GraphPort)(nil),             // 2: tandem.v1.GraphPort
+	(*Pin)(nil),                   // 3: tandem.v1.Pin
+	(*ValidateGraphRequest)(nil),  // 4: tandem.v1.ValidateGraphRequest
+	(*ValidateGraphResponse)(nil), // 5: tandem.v1.ValidateGraphResponse
+	(*PublishGraphRequest)(nil),   // 6: tandem.v1.PublishGraphRequest
+	(*PublishGraphResponse)(nil),  // 7: tandem.v1.PublishGraphResponse
+	(*GetGraphRequest)(nil),       // 8: tandem.v1.GetGraphRequest
+	(*GetGraphResponse)(nil),      // 9: tandem.v1.GetGraphResponse
+	(*ListGraphsRequest)(nil),     // 10: tandem.v1.ListGraphsRequest
+	(*ListGraphsResponse)(nil),    // 11: tandem.v1.ListGraphsResponse
+	(*DeleteGraphRequest)(nil),    // 12: tandem.v1.DeleteGraphRequest
+	(*DeleteGraphResponse)(nil),   // 13: tandem.v1.DeleteGraphResponse
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*GraphDocument)(nil),         // 15: tandem.v1.GraphDocument
+	(*Fault)(nil),                 // 16: tandem.v1.Fault
 }
 var file_tandem_v1_graph_proto_depIdxs = []int32{
-	13, // 0: tandem.v1.Graph.create_time:type_name -> google.protobuf.Timestamp
-	1,  // 1: tandem.v1.Graph.inputs:type_name -> tandem.v1.GraphPort
-	1,  // 2: tandem.v1.Graph.outputs:type_name -> tandem.v1.GraphPort
-	2,  // 3: tandem.v1.Graph.pins:type_name -> tandem.v1.Pin
-	14, // 4: tandem.v1.ValidateGraphResponse.faults:type_name -> tandem.v1.Fault
-	0,  // 5: tandem.v1.ValidateGraphResponse.graph:type_name -> tandem.v1.Graph
-	0,  // 6: tandem.v1.PublishGraphResponse.graph:type_name -> tandem.v1.Graph
-	0,  // 7: tandem.v1.GetGraphResponse.graph:type_name -> tandem.v1.Graph
-	0,  // 8: tandem.v1.ListGraphsResponse.graphs:type_name -> tandem.v1.Graph
-	3,  // 9: tandem.v1.GraphService.ValidateGraph:input_type -> tandem.v1.ValidateGraphRequest
-	5,  // 10: tandem.v1.GraphService.PublishGraph:input_type -> tandem.v1.PublishGraphRequest
-	7,  // 11: tandem.v1.GraphService.GetGraph:input_type -> tandem.v1.GetGraphRequest
-	9,  // 12: tandem.v1.GraphService.ListGraphs:input_type -> tandem.v1.ListGraphsRequest
-	11, // 13: tandem.v1.GraphService.DeleteGraph:input_type -> tandem.v1.DeleteGraphRequest
-	4,  // 14: tandem.v1.GraphService.ValidateGraph:output_type -> tandem.v1.ValidateGraphResponse
-	6,  // 15: tandem.v1.GraphService.PublishGraph:output_type -> tandem.v1.PublishGraphResponse
-	8,  // 16: tandem.v1.GraphService.GetGraph:output_type -> tandem.v1.GetGraphResponse
-	10, // 17: tandem.v1.GraphService.ListGraphs:output_type -> tandem.v1.ListGraphsResponse
-	12, // 18: tandem.v1.GraphService.DeleteGraph:output_type -> tandem.v1.DeleteGraphResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	14, // 0: tandem.v1.Graph.create_time:type_name -> google.protobuf.Timestamp
+	2,  // 1: tandem.v1.Graph.inputs:type_name -> tandem.v1.GraphPort
+	2,  // 2: tandem.v1.Graph.outputs:type_name -> tandem.v1.GraphPort
+	3,  // 3: tandem.v1.Graph.pins:type_name -> tandem.v1.Pin
+	15, // 4: tandem.v1.ValidateGraphRequest.definition:type_name -> tandem.v1.GraphDocument
+	0,  // 5: tandem.v1.ValidateGraphRequest.form:type_name -> tandem.v1.GraphForm
+	16, // 6: tandem.v1.ValidateGraphResponse.faults:type_name -> tandem.v1.Fault
+	1,  // 7: tandem.v1.ValidateGraphResponse.graph:type_name -> tandem.v1.Graph
+	15, // 8: tandem.v1.ValidateGraphResponse.definition:type_name -> tandem.v1.GraphDocument
+	15, // 9: tandem.v1.PublishGraphRequest.definition:type_name -> tandem.v1.GraphDocument
+	1,  // 10: tandem.v1.PublishGraphResponse.graph:type_name -> tandem.v1.Graph
+	0,  // 11: tandem.v1.GetGraphRequest.form:type_name -> tandem.v1.GraphForm
+	1,  // 12: tandem.v1.GetGraphResponse.graph:type_name -> tandem.v1.Graph
+	15, // 13: tandem.v1.GetGraphResponse.definition:type_name -> tandem.v1.GraphDocument
+	1,  // 14: tandem.v1.ListGraphsResponse.graphs:type_name -> tandem.v1.Graph
+	4,  // 15: tandem.v1.GraphService.ValidateGraph:input_type -> tandem.v1.ValidateGraphRequest
+	6,  // 16: tandem.v1.GraphService.PublishGraph:input_type -> tandem.v1.PublishGraphRequest
+	8,  // 17: tandem.v1.GraphService.GetGraph:input_type -> tandem.v1.GetGraphRequest
+	10, // 18: tandem.v1.GraphService.ListGraphs:input_type -> tandem.v1.ListGraphsRequest
+	12, // 19: tandem.v1.GraphService.DeleteGraph:input_type -> tandem.v1.DeleteGraphRequest
+	5,  // 20: tandem.v1.GraphService.ValidateGraph:output_type -> tandem.v1.ValidateGraphResponse
+	7,  // 21: tandem.v1.GraphService.PublishGraph:output_type -> tandem.v1.PublishGraphResponse
+	9,  // 22: tandem.v1.GraphService.GetGraph:output_type -> tandem.v1.GetGraphResponse
+	11, // 23: tandem.v1.GraphService.ListGraphs:output_type -> tandem.v1.ListGraphsResponse
+	13, // 24: tandem.v1.GraphService.DeleteGraph:output_type -> tandem.v1.DeleteGraphResponse
+	20, // [20:25] is the sub-list for method output_type
+	15, // [15:20] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_graph_proto_init() }
@@ -880,19 +1056,21 @@ func file_tandem_v1_graph_proto_init() {
 	if File_tandem_v1_graph_proto != nil {
 		return
 	}
+	file_tandem_v1_document_proto_init()
 	file_tandem_v1_error_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_graph_proto_rawDesc), len(file_tandem_v1_graph_proto_rawDesc)),
-			NumEnums:      0,
+			NumEnums:      1,
 			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_tandem_v1_graph_proto_goTypes,
 		DependencyIndexes: file_tandem_v1_graph_proto_depIdxs,
+		EnumInfos:         file_tandem_v1_graph_proto_enumTypes,
 		MessageInfos:      file_tandem_v1_graph_proto_msgTypes,
 	}.Build()
 	File_tandem_v1_graph_proto = out.File

@@ -76,6 +76,67 @@ func (TensorEncoding) EnumDescriptor() ([]byte, []int) {
 	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{0}
 }
 
+// NodeState says what became of a node.
+type NodeState int32
+
+const (
+	// Not set.
+	NodeState_NODE_STATE_UNSPECIFIED NodeState = 0
+	// Its inputs are there and it runs, or waits to run.
+	NodeState_NODE_STATE_STARTED NodeState = 1
+	// It ran to its end.
+	NodeState_NODE_STATE_FINISHED NodeState = 2
+	// It had no reason to run.
+	NodeState_NODE_STATE_SKIPPED NodeState = 3
+	// It failed, and with it the request, or it was ended because another failed.
+	NodeState_NODE_STATE_FAILED NodeState = 4
+)
+
+// Enum value maps for NodeState.
+var (
+	NodeState_name = map[int32]string{
+		0: "NODE_STATE_UNSPECIFIED",
+		1: "NODE_STATE_STARTED",
+		2: "NODE_STATE_FINISHED",
+		3: "NODE_STATE_SKIPPED",
+		4: "NODE_STATE_FAILED",
+	}
+	NodeState_value = map[string]int32{
+		"NODE_STATE_UNSPECIFIED": 0,
+		"NODE_STATE_STARTED":     1,
+		"NODE_STATE_FINISHED":    2,
+		"NODE_STATE_SKIPPED":     3,
+		"NODE_STATE_FAILED":      4,
+	}
+)
+
+func (x NodeState) Enum() *NodeState {
+	p := new(NodeState)
+	*p = x
+	return p
+}
+
+func (x NodeState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NodeState) Descriptor() protoreflect.EnumDescriptor {
+	return file_tandem_v1_inference_proto_enumTypes[1].Descriptor()
+}
+
+func (NodeState) Type() protoreflect.EnumType {
+	return &file_tandem_v1_inference_proto_enumTypes[1]
+}
+
+func (x NodeState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NodeState.Descriptor instead.
+func (NodeState) EnumDescriptor() ([]byte, []int) {
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{1}
+}
+
 // InferRequest names a graph and gives its inputs.
 type InferRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -231,6 +292,357 @@ func (x *InferResponse) GetTrace() *Trace {
 	return nil
 }
 
+// InferStreamRequest is a request whose answer comes in parts.
+type InferStreamRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Graph, inputs and outputs as for Infer.
+	Infer *InferRequest `protobuf:"bytes,1,opt,name=infer,proto3" json:"infer,omitempty"`
+	// Whether what nodes do is left out and only outputs come. Default: false.
+	OutputsOnly   bool `protobuf:"varint,2,opt,name=outputs_only,json=outputsOnly,proto3" json:"outputs_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InferStreamRequest) Reset() {
+	*x = InferStreamRequest{}
+	mi := &file_tandem_v1_inference_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InferStreamRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InferStreamRequest) ProtoMessage() {}
+
+func (x *InferStreamRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_inference_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InferStreamRequest.ProtoReflect.Descriptor instead.
+func (*InferStreamRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *InferStreamRequest) GetInfer() *InferRequest {
+	if x != nil {
+		return x.Infer
+	}
+	return nil
+}
+
+func (x *InferStreamRequest) GetOutputsOnly() bool {
+	if x != nil {
+		return x.OutputsOnly
+	}
+	return false
+}
+
+// InferStreamResponse is one thing that happened.
+type InferStreamResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What happened.
+	//
+	// Types that are valid to be assigned to Event:
+	//
+	//	*InferStreamResponse_Node
+	//	*InferStreamResponse_Output
+	//	*InferStreamResponse_Done
+	Event         isInferStreamResponse_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InferStreamResponse) Reset() {
+	*x = InferStreamResponse{}
+	mi := &file_tandem_v1_inference_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InferStreamResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InferStreamResponse) ProtoMessage() {}
+
+func (x *InferStreamResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_inference_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InferStreamResponse.ProtoReflect.Descriptor instead.
+func (*InferStreamResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *InferStreamResponse) GetEvent() isInferStreamResponse_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *InferStreamResponse) GetNode() *NodeEvent {
+	if x != nil {
+		if x, ok := x.Event.(*InferStreamResponse_Node); ok {
+			return x.Node
+		}
+	}
+	return nil
+}
+
+func (x *InferStreamResponse) GetOutput() *OutputEvent {
+	if x != nil {
+		if x, ok := x.Event.(*InferStreamResponse_Output); ok {
+			return x.Output
+		}
+	}
+	return nil
+}
+
+func (x *InferStreamResponse) GetDone() *DoneEvent {
+	if x != nil {
+		if x, ok := x.Event.(*InferStreamResponse_Done); ok {
+			return x.Done
+		}
+	}
+	return nil
+}
+
+type isInferStreamResponse_Event interface {
+	isInferStreamResponse_Event()
+}
+
+type InferStreamResponse_Node struct {
+	// A node started or ended.
+	Node *NodeEvent `protobuf:"bytes,1,opt,name=node,proto3,oneof"`
+}
+
+type InferStreamResponse_Output struct {
+	// An output of the graph is there.
+	Output *OutputEvent `protobuf:"bytes,2,opt,name=output,proto3,oneof"`
+}
+
+type InferStreamResponse_Done struct {
+	// The request has ended well; this is the last message.
+	Done *DoneEvent `protobuf:"bytes,3,opt,name=done,proto3,oneof"`
+}
+
+func (*InferStreamResponse_Node) isInferStreamResponse_Event() {}
+
+func (*InferStreamResponse_Output) isInferStreamResponse_Event() {}
+
+func (*InferStreamResponse_Done) isInferStreamResponse_Event() {}
+
+// NodeEvent is a node that started or ended.
+type NodeEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the node.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// What became of it.
+	State NodeState `protobuf:"varint,2,opt,name=state,proto3,enum=tandem.v1.NodeState" json:"state,omitempty"`
+	// When, counted from the start of the request.
+	At *durationpb.Duration `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// What it did; absent when it only started.
+	Trace         *NodeTrace `protobuf:"bytes,4,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeEvent) Reset() {
+	*x = NodeEvent{}
+	mi := &file_tandem_v1_inference_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeEvent) ProtoMessage() {}
+
+func (x *NodeEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_inference_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeEvent.ProtoReflect.Descriptor instead.
+func (*NodeEvent) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *NodeEvent) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeEvent) GetState() NodeState {
+	if x != nil {
+		return x.State
+	}
+	return NodeState_NODE_STATE_UNSPECIFIED
+}
+
+func (x *NodeEvent) GetAt() *durationpb.Duration {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *NodeEvent) GetTrace() *NodeTrace {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
+// OutputEvent is one output of the graph. An output that stays absent, because what makes it was skipped, does not come.
+type OutputEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the output.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its value.
+	Value         *Value `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutputEvent) Reset() {
+	*x = OutputEvent{}
+	mi := &file_tandem_v1_inference_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutputEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutputEvent) ProtoMessage() {}
+
+func (x *OutputEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_inference_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutputEvent.ProtoReflect.Descriptor instead.
+func (*OutputEvent) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *OutputEvent) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *OutputEvent) GetValue() *Value {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// DoneEvent ends a stream.
+type DoneEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the request.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The release that answered, as name@version.
+	Release string `protobuf:"bytes,2,opt,name=release,proto3" json:"release,omitempty"`
+	// What each node did, when it was asked for.
+	Trace         *Trace `protobuf:"bytes,3,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DoneEvent) Reset() {
+	*x = DoneEvent{}
+	mi := &file_tandem_v1_inference_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DoneEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DoneEvent) ProtoMessage() {}
+
+func (x *DoneEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_inference_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DoneEvent.ProtoReflect.Descriptor instead.
+func (*DoneEvent) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DoneEvent) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DoneEvent) GetRelease() string {
+	if x != nil {
+		return x.Release
+	}
+	return ""
+}
+
+func (x *DoneEvent) GetTrace() *Trace {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
+}
+
 // Trace says what happened in one request.
 type Trace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -244,7 +656,7 @@ type Trace struct {
 
 func (x *Trace) Reset() {
 	*x = Trace{}
-	mi := &file_tandem_v1_inference_proto_msgTypes[2]
+	mi := &file_tandem_v1_inference_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -256,7 +668,7 @@ func (x *Trace) String() string {
 func (*Trace) ProtoMessage() {}
 
 func (x *Trace) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_inference_proto_msgTypes[2]
+	mi := &file_tandem_v1_inference_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -269,7 +681,7 @@ func (x *Trace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trace.ProtoReflect.Descriptor instead.
 func (*Trace) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Trace) GetTotal() *durationpb.Duration {
@@ -312,14 +724,19 @@ type NodeTrace struct {
 	// The error that ended the node. Default: empty.
 	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
 	// Whether the node had no reason to run: its condition was false, a split chose another, or what it reads was skipped.
-	Skipped       bool `protobuf:"varint,12,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	Skipped bool `protobuf:"varint,12,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	// How many times the answer came from the node's cache instead of a run; with each, of its items.
+	Cached int32 `protobuf:"varint,20,opt,name=cached,proto3" json:"cached,omitempty"`
+	// How long the node might take at most, counted from its start: what was left of the deadline, less what the quickest way from
+	// here to the answer took so far, or the node's own timeout. Default: absent, when it did not run.
+	Budget        *durationpb.Duration `protobuf:"bytes,21,opt,name=budget,proto3" json:"budget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeTrace) Reset() {
 	*x = NodeTrace{}
-	mi := &file_tandem_v1_inference_proto_msgTypes[3]
+	mi := &file_tandem_v1_inference_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +748,7 @@ func (x *NodeTrace) String() string {
 func (*NodeTrace) ProtoMessage() {}
 
 func (x *NodeTrace) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_inference_proto_msgTypes[3]
+	mi := &file_tandem_v1_inference_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +761,7 @@ func (x *NodeTrace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeTrace.ProtoReflect.Descriptor instead.
 func (*NodeTrace) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_inference_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *NodeTrace) GetNode() string {
@@ -431,6 +848,20 @@ func (x *NodeTrace) GetSkipped() bool {
 	return false
 }
 
+func (x *NodeTrace) GetCached() int32 {
+	if x != nil {
+		return x.Cached
+	}
+	return 0
+}
+
+func (x *NodeTrace) GetBudget() *durationpb.Duration {
+	if x != nil {
+		return x.Budget
+	}
+	return nil
+}
+
 var File_tandem_v1_inference_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_inference_proto_rawDesc = "" +
@@ -454,10 +885,31 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\x05trace\x18\x04 \x01(\v2\x10.tandem.v1.TraceR\x05trace\x1aL\n" +
 	"\fOutputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
-	"\x05value\x18\x02 \x01(\v2\x10.tandem.v1.ValueR\x05value:\x028\x01\"d\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.tandem.v1.ValueR\x05value:\x028\x01\"n\n" +
+	"\x12InferStreamRequest\x125\n" +
+	"\x05infer\x18\x01 \x01(\v2\x17.tandem.v1.InferRequestB\x06\xbaH\x03\xc8\x01\x01R\x05infer\x12!\n" +
+	"\foutputs_only\x18\x02 \x01(\bR\voutputsOnly\"\xa8\x01\n" +
+	"\x13InferStreamResponse\x12*\n" +
+	"\x04node\x18\x01 \x01(\v2\x14.tandem.v1.NodeEventH\x00R\x04node\x120\n" +
+	"\x06output\x18\x02 \x01(\v2\x16.tandem.v1.OutputEventH\x00R\x06output\x12*\n" +
+	"\x04done\x18\x03 \x01(\v2\x14.tandem.v1.DoneEventH\x00R\x04doneB\a\n" +
+	"\x05event\"\xa2\x01\n" +
+	"\tNodeEvent\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12*\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x14.tandem.v1.NodeStateR\x05state\x12)\n" +
+	"\x02at\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x02at\x12*\n" +
+	"\x05trace\x18\x04 \x01(\v2\x14.tandem.v1.NodeTraceR\x05trace\"I\n" +
+	"\vOutputEvent\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12&\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.tandem.v1.ValueR\x05value\"l\n" +
+	"\tDoneEvent\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tR\trequestId\x12\x18\n" +
+	"\arelease\x18\x02 \x01(\tR\arelease\x12&\n" +
+	"\x05trace\x18\x03 \x01(\v2\x10.tandem.v1.TraceR\x05trace\"d\n" +
 	"\x05Trace\x12/\n" +
 	"\x05total\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12*\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\x8a\x03\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\xd5\x03\n" +
 	"\tNodeTrace\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12/\n" +
@@ -471,13 +923,22 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\x04rows\x18\n" +
 	" \x01(\x05R\x04rows\x12\x14\n" +
 	"\x05error\x18\v \x01(\tR\x05error\x12\x18\n" +
-	"\askipped\x18\f \x01(\bR\askipped*h\n" +
+	"\askipped\x18\f \x01(\bR\askipped\x12\x16\n" +
+	"\x06cached\x18\x14 \x01(\x05R\x06cached\x121\n" +
+	"\x06budget\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\x06budget*h\n" +
 	"\x0eTensorEncoding\x12\x1f\n" +
 	"\x1bTENSOR_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13TENSOR_ENCODING_RAW\x10\x01\x12\x1c\n" +
-	"\x18TENSOR_ENCODING_ELEMENTS\x10\x022N\n" +
+	"\x18TENSOR_ENCODING_ELEMENTS\x10\x02*\x87\x01\n" +
+	"\tNodeState\x12\x1a\n" +
+	"\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12NODE_STATE_STARTED\x10\x01\x12\x17\n" +
+	"\x13NODE_STATE_FINISHED\x10\x02\x12\x16\n" +
+	"\x12NODE_STATE_SKIPPED\x10\x03\x12\x15\n" +
+	"\x11NODE_STATE_FAILED\x10\x042\x9e\x01\n" +
 	"\x10InferenceService\x12:\n" +
-	"\x05Infer\x12\x17.tandem.v1.InferRequest\x1a\x18.tandem.v1.InferResponseB\xa1\x01\n" +
+	"\x05Infer\x12\x17.tandem.v1.InferRequest\x1a\x18.tandem.v1.InferResponse\x12N\n" +
+	"\vInferStream\x12\x1d.tandem.v1.InferStreamRequest\x1a\x1e.tandem.v1.InferStreamResponse0\x01B\xa1\x01\n" +
 	"\rcom.tandem.v1B\x0eInferenceProtoP\x01Z;github.com/tandem-serve/tandem/proto/gen/tandem/v1;tandemv1\xa2\x02\x03TXX\xaa\x02\tTandem.V1\xca\x02\tTandem\\V1\xe2\x02\x15Tandem\\V1\\GPBMetadata\xea\x02\n" +
 	"Tandem::V1b\x06proto3"
 
@@ -493,39 +954,57 @@ func file_tandem_v1_inference_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_inference_proto_rawDescData
 }
 
-var file_tandem_v1_inference_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_tandem_v1_inference_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_tandem_v1_inference_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_tandem_v1_inference_proto_goTypes = []any{
 	(TensorEncoding)(0),         // 0: tandem.v1.TensorEncoding
-	(*InferRequest)(nil),        // 1: tandem.v1.InferRequest
-	(*InferResponse)(nil),       // 2: tandem.v1.InferResponse
-	(*Trace)(nil),               // 3: tandem.v1.Trace
-	(*NodeTrace)(nil),           // 4: tandem.v1.NodeTrace
-	nil,                         // 5: tandem.v1.InferRequest.InputsEntry
-	nil,                         // 6: tandem.v1.InferResponse.OutputsEntry
-	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
-	(*Value)(nil),               // 8: tandem.v1.Value
+	(NodeState)(0),              // 1: tandem.v1.NodeState
+	(*InferRequest)(nil),        // 2: tandem.v1.InferRequest
+	(*InferResponse)(nil),       // 3: tandem.v1.InferResponse
+	(*InferStreamRequest)(nil),  // 4: tandem.v1.InferStreamRequest
+	(*InferStreamResponse)(nil), // 5: tandem.v1.InferStreamResponse
+	(*NodeEvent)(nil),           // 6: tandem.v1.NodeEvent
+	(*OutputEvent)(nil),         // 7: tandem.v1.OutputEvent
+	(*DoneEvent)(nil),           // 8: tandem.v1.DoneEvent
+	(*Trace)(nil),               // 9: tandem.v1.Trace
+	(*NodeTrace)(nil),           // 10: tandem.v1.NodeTrace
+	nil,                         // 11: tandem.v1.InferRequest.InputsEntry
+	nil,                         // 12: tandem.v1.InferResponse.OutputsEntry
+	(*durationpb.Duration)(nil), // 13: google.protobuf.Duration
+	(*Value)(nil),               // 14: tandem.v1.Value
 }
 var file_tandem_v1_inference_proto_depIdxs = []int32{
-	5,  // 0: tandem.v1.InferRequest.inputs:type_name -> tandem.v1.InferRequest.InputsEntry
+	11, // 0: tandem.v1.InferRequest.inputs:type_name -> tandem.v1.InferRequest.InputsEntry
 	0,  // 1: tandem.v1.InferRequest.tensor_encoding:type_name -> tandem.v1.TensorEncoding
-	6,  // 2: tandem.v1.InferResponse.outputs:type_name -> tandem.v1.InferResponse.OutputsEntry
-	3,  // 3: tandem.v1.InferResponse.trace:type_name -> tandem.v1.Trace
-	7,  // 4: tandem.v1.Trace.total:type_name -> google.protobuf.Duration
-	4,  // 5: tandem.v1.Trace.nodes:type_name -> tandem.v1.NodeTrace
-	7,  // 6: tandem.v1.NodeTrace.start:type_name -> google.protobuf.Duration
-	7,  // 7: tandem.v1.NodeTrace.waited:type_name -> google.protobuf.Duration
-	7,  // 8: tandem.v1.NodeTrace.ran:type_name -> google.protobuf.Duration
-	7,  // 9: tandem.v1.NodeTrace.total:type_name -> google.protobuf.Duration
-	8,  // 10: tandem.v1.InferRequest.InputsEntry.value:type_name -> tandem.v1.Value
-	8,  // 11: tandem.v1.InferResponse.OutputsEntry.value:type_name -> tandem.v1.Value
-	1,  // 12: tandem.v1.InferenceService.Infer:input_type -> tandem.v1.InferRequest
-	2,  // 13: tandem.v1.InferenceService.Infer:output_type -> tandem.v1.InferResponse
-	13, // [13:14] is the sub-list for method output_type
-	12, // [12:13] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	12, // 2: tandem.v1.InferResponse.outputs:type_name -> tandem.v1.InferResponse.OutputsEntry
+	9,  // 3: tandem.v1.InferResponse.trace:type_name -> tandem.v1.Trace
+	2,  // 4: tandem.v1.InferStreamRequest.infer:type_name -> tandem.v1.InferRequest
+	6,  // 5: tandem.v1.InferStreamResponse.node:type_name -> tandem.v1.NodeEvent
+	7,  // 6: tandem.v1.InferStreamResponse.output:type_name -> tandem.v1.OutputEvent
+	8,  // 7: tandem.v1.InferStreamResponse.done:type_name -> tandem.v1.DoneEvent
+	1,  // 8: tandem.v1.NodeEvent.state:type_name -> tandem.v1.NodeState
+	13, // 9: tandem.v1.NodeEvent.at:type_name -> google.protobuf.Duration
+	10, // 10: tandem.v1.NodeEvent.trace:type_name -> tandem.v1.NodeTrace
+	14, // 11: tandem.v1.OutputEvent.value:type_name -> tandem.v1.Value
+	9,  // 12: tandem.v1.DoneEvent.trace:type_name -> tandem.v1.Trace
+	13, // 13: tandem.v1.Trace.total:type_name -> google.protobuf.Duration
+	10, // 14: tandem.v1.Trace.nodes:type_name -> tandem.v1.NodeTrace
+	13, // 15: tandem.v1.NodeTrace.start:type_name -> google.protobuf.Duration
+	13, // 16: tandem.v1.NodeTrace.waited:type_name -> google.protobuf.Duration
+	13, // 17: tandem.v1.NodeTrace.ran:type_name -> google.protobuf.Duration
+	13, // 18: tandem.v1.NodeTrace.total:type_name -> google.protobuf.Duration
+	13, // 19: tandem.v1.NodeTrace.budget:type_name -> google.protobuf.Duration
+	14, // 20: tandem.v1.InferRequest.InputsEntry.value:type_name -> tandem.v1.Value
+	14, // 21: tandem.v1.InferResponse.OutputsEntry.value:type_name -> tandem.v1.Value
+	2,  // 22: tandem.v1.InferenceService.Infer:input_type -> tandem.v1.InferRequest
+	4,  // 23: tandem.v1.InferenceService.InferStream:input_type -> tandem.v1.InferStreamRequest
+	3,  // 24: tandem.v1.InferenceService.Infer:output_type -> tandem.v1.InferResponse
+	5,  // 25: tandem.v1.InferenceService.InferStream:output_type -> tandem.v1.InferStreamResponse
+	24, // [24:26] is the sub-list for method output_type
+	22, // [22:24] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_inference_proto_init() }
@@ -534,13 +1013,18 @@ func file_tandem_v1_inference_proto_init() {
 		return
 	}
 	file_tandem_v1_value_proto_init()
+	file_tandem_v1_inference_proto_msgTypes[3].OneofWrappers = []any{
+		(*InferStreamResponse_Node)(nil),
+		(*InferStreamResponse_Output)(nil),
+		(*InferStreamResponse_Done)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_inference_proto_rawDesc), len(file_tandem_v1_inference_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   6,
+			NumEnums:      2,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,9 @@ const (
 const (
 	// InferenceServiceInferProcedure is the procedure name of the InferenceService's Infer RPC.
 	InferenceServiceInferProcedure = "/tandem.v1.InferenceService/Infer"
+	// InferenceServiceInferStreamProcedure is the procedure name of the InferenceService's InferStream
+	// RPC.
+	InferenceServiceInferStreamProcedure = "/tandem.v1.InferenceService/InferStream"
 )
 
 var (
@@ -36,12 +39,23 @@ var (
 			Procedure:  InferenceServiceInferProcedure,
 		}
 	})
+	inferenceServiceInferStreamSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeServer,
+			Schema:     v1.File_tandem_v1_inference_proto.Services().ByName("InferenceService").Methods().ByName("InferStream"),
+			Procedure:  InferenceServiceInferStreamProcedure,
+		}
+	})
 )
 
 // InferenceServiceClient is a client for the tandem.v1.InferenceService service.
 type InferenceServiceClient interface {
 	// Infer runs a graph once. Needs the role caller.
 	Infer(context.Context, *v1.InferRequest) (*v1.InferResponse, error)
+	// InferStream runs a graph once and sends each output and what each node does as it happens, and at last who answered. A
+	// failure ends the stream with the error that Infer would give; what came before it stays true. A reader that takes nothing
+	// for 30 s is cut off. Needs the role caller.
+	InferStream(context.Context, *v1.InferStreamRequest) (InferenceServiceInferStreamClientStream, error)
 }
 
 // NewInferenceServiceClient constructs a client for the tandem.v1.InferenceService service.
@@ -50,10 +64,35 @@ func NewInferenceServiceClient(client *connect.Client) InferenceServiceClient {
 	return &inferenceServiceClient{client: client}
 }
 
+// InferenceServiceInferStreamClientStream is the client stream for the InferenceService's
+// InferStream RPC.
+type InferenceServiceInferStreamClientStream struct {
+	stream connect.ClientStream
+}
+
+// Receive returns the next response message from the server.
+func (s InferenceServiceInferStreamClientStream) Receive() (*v1.InferStreamResponse, error) {
+	var res v1.InferStreamResponse
+	if err := s.stream.Receive(&res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+// Close releases the stream's resources. It is idempotent and is typically deferred to clean up a
+// stream abandoned before io.EOF.
+func (s InferenceServiceInferStreamClientStream) Close() error {
+	return s.stream.Close()
+}
+
 // InferenceServiceHandler is an implementation of the tandem.v1.InferenceService service.
 type InferenceServiceHandler interface {
 	// Infer runs a graph once. Needs the role caller.
 	Infer(context.Context, *v1.InferRequest) (*v1.InferResponse, error)
+	// InferStream runs a graph once and sends each output and what each node does as it happens, and at last who answered. A
+	// failure ends the stream with the error that Infer would give; what came before it stays true. A reader that takes nothing
+	// for 30 s is cut off. Needs the role caller.
+	InferStream(context.Context, *v1.InferStreamRequest, InferenceServiceInferStreamServerStream) error
 }
 
 // RegisterInferenceServiceHandler registers svc as the tandem.v1.InferenceService implementation on
@@ -62,7 +101,24 @@ func RegisterInferenceServiceHandler(server *connect.Server, svc InferenceServic
 	adapter := inferenceServiceHandler{svc: svc}
 	server.Register(
 		connect.Method{Spec: inferenceServiceInferSpec(), Handler: adapter.infer},
+		connect.Method{Spec: inferenceServiceInferStreamSpec(), Handler: adapter.inferStream},
 	)
+}
+
+// InferenceServiceInferStreamServerStream is the server stream for the InferenceService's
+// InferStream RPC.
+type InferenceServiceInferStreamServerStream struct {
+	stream connect.ServerStream
+}
+
+// SendHeaders flushes the response headers without a message. The first Send does this implicitly.
+func (s InferenceServiceInferStreamServerStream) SendHeaders() error {
+	return s.stream.SendHeaders()
+}
+
+// Send sends a response message to the client.
+func (s InferenceServiceInferStreamServerStream) Send(res *v1.InferStreamResponse) error {
+	return s.stream.Send(res)
 }
 
 // UnimplementedInferenceServiceHandler returns CodeUnimplemented from all methods.
@@ -70,6 +126,10 @@ type UnimplementedInferenceServiceHandler struct{}
 
 func (UnimplementedInferenceServiceHandler) Infer(context.Context, *v1.InferRequest) (*v1.InferResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "tandem.v1.InferenceService.Infer is not implemented")
+}
+
+func (UnimplementedInferenceServiceHandler) InferStream(context.Context, *v1.InferStreamRequest, InferenceServiceInferStreamServerStream) error {
+	return connect.NewError(connect.CodeUnimplemented, "tandem.v1.InferenceService.InferStream is not implemented")
 }
 
 type inferenceServiceClient struct {
@@ -84,6 +144,14 @@ func (c *inferenceServiceClient) Infer(ctx context.Context, req *v1.InferRequest
 	return &res, nil
 }
 
+func (c *inferenceServiceClient) InferStream(ctx context.Context, req *v1.InferStreamRequest) (InferenceServiceInferStreamClientStream, error) {
+	stream, err := c.client.CallServerStream(ctx, inferenceServiceInferStreamSpec(), req)
+	if err != nil {
+		return InferenceServiceInferStreamClientStream{}, err
+	}
+	return InferenceServiceInferStreamClientStream{stream: stream}, nil
+}
+
 type inferenceServiceHandler struct{ svc InferenceServiceHandler }
 
 func (h inferenceServiceHandler) infer(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
@@ -96,4 +164,12 @@ func (h inferenceServiceHandler) infer(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	return stream.Send(res)
+}
+
+func (h inferenceServiceHandler) inferStream(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.InferStreamRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	return h.svc.InferStream(ctx, &req, InferenceServiceInferStreamServerStream{stream: stream})
 }

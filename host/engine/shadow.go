@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/tenant"
+)
+
+// shadows runs what is off the critical path: after the answer, on goroutines of its own, a bounded number of requests at
+// once. What finds no room is dropped, never queued.
+type shadows struct {
+	limit int
+	wg    sync.WaitGroup
+
+	mu      sync.Mutex // guards the following
+	active  int
+	tenants map[tenant.ID]int
+	closed  bool
+	cut     map[*context.CancelCauseFunc]struct{} // ends those that run
+}
+
+var (
+	errShadowTime = &Error{Reason: ReasonDeadline, Text: "the shadow's time was up", Err: context.DeadlineExceeded}
+	errStopping   = &Error{Reason: ReasonUnavailable, Text: "the server is stopping"}
+)
+
+func newShadows(limit int) *shadows {
+	return &shadows{limit: limit, tenants: map[tenant.ID]int{}, cut: map[*context.CancelCauseFunc]struct{}{}}
+}
+
+// start runs f on a goroutine of its own, or returns false when there is no room.
+func (s *shadows) start(ctx context.Context, f func(ctx context.Context)) bool {
+	who, err := tenant.From(ctx)
+	if err != nil {
+		who = "" // a request of no tenant, as in tests
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.active >= s.limit || s.tenants[who] >= max(1, s.limit/2) {
+		cancel(nil)
+		return false
+	}
+	s.active++
+	s.tenants[who]++
+	s.cut[&cancel] = struct{}{}
+	s.wg.Go(func() {
+		defer s.end(who, &cancel)
+		f(ctx)
+	})
+	return true
+}
+
+func (s *shadows) end(who tenant.ID, cancel *context.CancelCauseFunc) {
+	(*cancel)(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active--
+	if s.tenants[who]--; s.tenants[who] == 0 {
+		delete(s.tenants, who)
+	}
+	delete(s.cut, cancel)
+}
+
+func (s *shadows) running() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active
+}
+
+// close starts nothing more, waits until ctx is done, then ends what runs and waits for that.
+func (s *shadows) close(ctx context.Context) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for cancel := range s.cut {
+			(*cancel)(errStopping)
+		}
+	})
+	defer stop()
+	s.wg.Wait()
+}
+
+// shadowed finds the nodes that run in this request's shadow: off the critical path, with everything that they read from
+// the critical path there, and of use to somebody: they end a branch, or feed one that runs.
+func (r *run) shadowed() {
+	p := r.rel.Plan
+	for id := range p.Nodes {
+		if p.Nodes[id].Shadow {
+			r.nodes[id].shadow = r.feeds(&p.Nodes[id])
+		}
+	}
+	for id := len(p.Nodes) - 1; id >= 0; id-- {
+		n := &p.Nodes[id]
+		useful := n.Keep || len(n.Dependents) == 0
+		for _, d := range n.Dependents {
+			useful = useful || r.nodes[d].shadow
+		}
+		r.nodes[id].shadow = r.nodes[id].shadow && useful
+		r.nodes[id].needed = r.nodes[id].needed || r.nodes[id].shadow
+	}
+}
+
+// feeds reports whether everything that a node depends on runs in this request.
+func (r *run) feeds(n *graph.PlanNode) bool {
+	for _, d := range n.DependsOn {
+		if !r.nodes[d].needed && !r.nodes[d].shadow {
+			return false
+		}
+	}
+	return true
+}
+
+// leaveShadow hands the shadow nodes on to run after the request, or gives back all memory when there are none. The critical
+// path is done and its outputs are gathered.
+func (r *run) leaveShadow() {
+	if !r.hasShadow {
+		r.freeAll()
+		return
+	}
+	r.inputs = r.lasting(r.inputs)
+	r.after.shadow(r)
+}
+
+// startShadows starts what the request left to run; what finds no room is dropped.
+func (r *run) startShadows(ctx context.Context) {
+	for _, s := range r.after.shadows {
+		leave, ok := r.eng.door.take(s.shadowBytes(), shadowShare)
+		if ok {
+			done := r.retain()
+			ok = r.eng.shadows.start(ctx, func(ctx context.Context) {
+				defer done()
+				defer leave()
+				s.runShadow(ctx)
+			})
+			if !ok {
+				done()
+				leave()
+			}
+		}
+		if !ok {
+			s.freeAll()
+			r.eng.cfg.Meter.Shadow(s.rel.Name, "dropped")
+		}
+	}
+}
+
+func (r *run) shadowBytes() int64 {
+	if r.eng.door.limit <= 0 {
+		return 0
+	}
+	return r.estimate(true)
+}
+
+// runShadow runs the shadow nodes of a request that was answered. A node that fails ends its own branch only.
+func (r *run) runShadow(ctx context.Context) {
+	defer r.freeAll()
+	ctx, stop := context.WithTimeoutCause(ctx, r.eng.cfg.ShadowTimeout, errShadowTime)
+	defer stop()
+	r.after, r.inShadow, r.events = &aftermath{}, true, nil
+	r.launch(ctx, func(error) {})
+	r.wg.Wait()
+	outcome := "done"
+	switch err := r.keepShadowRecords(ctx); {
+	case errors.Is(context.Cause(ctx), errShadowTime), errors.Is(context.Cause(ctx), errStopping):
+		outcome = "cut"
+	case err != nil || r.failed.Load():
+		outcome = "failed"
+	}
+	r.eng.cfg.Meter.Shadow(r.rel.Name, outcome)
+	// A graph inside a shadow may have shadows of its own: nothing is further off the path than this one.
+	r.after.abandon()
+}
+
+// recordTimeout bounds the keeping of a shadow's records, also of one whose time was up.
+const recordTimeout = 5 * time.Second
+
+func (r *run) keepShadowRecords(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer stop()
+	err := r.keepRecords(ctx)
+	if err != nil {
+		r.eng.cfg.Logger.WarnContext(ctx, "the records of a shadow are lost", slog.String("graph", r.rel.Name),
+			slog.String("request_id", r.id), slog.Any("error", err))
+	}
+	return err
+}
