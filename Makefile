@@ -51,6 +51,10 @@ $(PLUGINS:%=plugin-%): plugin-%: need-go
 setup: need-go ## Fetch ONNX Runtime and the OCR models into .cache (pinned, checked; nothing when they are there)
 	@$(GO) run ./internal/setup onnxruntime ocr-models
 
+.PHONY: swiftshader
+swiftshader: need-go ## Fetch a Vulkan driver that needs no GPU into .cache, for the tests of WebGPU (Debian, Linux)
+	@$(GO) run ./internal/setup swiftshader
+
 .PHONY: demo
 demo: setup build plugins ## Run both example graphs on a temporary server and print their answers
 	@$(GO) run ./internal/demo

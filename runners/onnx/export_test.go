@@ -5,4 +5,5 @@ var (
 	RunErrorKind = runErrorKind
 	Shorten      = shorten
 	Document     = document
+	Lack         = lack
 )

@@ -17,7 +17,8 @@ const (
 // otherwise refused the inputs or the memory given for outputs.
 func runErrorKind(code int, text string) error {
 	switch {
-	case strings.Contains(text, "The output OrtValue provided for output"), strings.Contains(text, "shape verification failed"):
+	case strings.Contains(text, "The output OrtValue provided for output"), strings.Contains(text, "shape verification failed"),
+		strings.HasPrefix(text, "Tensor size mismatch"): // of what a device copies back
 		return runners.ErrShape
 	case strings.Contains(text, "while running"):
 		return runners.ErrRun
@@ -36,6 +37,24 @@ func shorten(text string) string {
 	text = strings.ToValidUTF8(strings.Join(words, " "), "\uFFFD")
 	if len(text) > maxFault {
 		text = strings.ToValidUTF8(text[:maxFault], "") + "..."
+	}
+	return text
+}
+
+// lack makes what ONNX Runtime says of a provider that cannot be used fit for people, and adds what to do about it.
+func lack(text string) string {
+	text, _, _ = strings.Cut(text, "\n")
+	for _, mark := range []string{" : FAIL : ", " was false. "} {
+		if i := strings.LastIndex(text, mark); i >= 0 {
+			text = text[i+len(mark):]
+		}
+	}
+	text = shorten(text)
+	switch {
+	case strings.Contains(text, "libonnxruntime_providers_"):
+		text += ": the provider's library and those that it needs must lie where the system finds them; ONNX Runtime's GPU package has it"
+	case strings.Contains(text, "WebGPU adapter"):
+		text += ": the machine has no Vulkan driver that WebGPU can use"
 	}
 	return text
 }

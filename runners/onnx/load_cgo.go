@@ -35,7 +35,8 @@ func (r *Runtime) LoadFile(ctx context.Context, path string, options Options) (*
 }
 
 // Load checks the model's bytes and makes a runner of them; they are not kept. It stops soon after ctx is done. What is wrong
-// with the model is an error that wraps runners.ErrModel.
+// with the model is an error that wraps runners.ErrModel; what the library or the machine lacks of a required provider wraps
+// runners.ErrUnavailable.
 func (r *Runtime) Load(ctx context.Context, model []byte, options Options) (*Model, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
@@ -44,12 +45,14 @@ func (r *Runtime) Load(ctx context.Context, model []byte, options Options) (*Mod
 	if err != nil {
 		return nil, err
 	}
-	session, err := r.session(ctx, model, options, meta)
+	l := loading{runtime: r, model: model, options: options, meta: meta}
+	session, placement, err := l.place(ctx)
 	r.drainLog(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{runtime: r, session: session, metadata: meta, drained: make(chan struct{})}
+	r.tell(ctx, placement)
+	m := &Model{runtime: r, session: session, metadata: meta, placement: placement, drained: make(chan struct{})}
 	if err := m.describe(); err != nil {
 		C.tdm_unload(session)
 		return nil, err
@@ -57,13 +60,13 @@ func (r *Runtime) Load(ctx context.Context, model []byte, options Options) (*Mod
 	return m, nil
 }
 
-// session makes ONNX Runtime's session.
-func (r *Runtime) session(ctx context.Context, model []byte, options Options, meta Metadata) (*C.tdm_session, error) {
-	native, err := r.sessionOptions(options, meta)
+// session makes ONNX Runtime's session on a provider, nil for the CPU.
+func (l *loading) session(ctx context.Context, on *Provider) (*C.tdm_session, error) {
+	native, err := l.sessionOptions(on)
 	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
-	session, err := r.create(ctx, model, native, options.Threads <= 0)
+	session, err := l.runtime.create(ctx, l.model, native, l.options.Threads <= 0)
 	if destroyErr := native.Destroy(); err == nil && destroyErr != nil {
 		C.tdm_unload(session)
 		return nil, fmt.Errorf("load model: %w", destroyErr)
@@ -99,22 +102,25 @@ func (r *Runtime) create(ctx context.Context, model []byte, options *ort.Session
 	return nil, fmt.Errorf("%w: %w", runners.ErrModel, fault(&f))
 }
 
-func (r *Runtime) sessionOptions(options Options, meta Metadata) (*ort.SessionOptions, error) {
+func (l *loading) sessionOptions(on *Provider) (*ort.SessionOptions, error) {
 	native, err := ort.NewSessionOptions()
 	if err != nil {
 		return nil, err
 	}
-	threads := max(options.Threads, 1) // not used when they are shared
+	threads := max(l.options.Threads, 1) // not used when they are shared
 	err = errors.Join(
 		native.SetIntraOpNumThreads(threads),
 		native.SetInterOpNumThreads(1),
 		// A pattern is planned for one shape: with open dimensions it would hold memory for every shape ever seen.
-		native.SetMemPattern(!meta.Dynamic),
+		native.SetMemPattern(!l.meta.Dynamic),
 		native.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		native.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
 		// What was checked is ONNX; do not let the library guess another format from the bytes.
 		native.AddSessionConfigEntry("session.load_model_format", "ONNX"),
 	)
+	if err == nil && on != nil {
+		err = extend(native, *on)
+	}
 	if err != nil {
 		return nil, errors.Join(err, native.Destroy())
 	}
@@ -156,16 +162,29 @@ func (m *Model) describe() error {
 		}
 		faults = append(faults, err)
 	}
-	// Strings have no size beforehand. Where the model hands an input through under its own name, ONNX Runtime leaves memory
+	// Strings have no size beforehand. What a device copies back is compared with the caller's memory by size alone, so there
+	// the shape must follow from the size. Where the model hands an input through under its own name, ONNX Runtime leaves memory
 	// that was bound to the output as it is, and says nothing.
 	for _, out := range m.signature.Outputs {
 		through := slices.ContainsFunc(m.signature.Inputs, func(in runners.Port) bool { return in.Name == out.Name })
-		m.copied = append(m.copied, out.DType == runners.BYTES || through)
+		unsure := m.placement.Provider != CPU && !sizeTellsShape(out)
+		m.copied = append(m.copied, out.DType == runners.BYTES || through || unsure)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%w: %w", runners.ErrModel, err)
 	}
 	return nil
+}
+
+// sizeTellsShape reports whether two tensors of the port that are equally large have the same shape.
+func sizeTellsShape(p runners.Port) bool {
+	open := 0
+	for _, d := range p.Dims {
+		if d.Size < 0 {
+			open++
+		}
+	}
+	return p.Dims != nil && open <= 1
 }
 
 // Kinds of values, ONNXType.

@@ -25,6 +25,7 @@ type Model struct {
 	signature runners.Signature
 	copied    []bool // by output: ONNX Runtime cannot write it into the caller's memory
 	metadata  Metadata
+	placement Placement
 	drained   chan struct{} // closed when the last run after Close has ended and all is freed
 
 	mu      sync.Mutex // mu guards the following
@@ -38,6 +39,9 @@ func (m *Model) Signature() runners.Signature { return m.signature }
 
 // Metadata returns what the model's file says of itself.
 func (m *Model) Metadata() Metadata { return m.metadata }
+
+// Placement returns where the model runs.
+func (m *Model) Placement() Placement { return m.placement }
 
 // Run runs the model once, as runners.Runner says. Any number may run at once; each holds an operating system thread.
 func (m *Model) Run(ctx context.Context, in, out []runners.Tensor) error {

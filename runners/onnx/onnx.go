@@ -1,4 +1,4 @@
-// Package onnx runs ONNX models on the CPU with ONNX Runtime, in this process. It is the only importer of
+// Package onnx runs ONNX models with ONNX Runtime, in this process, on the CPU or where [Providers] say. It is the only importer of
 // github.com/yalue/onnxruntime_go and of cgo; what the binding has no way for, or does in a way that is not safe for many
 // tenants, is in a small shim of C beside it (docs/adr/003-onnx-shim.md).
 //
@@ -56,11 +56,15 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Options are how one model is loaded. The zero value is a good choice.
+// Options are how one model is loaded. The zero value is a good choice. They can be kept and sent as JSON.
 type Options struct {
 	// Threads is how many threads work on one operator of this model, the caller's own counted: 0 shares the process's pool
 	// with other models, 1 uses no other thread than the caller's, more starts Threads-1 that this model keeps to itself.
 	Threads int
+	// Providers say where the model is to run. Default: on the CPU.
+	Providers Providers
+	// Device is the device, counted from 0, of providers that name none.
+	Device int
 	// Limits bound the file.
 	Limits Limits
 }

@@ -19,6 +19,8 @@ typedef struct OrtAllocator OrtAllocator;
 typedef struct OrtMemoryInfo OrtMemoryInfo;
 typedef struct OrtValue OrtValue;
 typedef struct OrtTypeInfo OrtTypeInfo;
+typedef struct OrtEpAssignedSubgraph OrtEpAssignedSubgraph;
+typedef struct OrtEpAssignedNode OrtEpAssignedNode;
 typedef struct OrtTensorInfo OrtTensorInfo; // OrtTensorTypeAndShapeInfo
 
 typedef void (*OrtLog)(void *param, int severity, const char *category, const char *id, const char *place, const char *text);
@@ -80,6 +82,8 @@ typedef struct {
   X(120, OrtStatus *, DisablePerSessionThreads, (OrtSessionOptions *))                                                \
   X(121, OrtStatus *, CreateThreadingOptions, (OrtThreadingOptions **))                                               \
   X(122, void, ReleaseThreadingOptions, (OrtThreadingOptions *))                                                      \
+  X(125, OrtStatus *, GetAvailableProviders, (char ***, int *))                                                       \
+  X(126, OrtStatus *, ReleaseAvailableProviders, (char **, int))                                                      \
   X(147, OrtStatus *, SetGlobalIntraOpNumThreads, (OrtThreadingOptions *, int))                                       \
   X(148, OrtStatus *, SetGlobalInterOpNumThreads, (OrtThreadingOptions *, int))                                       \
   X(149, OrtStatus *, SetGlobalSpinControl, (OrtThreadingOptions *, int))                                             \
@@ -87,7 +91,12 @@ typedef struct {
     (OrtLog, void *, int, const char *, const OrtThreadingOptions *, OrtEnv **))                                      \
   X(252, OrtStatus *, GetResizedStringTensorElementBuffer, (OrtValue *, size_t, size_t, char **))                     \
   X(293, OrtStatus *, SessionOptionsSetLoadCancellationFlag, (OrtSessionOptions *, bool))                             \
-  X(390, bool, TensorTypeAndShape_HasShape, (const OrtTensorInfo *))
+  X(390, bool, TensorTypeAndShape_HasShape, (const OrtTensorInfo *))                                                  \
+  X(407, OrtStatus *, Session_GetEpGraphAssignmentInfo,                                                               \
+    (const OrtSession *, const OrtEpAssignedSubgraph *const **, size_t *))                                            \
+  X(408, OrtStatus *, EpAssignedSubgraph_GetEpName, (const OrtEpAssignedSubgraph *, const char **))                   \
+  X(409, OrtStatus *, EpAssignedSubgraph_GetNodes,                                                                    \
+    (const OrtEpAssignedSubgraph *, const OrtEpAssignedNode *const **, size_t *))
 
 #define X(place, result, name, arguments) \
   enum { ort_place_##name = place };      \

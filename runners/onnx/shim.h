@@ -50,6 +50,18 @@ void tdm_cancel_load(tdm_env *env, void *options);
 int tdm_load(tdm_env *env, void *options, const void *model, size_t size, tdm_session **out, tdm_error *err);
 void tdm_unload(tdm_session *session);
 
+// tdm_providers writes the names of the execution providers that the library was built with, separated by commas.
+void tdm_providers(const tdm_env *env, char *out, size_t room);
+
+// How many of a model's operators an execution provider runs.
+typedef struct {
+  char provider[64];
+  size_t operators;
+} tdm_placed;
+
+// tdm_placement fills rows, at most room of them, for a session whose options record the assignment.
+int tdm_placement(const tdm_session *session, tdm_placed *rows, size_t room, size_t *n, tdm_error *err);
+
 // What the model says of one of its inputs or outputs.
 typedef struct {
   int kind;  // ONNXType: 1 tensor, 2 sequence, 3 map

@@ -20,6 +20,9 @@ func Open(context.Context, Config) (*Runtime, error) { return nil, errNoCgo }
 // Version returns "".
 func (*Runtime) Version() string { return "" }
 
+// Providers returns nothing.
+func (*Runtime) Providers() []string { return nil }
+
 // Load returns an error that wraps runners.ErrUnavailable.
 func (*Runtime) Load(context.Context, []byte, Options) (*Model, error) { return nil, errNoCgo }
 
@@ -36,6 +39,9 @@ func (*Model) Signature() runners.Signature { return runners.Signature{} }
 
 // Metadata returns nothing.
 func (*Model) Metadata() Metadata { return Metadata{} }
+
+// Placement returns nothing.
+func (*Model) Placement() Placement { return Placement{} }
 
 // Run returns an error that wraps runners.ErrUnavailable.
 func (*Model) Run(context.Context, []runners.Tensor, []runners.Tensor) error { return errNoCgo }

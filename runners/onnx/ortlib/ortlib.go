@@ -66,3 +66,32 @@ func checkFile(path string) error {
 	}
 	return nil
 }
+
+// SwiftShaderFiles are a Vulkan driver that runs on the CPU, its description for Vulkan's loader, and that loader. With
+// them the tests have WebGPU on every machine.
+func SwiftShaderFiles() []string {
+	return []string{"libvk_swiftshader.so", "vk_swiftshader_icd.json", "libvulkan.so.1"}
+}
+
+// SwiftShaderDir returns where the set-up program puts them below the project folder root.
+func SwiftShaderDir(root string) string {
+	return filepath.Join(root, ".cache", "swiftshader", runtime.GOOS+"-"+runtime.GOARCH)
+}
+
+// SwiftShader returns what the environment of a process must say for Vulkan to be found in the nearest folder at or above
+// dir. The error wraps fs.ErrNotExist.
+func SwiftShader(dir string) (env map[string]string, err error) {
+	start, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find SwiftShader: %w", err)
+	}
+	for dir = start; ; dir = filepath.Dir(dir) {
+		files := SwiftShaderDir(dir)
+		if checkFile(filepath.Join(files, SwiftShaderFiles()[0])) == nil {
+			return map[string]string{"LD_LIBRARY_PATH": files, "VK_ICD_FILENAMES": filepath.Join(files, "vk_swiftshader_icd.json")}, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return nil, fmt.Errorf("SwiftShader is not in a .cache folder at or above %s: run `make swiftshader`: %w", start, fs.ErrNotExist)
+		}
+	}
+}
