@@ -93,6 +93,7 @@ func (c *modelShowCmd) Run(e *env) error {
 	t.row("pushed", when(m.GetCreateTime()))
 	t.row("producer", m.GetProducer())
 	t.row("opset", m.GetOpset())
+	t.row("runs on", m.GetPlacement())
 	if why := m.GetNotBatched(); why == "" {
 		t.row("batched", "yes")
 	} else {

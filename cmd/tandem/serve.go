@@ -18,6 +18,7 @@ type serveCmd struct {
 	ONNXRuntime string        `name:"onnxruntime" help:"Path of libonnxruntime. Default: found in the project's .cache." env:"ONNXRUNTIME_LIB" placeholder:"FILE" type:"path"`
 	NATS        string        `name:"nats" help:"URL of an external NATS with JetStream. Default: one inside the process." env:"TANDEM_NATS" placeholder:"URL"`
 	Threads     int           `help:"Threads for one operator of a model. Default: as many as there are cores." placeholder:"N"`
+	Providers   string        `help:"Where models run: cpu, prefer:LIST (else on the CPU) or require:LIST, with cuda:N, tensorrt:N and webgpu in LIST." default:"cpu" env:"TANDEM_PROVIDERS" placeholder:"WHERE"`
 	MaxRequest  int           `help:"Largest request in MiB. Default: 64." default:"64" placeholder:"MIB"`
 	RequestMem  int           `name:"request-memory" help:"What all requests together may hold at their peaks, in MiB; more is refused. Default: half of the machine's or container's memory." placeholder:"MIB"`
 	CacheMem    int           `name:"cache-memory" help:"What the caches of nodes may hold, in MiB. Default: 256." default:"256" placeholder:"MIB"`
@@ -37,7 +38,7 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	s, err := server.New(ctx, server.Config{
 		DataDir: e.conn.Data, Listen: c.Listen, AllowRemote: c.AllowRemote, NATS: c.NATS, ONNXRuntime: lib,
-		ONNXRuntimeMissing: missing, Threads: c.Threads, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
+		ONNXRuntimeMissing: missing, Threads: c.Threads, Providers: c.Providers, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
 		RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
 	})

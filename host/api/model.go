@@ -9,6 +9,7 @@ import (
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/batch"
@@ -44,7 +45,7 @@ func (h models) FinishModelUpload(ctx context.Context, req *tandemv1.FinishModel
 	if err != nil {
 		return nil, err
 	}
-	out, err := modelTo(m)
+	out, err := h.modelTo(t, m)
 	return &tandemv1.FinishModelUploadResponse{Model: out}, err
 }
 
@@ -59,7 +60,7 @@ func (h models) GetModel(ctx context.Context, req *tandemv1.GetModelRequest) (*t
 	if err != nil {
 		return nil, err
 	}
-	out, err := modelTo(m)
+	out, err := h.modelTo(t, m)
 	return &tandemv1.GetModelResponse{Model: out}, err
 }
 
@@ -75,7 +76,7 @@ func (h models) ListModels(ctx context.Context, req *tandemv1.ListModelsRequest)
 	}
 	res := &tandemv1.ListModelsResponse{NextPageToken: next}
 	for _, m := range ms {
-		out, err := modelTo(m)
+		out, err := h.modelTo(t, m)
 		if err != nil {
 			return nil, err
 		}
@@ -96,7 +97,7 @@ func (h models) DeleteModel(ctx context.Context, req *tandemv1.DeleteModelReques
 	return &tandemv1.DeleteModelResponse{}, nil
 }
 
-func modelTo(m catalog.Model) (*tandemv1.Model, error) {
+func (h models) modelTo(t tenant.ID, m catalog.Model) (*tandemv1.Model, error) {
 	sig, err := control.Signature(m)
 	if err != nil {
 		return nil, err
@@ -107,6 +108,7 @@ func modelTo(m catalog.Model) (*tandemv1.Model, error) {
 		Name: m.Name, Version: int32(m.Version), Digest: string(m.Digest), SizeBytes: m.Size,
 		CreateTime: timestamppb.New(m.CreatedAt), Inputs: modelPortsTo(sig.Inputs), Outputs: modelPortsTo(sig.Outputs),
 		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: batch.Apart(sig),
+		Placement: h.cfg.Control.Placement(t, m),
 	}, nil
 }
 

@@ -43,6 +43,8 @@ type LoadParams struct {
 type ModelInfo struct {
 	Producer string
 	Opset    int64
+	// Placement is where the model runs, for people: the execution provider, and why not one that was preferred.
+	Placement string
 }
 
 // Blobs is what the manager needs of a blob store.

@@ -23,7 +23,10 @@ type modelKey struct {
 
 type pluginKey modelKey
 
-type loadedModel struct{ runners.Runner }
+type loadedModel struct {
+	runners.Runner
+	placement string
+}
 
 // load loads what a plan runs. The result is nobody's yet: install or close it.
 func (m *Manager) load(ctx context.Context, t tenant.ID, plan *graph.Plan, pins []catalog.Pin) (*loaded, error) {
@@ -148,12 +151,21 @@ func (m *Manager) openModel(ctx context.Context, t tenant.ID, label string, d bl
 		return nil, err
 	}
 	defer func() { _ = b.Close() }() // nothing was written
-	run, _, err := m.cfg.Models.Load(ctx, LoadParams{Tenant: t, Label: label, Model: b.Bytes()})
+	run, info, err := m.cfg.Models.Load(ctx, LoadParams{Tenant: t, Label: label, Model: b.Bytes()})
 	if err != nil {
 		return nil, err
 	}
 	// As many runs at once as there are cores; what waits meanwhile shares the next one.
-	return &loadedModel{batch.New(run, batch.Config{Concurrency: runtime.GOMAXPROCS(0)})}, nil
+	return &loadedModel{batch.New(run, batch.Config{Concurrency: runtime.GOMAXPROCS(0)}), info.Placement}, nil
+}
+
+// Placement returns where a model runs on this server: as it is loaded now, else where it ran when it was pushed. "" means
+// that it is not known.
+func (m *Manager) Placement(t tenant.ID, mod catalog.Model) string {
+	if l, ok := m.models.peek(modelKey{t, mod.Digest}); ok {
+		return l.placement
+	}
+	return mod.Meta[MetaPlacement]
 }
 
 func (m *Manager) openPlugin(ctx context.Context, t tenant.ID, d blob.Digest) (*sandbox.Plugin, error) {

@@ -19,8 +19,9 @@ const (
 
 // Keys of a model's meta data in the catalog.
 const (
-	MetaProducer = "producer"
-	MetaOpset    = "opset"
+	MetaProducer  = "producer"
+	MetaOpset     = "opset"
+	MetaPlacement = "placement" // where it ran when it was pushed
 )
 
 // AddModel finishes an upload and makes it a version of the model that it was begun for, after it has been loaded once. Errors are those
@@ -47,7 +48,7 @@ func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string) (cat
 	}
 	return m.cfg.Catalog.PutModel(ctx, t, catalog.ModelParams{
 		Name: name, Digest: b.Digest(), Size: b.Size(), Signature: sig,
-		Meta: map[string]string{MetaProducer: info.Producer, MetaOpset: fmt.Sprint(info.Opset)},
+		Meta: map[string]string{MetaProducer: info.Producer, MetaOpset: fmt.Sprint(info.Opset), MetaPlacement: info.Placement},
 	})
 }
 

@@ -54,6 +54,22 @@ func (p *pool[K, V]) take(ctx context.Context, key K, open func(context.Context)
 	return s.v, giveBack, nil
 }
 
+// peek returns the value for key when it is open.
+func (p *pool[K, V]) peek(key K) (v V, ok bool) {
+	p.mu.Lock()
+	s := p.m[key]
+	p.mu.Unlock()
+	if s == nil {
+		return v, false
+	}
+	select {
+	case <-s.ready:
+		return s.v, s.err == nil
+	default:
+		return v, false
+	}
+}
+
 // giveBackWhenReady ends soon: whoever opens the value always closes ready.
 func giveBackWhenReady[V any](s *shared[V], giveBack func()) {
 	<-s.ready

@@ -39,6 +39,9 @@ type Config struct {
 	ONNXRuntimeMissing string
 	// Threads is the number of threads that work on one operator of a model. Default: as many as there are cores.
 	Threads int
+	// Providers says where models run: "cpu", "prefer:LIST" or "require:LIST", as onnx.ParseProviders reads it. Default: on
+	// the CPU.
+	Providers string
 	// PluginMemory caps the memory of one plugin instance in bytes. Default DefaultPluginMemory.
 	PluginMemory int64
 	// CompileCommand is the program, with its first arguments, that compiles plugins in a process of its own: it must call

@@ -18,13 +18,18 @@ func FindONNXRuntime(getenv func(string) string, dir string) (string, error) {
 
 // localModels runs models in this process.
 type localModels struct {
-	runtime *onnx.Runtime // nil when there is none
-	missing string        // why
+	runtime   *onnx.Runtime // nil when there is none
+	missing   string        // why
+	providers onnx.Providers
 }
 
 // openModels loads ONNX Runtime. A server without it still runs plugins, and says so to those who want more.
 func (s *Server) openModels(ctx context.Context, p *parts) error {
-	p.models = &localModels{missing: s.cfg.ONNXRuntimeMissing}
+	providers, err := onnx.ParseProviders(s.cfg.Providers)
+	if err != nil {
+		return err
+	}
+	p.models = &localModels{missing: s.cfg.ONNXRuntimeMissing, providers: providers}
 	if s.cfg.ONNXRuntime == "" {
 		if p.models.missing == "" {
 			p.models.missing = "no ONNX Runtime library was named"
@@ -54,7 +59,7 @@ func (m *localModels) Load(ctx context.Context, p control.LoadParams) (runners.R
 	if m.runtime == nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("%w: this server cannot run models: %s", runners.ErrUnavailable, m.missing)
 	}
-	run, err := m.runtime.Load(ctx, p.Model, onnx.Options{})
+	run, err := m.runtime.Load(ctx, p.Model, onnx.Options{Providers: m.providers})
 	if err != nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", p.Label, err)
 	}
@@ -63,7 +68,7 @@ func (m *localModels) Load(ctx context.Context, p control.LoadParams) (runners.R
 	if meta.ProducerVersion != "" {
 		producer += " " + meta.ProducerVersion
 	}
-	return run, control.ModelInfo{Producer: producer, Opset: meta.Opsets[""]}, nil
+	return run, control.ModelInfo{Producer: producer, Opset: meta.Opsets[""], Placement: run.Placement().String()}, nil
 }
 
 var _ control.Models = (*localModels)(nil)

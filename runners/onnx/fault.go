@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -49,7 +50,13 @@ func lack(text string) string {
 			text = text[i+len(mark):]
 		}
 	}
-	text = shorten(text)
+	words := strings.Fields(shorten(text))
+	for i, w := range words {
+		if strings.HasPrefix(w, "/") {
+			words[i] = path.Base(w) // callers are told; where the server keeps its files is not their business
+		}
+	}
+	text = strings.Join(words, " ")
 	switch {
 	case strings.Contains(text, "libonnxruntime_providers_"):
 		text += ": the provider's library and those that it needs must lie where the system finds them; ONNX Runtime's GPU package has it"

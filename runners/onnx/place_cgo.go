@@ -77,8 +77,7 @@ func (l *loading) place(ctx context.Context) (*C.tdm_session, Placement, error) 
 // on makes a session on one provider and counts the operators that each provider took.
 func (l *loading) on(ctx context.Context, on Provider) (*C.tdm_session, map[string]int, error) {
 	if offered := l.runtime.Providers(); !slices.Contains(offered, on.Name) {
-		return nil, nil, fmt.Errorf("ONNX Runtime %s at %s was built without it, with %s only", l.runtime.version,
-			l.runtime.config.Library, strings.Join(offered, ", "))
+		return nil, nil, fmt.Errorf("this ONNX Runtime %s was built without it, with %s only", l.runtime.version, strings.Join(offered, ", "))
 	}
 	session, err := l.session(ctx, &on)
 	if err != nil {

@@ -103,8 +103,8 @@ func TestPlacementText(t *testing.T) {
 func TestLack(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"load model: /onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:1988 onnxruntime::Provider& f() [ONNXRuntimeError] : 1 : FAIL : Failed to load library /x/libonnxruntime_providers_shared.so with error: no such file\nagain": "Failed to load library /x/libonnxruntime_providers_shared.so with error: no such file: the provider's library and those that it needs must lie where the system finds them; ONNX Runtime's GPU package has it",
-		"/onnxruntime_src/onnxruntime/core/webgpu_context.cc:136 f() status == Success was false. Failed to get a WebGPU adapter: No supported adapters":                                                                                           "Failed to get a WebGPU adapter: No supported adapters: the machine has no Vulkan driver that WebGPU can use",
+		"load model: /onnxruntime_src/onnxruntime/core/session/provider_bridge_ort.cc:1988 onnxruntime::Provider& f() [ONNXRuntimeError] : 1 : FAIL : Failed to load library /x/libonnxruntime_providers_shared.so with error: no such file\nagain": "Failed to load library libonnxruntime_providers_shared.so with error: no such file: the provider's library and those that it needs must lie where the system finds them; ONNX Runtime's GPU package has it",
+		"/onnxruntime_src/onnxruntime/core/webgpu_context.cc:136 f() status == Success was false. Failed to get a WebGPU adapter: No supported adapters":                                                                                            "Failed to get a WebGPU adapter: No supported adapters: the machine has no Vulkan driver that WebGPU can use",
 		"plain": "plain",
 	} {
 		if got := onnx.Lack(text); got != want {

@@ -45,7 +45,10 @@ type Model struct {
 	// Version of the default ONNX operator set.
 	Opset int64 `protobuf:"varint,9,opt,name=opset,proto3" json:"opset,omitempty"`
 	// Why requests of several callers are not put into one run of the model. Default: empty, they are.
-	NotBatched    string `protobuf:"bytes,10,opt,name=not_batched,json=notBatched,proto3" json:"not_batched,omitempty"`
+	NotBatched string `protobuf:"bytes,10,opt,name=not_batched,json=notBatched,proto3" json:"not_batched,omitempty"`
+	// Where the model runs on this server, for instance "webgpu: 12 operators, cpu: 2" or "cpu (cuda:0: ...)": as it is
+	// loaded now, else where it ran when it was pushed. Default: empty, not known.
+	Placement     string `protobuf:"bytes,20,opt,name=placement,proto3" json:"placement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,6 +149,13 @@ func (x *Model) GetOpset() int64 {
 func (x *Model) GetNotBatched() string {
 	if x != nil {
 		return x.NotBatched
+	}
+	return ""
+}
+
+func (x *Model) GetPlacement() string {
+	if x != nil {
+		return x.Placement
 	}
 	return ""
 }
@@ -916,7 +926,7 @@ var File_tandem_v1_model_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_model_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\xda\x02\n" +
+	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\xf8\x02\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
@@ -931,7 +941,8 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"\x05opset\x18\t \x01(\x03R\x05opset\x12\x1f\n" +
 	"\vnot_batched\x18\n" +
 	" \x01(\tR\n" +
-	"notBatched\"\xbd\x01\n" +
+	"notBatched\x12\x1c\n" +
+	"\tplacement\x18\x14 \x01(\tR\tplacement\"\xbd\x01\n" +
 	"\tModelPort\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\tdata_type\x18\x02 \x01(\x0e2\x13.tandem.v1.DataTypeR\bdataType\x12\x1b\n" +
