@@ -140,19 +140,20 @@ type Placement struct {
 
 // String returns the placement for people: "webgpu: 12 operators, cpu: 2", "cpu (cuda:0: ...)".
 func (p Placement) String() string {
-	text := Provider{Name: p.Provider, Device: p.Device}.String()
+	var text strings.Builder
+	text.WriteString(Provider{Name: p.Provider, Device: p.Device}.String())
 	if n := p.Operators[p.Provider]; n > 0 {
-		text += fmt.Sprintf(": %d operators", n)
+		fmt.Fprintf(&text, ": %d operators", n)
 	}
 	for _, name := range sortedKeys(p.Operators) {
 		if name != p.Provider {
-			text += fmt.Sprintf(", %s: %d", name, p.Operators[name])
+			fmt.Fprintf(&text, ", %s: %d", name, p.Operators[name])
 		}
 	}
 	if len(p.Missed) > 0 {
-		text += " (" + strings.Join(p.Missed, "; ") + ")"
+		fmt.Fprintf(&text, " (%s)", strings.Join(p.Missed, "; "))
 	}
-	return text
+	return text.String()
 }
 
 // ortNames are ONNX Runtime's names of the providers.
