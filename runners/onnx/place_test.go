@@ -186,6 +186,7 @@ func TestOnWebGPU(t *testing.T) {
 		}
 		m := makers(providers(t, "prefer:webgpu"))
 		m.Broken = nil // reading beyond a tensor is no failure on a GPU: it gives something, of that tensor
+		m.Slow = nil   // its turns take as long as a CPU needs to play a GPU, and shaders to compile
 		runnertest.Test(t, m)
 	})
 }
