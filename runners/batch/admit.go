@@ -30,9 +30,8 @@ func (b *Batcher) enter(m *member) (now bool, err error) {
 	if b.closed {
 		return false, runners.ErrClosed
 	}
-	if b.config.MaxDelay == 0 && b.running < b.config.Concurrency && b.queue.waiting == 0 {
+	if b.config.MaxDelay == 0 && b.queue.waiting == 0 && b.beginLocked() {
 		b.stats.Requests++
-		b.running++
 		b.expectLocked(m.shape, m.rows)
 		m.state = alone
 		return true, nil
@@ -72,7 +71,7 @@ func (b *Batcher) enqueueLocked(m *member) error {
 // punctualLocked refuses m when it would be late. While the model is idle nobody is refused, however slow it was: how else
 // would it be known that it is fast again.
 func (b *Batcher) punctualLocked(m *member) error {
-	if m.deadline.IsZero() || b.running < b.config.Concurrency {
+	if m.deadline.IsZero() || b.running == 0 || b.running < b.abreastLocked() {
 		return nil
 	}
 	if _, _, known := b.cost.line(m.shape); !known {
@@ -110,7 +109,7 @@ func (b *Batcher) backlogLocked(m *member) time.Duration {
 		}
 	}
 	total += b.takesLocked(m.shape, share*float64(b.queue.shapes[m.shape].rows)+float64(m.rows))
-	return seconds(total / float64(b.config.Concurrency))
+	return seconds(total / float64(b.abreastLocked()))
 }
 
 // takesLocked returns the seconds that rows rows of a shape take, in as few runs as may be.
@@ -135,7 +134,7 @@ func (b *Batcher) makeRoomLocked(m *member) error {
 }
 
 func (b *Batcher) fullLocked() error {
-	wait := b.untilFreeLocked(time.Now()) + seconds(b.queue.load/float64(b.config.Concurrency))
+	wait := b.untilFreeLocked(time.Now()) + seconds(b.queue.load/float64(b.abreastLocked()))
 	return &RefusedError{
 		Reason:     fmt.Sprintf("%d rows wait", b.queue.rows),
 		RetryAfter: rounded(min(max(wait/2, time.Millisecond), time.Minute)),

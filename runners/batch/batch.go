@@ -36,8 +36,15 @@ type Config struct {
 	// MaxQueueRows bounds the rows that wait. A request beyond is refused with runners.ErrOverloaded, or one of the tenant
 	// that has most waiting is, when the request's own has less than its share. Default 64 times MaxRows.
 	MaxQueueRows int
-	// Concurrency is how many runs go on at once. Default 1.
+	// Concurrency is how many runs go on at once; [Batcher.SetConcurrency] changes it. Default 1.
 	Concurrency int
+	// Slots, when set, has a say in whether one more run may begin.
+	Slots Slots
+	// Pad are the dimensions that are made longer so that requests of several shapes share a batch. Default none.
+	Pad []Pad
+	// Buckets are the sizes that padded dimensions are brought to, ascending; longer ones stay as they are. Default powers of
+	// two.
+	Buckets []int64
 	// Cost is what an earlier Batcher of the same model learned, from [Batcher.Cost]. Default nothing.
 	Cost Cost
 	// OnBatch, when set, is called after each run, from the goroutine that ran it.
@@ -63,6 +70,7 @@ var _ runners.Runner = (*Batcher)(nil)
 type Batcher struct {
 	inner   runners.Runner
 	config  Config
+	padding []padding
 	buffers sync.Pool // of *buffer
 	workers sync.WaitGroup
 	drained chan struct{} // closed when Close was called and nothing waits or runs any more
@@ -80,6 +88,9 @@ type Batcher struct {
 	endsAt   []time.Time // when they are expected to end
 	timer    *time.Timer // for the end of a delay
 	closed   bool
+
+	concurrency int
+	held        bool // the last run that could have begun got no slot
 }
 
 // New returns a Batcher of inner's requests. It closes inner when it is closed.
@@ -88,6 +99,8 @@ func New(inner runners.Runner, config Config) *Batcher {
 	b := &Batcher{inner: inner, config: config, drained: make(chan struct{}), ended: make(chan struct{}), cost: newModel(config.Cost)}
 	b.buffers.New = func() any { return new(buffer) }
 	b.queue.cost, b.queue.maxRows = b.cost.marginal, config.MaxRows
+	b.concurrency = config.Concurrency
+	b.padding = paddingOf(config, inner.Signature())
 	b.apart = Apart(inner.Signature())
 	if b.apart == "" && config.MaxRows == 1 {
 		b.apart = "its most rows are 1"
@@ -119,13 +132,18 @@ func (b *Batcher) Run(ctx context.Context, in, out []runners.Tensor) error {
 	if err := signature.CheckOutputs(out); err != nil {
 		return err
 	}
-	b.mu.Lock()
-	merge := b.apart == ""
-	b.mu.Unlock()
+	if len(b.padding) > 0 {
+		return b.runPadded(ctx, in, out)
+	}
+	return b.run(ctx, in, out)
+}
+
+// run runs a request that fits the signature.
+func (b *Batcher) run(ctx context.Context, in, out []runners.Tensor) error {
 	rows := 1
-	if merge {
+	if b.Apart() == "" {
 		var err error
-		if rows, err = rowsOf(signature, in); err != nil {
+		if rows, err = rowsOf(b.inner.Signature(), in); err != nil {
 			return err
 		}
 		if rows > b.config.MaxRows {
@@ -133,14 +151,17 @@ func (b *Batcher) Run(ctx context.Context, in, out []runners.Tensor) error {
 		}
 	}
 	m := newMember(ctx, in, out, rows)
+	account := accountOf(ctx)
 	now, err := b.enter(m)
-	if err != nil {
-		return err
+	switch {
+	case err != nil:
+	case now:
+		err = b.runInline(m)
+		account.add(m.account)
+	default:
+		err = b.wait(m, account)
 	}
-	if now {
-		return b.runInline(m)
-	}
-	return b.wait(m)
+	return err
 }
 
 // Close refuses new requests, runs those that wait, and closes the model.

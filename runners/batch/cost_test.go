@@ -17,6 +17,7 @@ import (
 )
 
 // The line is found on rows, not on requests, whatever their number.
+// Trap 3: running times are learned by rows, not by requests.
 func TestFit(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

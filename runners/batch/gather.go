@@ -64,6 +64,13 @@ func (b *Batcher) putBack(l load) {
 	}
 }
 
+func bytesOf(ts []runners.Tensor) (n uint64) {
+	for i := range ts {
+		n += uint64(len(ts[i].Data))
+	}
+	return n
+}
+
 // join copies the data of parts, of one dtype, into room, which is as long as all of it together.
 func join(room []byte, parts []*runners.Tensor) ([]byte, error) {
 	if parts[0].DType == runners.BYTES {

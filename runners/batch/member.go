@@ -32,8 +32,9 @@ type member struct {
 	seq      uint64
 	deadline time.Time // zero: none
 
-	done chan struct{} // made when m has to wait; closed when err is set and no memory of the caller's is used any more
-	err  error
+	done    chan struct{} // made when m has to wait; closed when the following are set and no memory of the caller's is used any more
+	err     error
+	account Account
 
 	// The Batcher's lock guards the following.
 	state      state

@@ -13,7 +13,10 @@ import (
 // run at a time, so that a request of any size takes its turns like others and does not fill the queue.
 func (b *Batcher) runParts(ctx context.Context, in, out []runners.Tensor, rows int) error {
 	ctx, cancel := context.WithCancel(ctx)
-	p := parts{b: b, ctx: ctx, in: in, rows: rows, outputs: len(out), most: 2 * b.config.Concurrency}
+	b.mu.Lock()
+	most := 2 * b.concurrency
+	b.mu.Unlock()
+	p := parts{b: b, ctx: ctx, in: in, rows: rows, outputs: len(out), most: most, account: accountOf(ctx)}
 	err := p.run()
 	cancel()
 	p.abandon()
@@ -31,6 +34,7 @@ type parts struct {
 	in      []runners.Tensor
 	rows    int
 	outputs int
+	account *Account
 	most    int       // parts at a time
 	next    int       // the first row that is not in a part yet
 	pending []*member // in order
@@ -43,7 +47,7 @@ func (p *parts) run() error {
 			return err
 		}
 		m := p.pending[0]
-		if err := p.b.wait(m); err != nil {
+		if err := p.b.wait(m, p.account); err != nil {
 			p.pending = p.pending[1:]
 			return err
 		}
@@ -80,7 +84,7 @@ func (p *parts) fill() error {
 // abandon waits until the parts that are left use no memory any more; their context has ended.
 func (p *parts) abandon() {
 	for _, m := range p.pending {
-		if p.b.wait(m) == nil {
+		if p.b.wait(m, p.account) == nil {
 			p.done = append(p.done, m)
 		}
 	}
@@ -115,6 +119,7 @@ func (p *parts) assemble(ports []runners.Port, out []runners.Tensor) error {
 		shape := append([]int64{int64(p.rows)}, pieces[0].Shape[1:]...)
 		whole[i] = runners.Tensor{DType: pieces[0].DType, Shape: shape, Data: data}
 	}
+	p.account.add(Account{BytesCopied: bytesOf(whole)})
 	for i := range out {
 		if err := out[i].Deliver(whole[i]); err != nil {
 			return fmt.Errorf("output %q: %w", ports[i].Name, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tandem-serve/tandem/runners"
@@ -15,26 +14,17 @@ func (b *Batcher) expectLocked(shape string, rows int) {
 	b.endsAt = append(b.endsAt, time.Now().Add(b.cost.foretell(shape, rows)))
 }
 
-// endedLocked notes that a run has ended. Runs are not told apart: it was the one expected first.
-func (b *Batcher) endedLocked() {
-	first := 0
-	for i, at := range b.endsAt {
-		if at.Before(b.endsAt[first]) {
-			first = i
-		}
-	}
-	b.endsAt = slices.Delete(b.endsAt, first, first+1)
-}
-
 // runInline runs m on its caller's goroutine; when others came meanwhile, a worker takes over.
 func (b *Batcher) runInline(m *member) error {
 	start := time.Now()
-	err := b.inner.Run(m.ctx, m.in, m.out)
+	err := b.call(m.ctx, m.in, m.out)
 	done := Batch{Rows: m.rows, Requests: 1, Shape: m.shape, Reason: Idle, Took: time.Since(start), Err: err}
+	b.giveSlot()
 	b.mu.Lock()
 	if b.apart != "" {
 		done.Reason = Single
 	}
+	m.account.ran(&done)
 	b.recordLocked(done)
 	b.endedLocked()
 	b.running--
@@ -45,31 +35,43 @@ func (b *Batcher) runInline(m *member) error {
 	return err
 }
 
+// call runs the model. What it panics with is an error like others: whoever waits behind it must not hang.
+func (b *Batcher) call(ctx context.Context, in, out []runners.Tensor) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: it panicked: %v", runners.ErrRun, v)
+		}
+	}()
+	return b.inner.Run(ctx, in, out)
+}
+
 // dispatchLocked starts a worker when there is something to run and room to run it.
 func (b *Batcher) dispatchLocked() {
-	if b.running < b.config.Concurrency && b.readyLocked() {
-		b.running++
+	if b.readyLocked() && b.beginLocked() {
 		b.workers.Go(b.work)
 	}
 }
 
-// work runs batches as long as there are any.
+// work runs batches as long as there are any and it may. It begins with a run's slot in hand.
 func (b *Batcher) work() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for {
+	for more := true; more; {
 		members, done := b.takeLocked()
-		if len(members) == 0 {
-			break
+		if len(members) > 0 {
+			b.expectLocked(done.Shape, done.Rows)
+			b.dispatchLocked() // for what is left, if more may run at once
 		}
-		b.expectLocked(done.Shape, done.Rows)
-		b.dispatchLocked() // for what is left, if more may run at once
 		b.mu.Unlock()
 		b.fly(members, done)
+		b.giveSlot()
 		b.mu.Lock()
-		b.endedLocked()
+		if len(members) > 0 {
+			b.endedLocked()
+		}
+		b.running--
+		more = b.readyLocked() && b.beginLocked()
 	}
-	b.running--
 	b.checkDrainedLocked()
 }
 
@@ -85,7 +87,8 @@ func (b *Batcher) takeLocked() ([]*member, Batch) {
 	for _, m := range members {
 		m.state = taken
 		done.Rows += m.rows
-		done.Waited = max(done.Waited, now.Sub(m.since))
+		m.account.Queued = now.Sub(m.since)
+		done.Waited = max(done.Waited, m.account.Queued)
 	}
 	switch {
 	case b.apart != "", done.Rows == 0:
@@ -145,8 +148,9 @@ func (b *Batcher) boardLocked(members []*member) ([]*member, *flight) {
 // flyAlone runs one member over its caller's memory.
 func (b *Batcher) flyAlone(m *member, done Batch) {
 	start := time.Now()
-	err := b.inner.Run(m.ctx, m.in, m.out)
+	err := b.call(m.ctx, m.in, m.out)
 	done.Rows, done.Requests, done.Took, done.Err = m.rows, 1, time.Since(start), err
+	m.account.ran(&done)
 	b.mu.Lock()
 	b.recordLocked(done)
 	m.state = gone
@@ -176,10 +180,14 @@ func (b *Batcher) flyTogether(members []*member, f *flight, done Batch) {
 	out := make([]runners.Tensor, len(members[0].out))
 	start := time.Now()
 	if err == nil {
-		err = b.inner.Run(ctx, load.in, out)
+		err = b.call(ctx, load.in, out)
 	}
 	b.putBack(load)
 	done.Rows, done.Requests, done.Took, done.Err = load.rows, len(members), time.Since(start), err
+	for _, m := range members {
+		m.account.ran(&done)
+		m.account.BytesCopied += bytesOf(m.in)
+	}
 	b.mu.Lock()
 	b.recordLocked(done)
 	b.mu.Unlock()
@@ -245,6 +253,7 @@ func (b *Batcher) land(members []*member, out []runners.Tensor, rows int) {
 		if !m.left { // which hold has settled
 			n, err := shared.deliver(b.inner.Signature().Outputs, m.out, from, m.rows)
 			copied += n
+			m.account.BytesCopied += n
 			m.finish(err)
 		}
 		from += m.rows
@@ -255,19 +264,23 @@ func (b *Batcher) land(members []*member, out []runners.Tensor, rows int) {
 	b.mu.Unlock()
 }
 
-// wait waits for m's answer, or until its context ends and its memory is no longer used.
-func (b *Batcher) wait(m *member) error {
+// wait waits for m's answer, or until its context ends and its memory is no longer used. It adds what became of m to account,
+// which may be nil.
+func (b *Batcher) wait(m *member, account *Account) error {
 	select {
 	case <-m.done:
+		account.add(m.account)
 		return m.err
 	case <-m.ctx.Done():
 	}
 	if f := b.leave(m); f == nil {
 		<-m.done
+		account.add(m.account)
 		return m.err
 	} else if f.gathered != nil {
 		<-f.gathered
 	}
+	account.add(Account{Queued: time.Since(m.since)})
 	return fmt.Errorf("run model: %w", m.ctx.Err())
 }
 
