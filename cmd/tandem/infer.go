@@ -99,13 +99,25 @@ func (e *env) argument(text string) ([]byte, error) {
 	}
 }
 
+// batchText says how large the model's run was and why it was closed, as "8 full" for the rows of this request alone or
+// "8/3 full" for those of three requests.
+func batchText(n *tandemv1.NodeTrace) string {
+	switch {
+	case n.GetBatchClosed() == "":
+		return ""
+	case n.GetBatchRequests() > 1:
+		return fmt.Sprintf("%d/%d %s", n.GetBatchRows(), n.GetBatchRequests(), n.GetBatchClosed())
+	}
+	return fmt.Sprintf("%d %s", n.GetBatchRows(), n.GetBatchClosed())
+}
+
 // printTrace prints the nodes with a bar each that shows when it ran.
 func printTrace(e *env, tr *tandemv1.Trace) error {
 	total := tr.GetTotal().AsDuration()
 	if err := e.say("\n"); err != nil {
 		return err
 	}
-	t := e.table("NODE", "RUNS", "START", "WAITED", "RAN", "TOTAL", "ITEMS", "COPIED", "")
+	t := e.table("NODE", "RUNS", "START", "WAITED", "RAN", "TOTAL", "ITEMS", "BATCH", "COPIED", "")
 	for _, n := range tr.GetNodes() {
 		items := ""
 		switch {
@@ -115,7 +127,7 @@ func printTrace(e *env, tr *tandemv1.Trace) error {
 			items = fmt.Sprint(n.GetItems())
 		}
 		t.row(n.GetNode(), n.GetTarget(), millis(n.GetStart()), millis(n.GetWaited()), millis(n.GetRan()), millis(n.GetTotal()),
-			items, n.GetBytesCopied(), bar(n.GetStart().AsDuration(), n.GetTotal().AsDuration(), total))
+			items, batchText(n), n.GetBytesCopied(), bar(n.GetStart().AsDuration(), n.GetTotal().AsDuration(), total))
 	}
 	if err := t.flush(); err != nil {
 		return err

@@ -96,6 +96,7 @@ func nodeTraceTo(n *engine.NodeTrace) *tandemv1.NodeTrace {
 		Node: n.Node, Target: n.Target, Start: durationpb.New(n.Start), Waited: durationpb.New(n.Waited),
 		Ran: durationpb.New(n.Ran), Total: durationpb.New(n.Total), Items: int32(n.Items), BytesCopied: n.Copied,
 		Fuel: n.Fuel, Rows: int32(n.Rows), Error: n.Err, Skipped: n.Skipped, Cached: int32(n.Cached),
+		Queued: durationpb.New(n.Queued), BatchRows: int32(n.BatchRows), BatchRequests: int32(n.BatchRequests), BatchClosed: n.BatchClosed,
 	}
 	if n.Budget > 0 {
 		out.Budget = durationpb.New(n.Budget)

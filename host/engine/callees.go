@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
 )
 
 // Callee is a model that a plugin may run itself.
@@ -65,7 +66,11 @@ func (m *callees) Run(ctx context.Context, model int, in []sandbox.ModelValue) (
 	tensors, err := arrange(sig.Inputs, in)
 	out := make([]runners.Tensor, len(sig.Outputs))
 	if err == nil {
-		err = callee.Runner.Run(m.c.asCaller(ctx), tensors, out)
+		var account batch.Account
+		err = callee.Runner.Run(batch.WithAccount(m.c.asCaller(ctx), &account), tensors, out)
+		m.mu.Lock()
+		m.copied += int64(account.BytesCopied)
+		m.mu.Unlock()
 	}
 	if err != nil {
 		err = fmt.Errorf("model %s: %w", callee.Label, err)

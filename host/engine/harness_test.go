@@ -195,9 +195,11 @@ func guestError(fn, text string) error {
 }
 
 // double is a model: x FP32 [batch, n] -> y = 2x.
-func double() *fake.Runner {
+func double() *fake.Runner { return fake.New(doubling()) }
+
+func doubling() fake.Script {
 	dims := []runners.Dim{{Size: -1, Name: "batch"}, {Size: -1, Name: "n"}}
-	return fake.New(fake.Script{
+	return fake.Script{
 		Signature: runners.Signature{
 			Inputs:  []runners.Port{{Name: "x", DType: runners.FP32, Dims: dims}},
 			Outputs: []runners.Port{{Name: "y", DType: runners.FP32, Dims: dims}},
@@ -210,7 +212,7 @@ func double() *fake.Runner {
 			}
 			return []runners.Tensor{{DType: runners.FP32, Shape: in[0].Shape, Data: out}}, nil
 		},
-	})
+	}
 }
 
 func floats(shape []int64, fs ...float32) value.Value {

@@ -38,14 +38,15 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 		}
 	}
 	out := make([]runners.Tensor, len(c.node.Outputs))
+	var account batch.Account
 	begin := time.Now()
-	if err := m.runner.Run(c.asCaller(ctx), in, out); err != nil {
+	if err := m.runner.Run(batch.WithAccount(c.asCaller(ctx), &account), in, out); err != nil {
 		return nil, err
 	}
 	a := &answer{
 		values: make([]value.Value, len(out)),
 		free:   func() { releaseTensors(out) },
-		stats:  stats{ran: time.Since(begin), rows: rows},
+		stats:  statsOf(&account, time.Since(begin), rows),
 	}
 	for i := range out {
 		v, err := valueOf(&out[i], &c.node.Outputs[i])
@@ -56,6 +57,17 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 		a.values[i] = v
 	}
 	return a, nil
+}
+
+// statsOf returns the figures of a run. A runner that is no batcher leaves the account empty: then all the time was the model's.
+func statsOf(a *batch.Account, took time.Duration, rows int) stats {
+	if a.Rows == 0 && a.Runs == 0 {
+		return stats{ran: took, rows: rows}
+	}
+	return stats{
+		waited: max(took-a.Ran, a.Queued), queued: a.Queued, ran: a.Ran, rows: rows, copied: int64(a.BytesCopied),
+		batchRows: a.Rows, batchRequests: a.Requests, batchClosed: a.Reason.String(),
+	}
 }
 
 // asCaller tells the batcher whose turn the run takes and how urgent it is.

@@ -46,6 +46,7 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 	for i := range r.nodes {
 		t := &r.nodes[i].trace
 		a.stats.waited += t.Waited
+		a.stats.queued += t.Queued
 		a.stats.ran += t.Ran
 		a.stats.copied += t.Copied + r.nodes[i].given.Load()
 		a.stats.fuel += t.Fuel

@@ -29,6 +29,13 @@ type NodeTrace struct {
 	Fuel uint64
 	// Rows is the most rows that an item gave to a model; 0 for plugins.
 	Rows int
+	// Queued is the part of Waited that was spent in the model's queue, added up over the items.
+	Queued time.Duration
+	// BatchRows and BatchRequests are the size of the largest run that an item was in, others' rows included, and BatchClosed
+	// is why that run was closed, in a word; 0 and "" for what runs no model.
+	BatchRows     int
+	BatchRequests int
+	BatchClosed   string
 	// Skipped tells a node that had no reason to run: its condition was false, a split chose another, or what it reads was
 	// skipped.
 	Skipped bool
@@ -48,6 +55,10 @@ func (t *NodeTrace) add(s stats) {
 	t.Fuel += s.fuel
 	t.Rows = max(t.Rows, s.rows)
 	t.Cached += s.cached
+	t.Queued += s.queued
+	if s.batchRows > t.BatchRows || t.BatchClosed == "" {
+		t.BatchRows, t.BatchRequests, t.BatchClosed = s.batchRows, s.batchRequests, s.batchClosed
+	}
 }
 
 // stats are the figures of one run of a target.
@@ -58,4 +69,9 @@ type stats struct {
 	fuel   uint64
 	rows   int
 	cached int
+
+	queued        time.Duration
+	batchRows     int
+	batchRequests int
+	batchClosed   string
 }

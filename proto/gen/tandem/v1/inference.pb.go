@@ -719,7 +719,8 @@ type NodeTrace struct {
 	BytesCopied int64 `protobuf:"varint,8,opt,name=bytes_copied,json=bytesCopied,proto3" json:"bytes_copied,omitempty"`
 	// Fuel that a plugin used; a unit is about one instruction. 0 for models.
 	Fuel uint64 `protobuf:"varint,9,opt,name=fuel,proto3" json:"fuel,omitempty"`
-	// Rows that the request gave to a model, the most of any item; 0 for plugins. They may have shared a run with others'.
+	// Rows that the request gave to a model, the most of any item; 0 for plugins. They may have shared a run with others':
+	// batch_rows.
 	Rows int32 `protobuf:"varint,10,opt,name=rows,proto3" json:"rows,omitempty"`
 	// The error that ended the node. Default: empty.
 	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
@@ -729,7 +730,16 @@ type NodeTrace struct {
 	Cached int32 `protobuf:"varint,20,opt,name=cached,proto3" json:"cached,omitempty"`
 	// How long the node might take at most, counted from its start: what was left of the deadline, less what the quickest way from
 	// here to the answer took so far, or the node's own timeout. Default: absent, when it did not run.
-	Budget        *durationpb.Duration `protobuf:"bytes,21,opt,name=budget,proto3" json:"budget,omitempty"`
+	Budget *durationpb.Duration `protobuf:"bytes,21,opt,name=budget,proto3" json:"budget,omitempty"`
+	// The part of waited that was spent in the model's queue; with each, added up over the items.
+	Queued *durationpb.Duration `protobuf:"bytes,30,opt,name=queued,proto3" json:"queued,omitempty"`
+	// Rows of the run of the model, those of other requests included; the largest run when there were several. 0 for plugins.
+	BatchRows int32 `protobuf:"varint,31,opt,name=batch_rows,json=batchRows,proto3" json:"batch_rows,omitempty"`
+	// Requests that shared that run.
+	BatchRequests int32 `protobuf:"varint,32,opt,name=batch_requests,json=batchRequests,proto3" json:"batch_requests,omitempty"`
+	// Why the batch was closed: idle (nothing more waited), full, delay, deadline, shape, single, retry or closing. Default:
+	// empty, no model ran.
+	BatchClosed   string `protobuf:"bytes,33,opt,name=batch_closed,json=batchClosed,proto3" json:"batch_closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -862,6 +872,34 @@ func (x *NodeTrace) GetBudget() *durationpb.Duration {
 	return nil
 }
 
+func (x *NodeTrace) GetQueued() *durationpb.Duration {
+	if x != nil {
+		return x.Queued
+	}
+	return nil
+}
+
+func (x *NodeTrace) GetBatchRows() int32 {
+	if x != nil {
+		return x.BatchRows
+	}
+	return 0
+}
+
+func (x *NodeTrace) GetBatchRequests() int32 {
+	if x != nil {
+		return x.BatchRequests
+	}
+	return 0
+}
+
+func (x *NodeTrace) GetBatchClosed() string {
+	if x != nil {
+		return x.BatchClosed
+	}
+	return ""
+}
+
 var File_tandem_v1_inference_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_inference_proto_rawDesc = "" +
@@ -909,7 +947,7 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\x05trace\x18\x03 \x01(\v2\x10.tandem.v1.TraceR\x05trace\"d\n" +
 	"\x05Trace\x12/\n" +
 	"\x05total\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05total\x12*\n" +
-	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\xd5\x03\n" +
+	"\x05nodes\x18\x02 \x03(\v2\x14.tandem.v1.NodeTraceR\x05nodes\"\xf1\x04\n" +
 	"\tNodeTrace\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12/\n" +
@@ -925,7 +963,12 @@ const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\x05error\x18\v \x01(\tR\x05error\x12\x18\n" +
 	"\askipped\x18\f \x01(\bR\askipped\x12\x16\n" +
 	"\x06cached\x18\x14 \x01(\x05R\x06cached\x121\n" +
-	"\x06budget\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\x06budget*h\n" +
+	"\x06budget\x18\x15 \x01(\v2\x19.google.protobuf.DurationR\x06budget\x121\n" +
+	"\x06queued\x18\x1e \x01(\v2\x19.google.protobuf.DurationR\x06queued\x12\x1d\n" +
+	"\n" +
+	"batch_rows\x18\x1f \x01(\x05R\tbatchRows\x12%\n" +
+	"\x0ebatch_requests\x18  \x01(\x05R\rbatchRequests\x12!\n" +
+	"\fbatch_closed\x18! \x01(\tR\vbatchClosed*h\n" +
 	"\x0eTensorEncoding\x12\x1f\n" +
 	"\x1bTENSOR_ENCODING_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13TENSOR_ENCODING_RAW\x10\x01\x12\x1c\n" +
@@ -994,17 +1037,18 @@ var file_tandem_v1_inference_proto_depIdxs = []int32{
 	13, // 17: tandem.v1.NodeTrace.ran:type_name -> google.protobuf.Duration
 	13, // 18: tandem.v1.NodeTrace.total:type_name -> google.protobuf.Duration
 	13, // 19: tandem.v1.NodeTrace.budget:type_name -> google.protobuf.Duration
-	14, // 20: tandem.v1.InferRequest.InputsEntry.value:type_name -> tandem.v1.Value
-	14, // 21: tandem.v1.InferResponse.OutputsEntry.value:type_name -> tandem.v1.Value
-	2,  // 22: tandem.v1.InferenceService.Infer:input_type -> tandem.v1.InferRequest
-	4,  // 23: tandem.v1.InferenceService.InferStream:input_type -> tandem.v1.InferStreamRequest
-	3,  // 24: tandem.v1.InferenceService.Infer:output_type -> tandem.v1.InferResponse
-	5,  // 25: tandem.v1.InferenceService.InferStream:output_type -> tandem.v1.InferStreamResponse
-	24, // [24:26] is the sub-list for method output_type
-	22, // [22:24] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	13, // 20: tandem.v1.NodeTrace.queued:type_name -> google.protobuf.Duration
+	14, // 21: tandem.v1.InferRequest.InputsEntry.value:type_name -> tandem.v1.Value
+	14, // 22: tandem.v1.InferResponse.OutputsEntry.value:type_name -> tandem.v1.Value
+	2,  // 23: tandem.v1.InferenceService.Infer:input_type -> tandem.v1.InferRequest
+	4,  // 24: tandem.v1.InferenceService.InferStream:input_type -> tandem.v1.InferStreamRequest
+	3,  // 25: tandem.v1.InferenceService.Infer:output_type -> tandem.v1.InferResponse
+	5,  // 26: tandem.v1.InferenceService.InferStream:output_type -> tandem.v1.InferStreamResponse
+	25, // [25:27] is the sub-list for method output_type
+	23, // [23:25] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_inference_proto_init() }
