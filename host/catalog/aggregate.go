@@ -89,10 +89,24 @@ func (a *aggregate) add(v version) error {
 }
 
 // removeVersion removes a version with its tags; 0 removes all.
-func (a *aggregate) removeVersion(number int) {
-	gone := func(n int) bool { return number == 0 || n == number }
-	a.Versions = slices.DeleteFunc(a.Versions, func(v version) bool { return gone(v.Version) })
-	maps.DeleteFunc(a.Tags, func(_ string, n int) bool { return gone(n) })
+func (a *aggregate) removeVersion(number int) Removed {
+	var r Removed
+	a.Versions = slices.DeleteFunc(a.Versions, func(v version) bool {
+		gone := number == 0 || v.Version == number
+		if gone {
+			r.Versions = append(r.Versions, v.Version)
+		}
+		return gone
+	})
+	maps.DeleteFunc(a.Tags, func(tag string, n int) bool {
+		gone := number == 0 || n == number
+		if gone {
+			r.Tags = append(r.Tags, tag)
+		}
+		return gone
+	})
+	slices.Sort(r.Tags)
+	return r
 }
 
 // object returns what v and its tags say.

@@ -87,6 +87,16 @@ func publish(t testing.TB, c *catalog.Catalog, name, doc string, pins ...catalog
 	return r
 }
 
+// stage publishes a release for tenant acme that does not become the current one.
+func stage(t testing.TB, c *catalog.Catalog, name, doc string, pins ...catalog.Pin) catalog.Release {
+	t.Helper()
+	r, err := c.PublishGraph(t.Context(), "acme", catalog.ReleaseParams{Name: name, Document: []byte(doc), Pins: pins, Stage: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // want fails unless err is target; a nil target wants no error.
 func want(t testing.TB, what string, err, target error) {
 	t.Helper()
@@ -94,6 +104,9 @@ func want(t testing.TB, what string, err, target error) {
 		t.Errorf("%s: got %v, want %v", what, err, target)
 	}
 }
+
+// errOf returns the error of a call that returns more.
+func errOf[T any](_ T, err error) error { return err }
 
 func TestConfig(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
@@ -142,7 +155,7 @@ func TestClosed(t *testing.T) {
 	var e7 error
 	for _, e7 = range c.Watch(ctx) {
 	}
-	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, c.Sweep(ctx), c.DeleteModel(ctx, "acme", "m", "")} {
+	for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, c.Sweep(ctx), errOf(c.DeleteModel(ctx, "acme", "m", ""))} {
 		want(t, fmt.Sprint(i), err, catalog.ErrClosed)
 	}
 }

@@ -57,7 +57,7 @@ func TestCorruptRecord(t *testing.T) {
 	_, e2 := c.PutModel(t.Context(), "acme", catalog.ModelParams{Name: "bad", Digest: digest(3), Size: 1})
 	_, e3 := c.References(t.Context())
 	_, _, e4 := c.ListModels(t.Context(), "acme", catalog.Page{})
-	for i, err := range []error{e1, e2, e3, e4, c.DeleteModel(t.Context(), "acme", "bad", "")} {
+	for i, err := range []error{e1, e2, e3, e4, errOf(c.DeleteModel(t.Context(), "acme", "bad", ""))} {
 		want(t, fmt.Sprint(i), err, catalog.ErrCorrupt)
 		if err != nil && !strings.Contains(err.Error(), "model.acme.bad") {
 			t.Errorf("%d: %v does not name the record", i, err)

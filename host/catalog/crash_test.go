@@ -45,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // crashChild writes until it is killed, as several writers do, and says on stdout what was acknowledged. Writer w
-// uploads models m<w> and publishes graphs g<w> that pin the newest.
+// uploads models m<w>, publishes graphs g<w> that pin the newest, and moves their calls to and fro.
 func crashChild(ctx context.Context, dir string) error {
 	c, err := catalog.Open(ctx, catalog.Config{Dir: dir, Logger: discard})
 	if err != nil {
@@ -74,19 +74,23 @@ func crashWriter(ctx context.Context, c *catalog.Catalog, w int, say func(string
 			return err
 		}
 		say("model %d %d %d", w, m.Version, content)
-		r, err := c.PublishGraph(ctx, "acme", catalog.ReleaseParams{
-			Name: fmt.Sprint("g", w), Document: fmt.Append(nil, content), Pins: []catalog.Pin{pinOf(m)},
-		})
+		p := catalog.ReleaseParams{Name: fmt.Sprint("g", w), Document: fmt.Append(nil, content), Pins: []catalog.Pin{pinOf(m)}}
+		say("try %d publish 0", w)
+		r, err := c.PublishGraph(ctx, "acme", p)
 		if err != nil {
 			return err
 		}
 		say("graph %d %d %d", w, r.Version, content)
-		if m.Version > 1 {
-			err := c.DeleteModel(ctx, "acme", m.Name, fmt.Sprint(m.Version-1))
+		say("is %d %d 0", w, r.Version)
+		if err := crashMoves(ctx, c, w, p, say); err != nil {
+			return err
+		}
+		if m.Version > 5 {
+			err := errOf(c.DeleteModel(ctx, "acme", m.Name, fmt.Sprint(m.Version-5)))
 			if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 				return err
 			}
-			say("deleted %d %d 0", w, m.Version-1)
+			say("deleted %d %d 0", w, m.Version-5)
 		}
 		k, _ := newKey("acme")
 		if err := c.PutKey(ctx, k); err != nil {
@@ -94,6 +98,37 @@ func crashWriter(ctx context.Context, c *catalog.Catalog, w int, say func(string
 		}
 		say("key %s 0 0", k.ID)
 	}
+}
+
+// crashMoves stages a release, makes it the canary, promotes or aborts it, and rolls back. It says before each step where
+// calls are to go, to which release and which canary, and afterwards where they go.
+func crashMoves(ctx context.Context, c *catalog.Catalog, w int, p catalog.ReleaseParams, say func(string, ...any)) error {
+	p.Document, p.Stage = append(p.Document, '!'), true
+	staged, err := c.PublishGraph(ctx, "acme", p)
+	if err != nil {
+		return err
+	}
+	step := func(current, canary int, err func() error) error {
+		say("try %d %d %d", w, current, canary)
+		if err := err(); err != nil {
+			return err
+		}
+		say("is %d %d %d", w, current, canary)
+		return nil
+	}
+	s := staged.Version
+	if err := step(s-1, s, func() error {
+		return errOf(c.SetCanary(ctx, "acme", p.Name, catalog.CanaryParams{Version: s, Percent: 10}))
+	}); err != nil {
+		return err
+	}
+	if rand.IntN(2) == 0 {
+		return step(s-1, 0, func() error { return errOf(c.AbortCanary(ctx, "acme", p.Name)) })
+	}
+	if err := step(s, 0, func() error { return errOf(c.PromoteCanary(ctx, "acme", p.Name, s)) }); err != nil {
+		return err
+	}
+	return step(s-1, 0, func() error { return errOf(c.ActivateGraph(ctx, "acme", p.Name, 0)) })
 }
 
 // TestKill kills a process that writes, at random moments. CATALOG_CRASHES is how often, 20 by default.
@@ -106,7 +141,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	acks := &acknowledged{models: map[int]lastOf{}, graphs: map[int]lastOf{}, deleted: map[int]int{}}
+	acks := &acknowledged{models: map[int]lastOf{}, graphs: map[int]lastOf{}, deleted: map[int]int{}, is: map[int]string{}, try: map[int]string{}}
 	for range rounds {
 		killRound(t, dir, acks)
 		acks.check(t, dir)
@@ -124,8 +159,11 @@ type lastOf struct {
 type acknowledged struct {
 	models, graphs map[int]lastOf
 	deleted        map[int]int
-	keys           []string
-	count          int
+	// is says where calls of a graph go, as "current canary", and try where they were to go next, "" when nothing was on its
+	// way.
+	is, try map[int]string
+	keys    []string
+	count   int
 }
 
 func (a *acknowledged) take(t *testing.T, line string) {
@@ -142,6 +180,10 @@ func (a *acknowledged) take(t *testing.T, line string) {
 		a.models[w] = lastOf{v, f[3]}
 	case "graph":
 		a.graphs[w] = lastOf{v, f[3]}
+	case "is":
+		a.is[w], a.try[w] = f[2]+" "+f[3], ""
+	case "try":
+		a.try[w] = f[2] + " " + f[3]
 	case "deleted":
 		a.deleted[w] = v
 	case "key":
@@ -193,9 +235,7 @@ func (a *acknowledged) check(t *testing.T, dir string) {
 		if err != nil || string(got.Document) != g.content {
 			t.Errorf("graph g%d@%d: got %+v, %v", w, g.version, got, err)
 		}
-		if cur, err := c.GetGraph(t.Context(), "acme", got.Name, ""); err != nil || cur.Version < g.version {
-			t.Errorf("graph g%d: current is %d, %v; acknowledged was %d", w, cur.Version, err, g.version)
-		}
+		a.checkMoves(t, c, w)
 	}
 	for w, v := range a.deleted {
 		if _, err := c.GetModel(t.Context(), "acme", fmt.Sprint("m", w), fmt.Sprint(v)); !errors.Is(err, catalog.ErrNotFound) {
@@ -212,4 +252,32 @@ func (a *acknowledged) check(t *testing.T, dir string) {
 		}
 	}
 	checkPins(t, c)
+}
+
+// checkMoves checks that the calls of a graph go where they went before the step that was on its way, or where they were
+// to go after it, and nowhere in between.
+func (a *acknowledged) checkMoves(t *testing.T, c *catalog.Catalog, w int) {
+	t.Helper()
+	g, err := c.DescribeGraph(t.Context(), "acme", fmt.Sprint("g", w))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	canary := 0
+	if g.Canary != nil {
+		canary = g.Canary.Version
+	}
+	got := fmt.Sprint(g.Current, " ", canary)
+	published := a.try[w] == "publish 0" && canary == 0 && !g.Releases[0].Staged && g.Current == g.Releases[0].Version
+	if got != a.is[w] && got != a.try[w] && !published {
+		t.Errorf("calls of g%d go to %q; acknowledged was %q, on its way %q", w, got, a.is[w], a.try[w])
+	}
+	for _, v := range []int{g.Current, g.Previous, canary} {
+		if v != 0 {
+			if _, err := c.GetGraph(t.Context(), "acme", g.Name, fmt.Sprint(v)); err != nil {
+				t.Errorf("g%d@%d: %v", w, v, err)
+			}
+		}
+	}
+	a.is[w], a.try[w] = got, ""
 }

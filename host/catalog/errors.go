@@ -21,6 +21,8 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 	// ErrLimit says that an object has reached a limit of its size or number of versions.
 	ErrLimit = errors.New("limit reached")
+	// ErrNotMoved says that a release was stored, but that its graph has not moved on to it.
+	ErrNotMoved = errors.New("what was current stays current")
 	// ErrCorrupt says that a stored record does not have its checksum or is of an unknown schema.
 	ErrCorrupt = errors.New("corrupt record")
 	// ErrNoSpace says that the disk is nearly full, so nothing is written any more. Deleting blobs makes room.
@@ -31,11 +33,12 @@ var (
 	ErrClosed = errors.New("catalog is closed")
 )
 
-// InUseError says that an object cannot be deleted because current graph releases pin it.
+// InUseError says that an object cannot be deleted because live graph releases pin it.
 type InUseError struct {
 	Kind Kind
 	Name string
-	// By lists the graph releases, as graph@version, sorted.
+	// By lists the graph releases, as graph@version, sorted; for a release of a graph also what makes it live, such as
+	// "tag prod".
 	By []string
 }
 

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/blob"
@@ -45,6 +46,16 @@ func (c *Catalog) FillVersions(ctx context.Context, t tenant.ID, name string, n 
 // Keys returns the keys of all records that match pattern.
 func (c *Catalog) Keys(ctx context.Context, pattern string) ([]string, error) {
 	return c.bucket.keys(ctx, pattern)
+}
+
+// Pinned returns what the live releases of a graph pin, by version.
+func (c *Catalog) Pinned(ctx context.Context, t tenant.ID, name string) (map[int][]Pin, error) {
+	key, err := objectKey(KindGraph, t, name)
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := get[pointer](ctx, c.bucket, key)
+	return maps.Collect(p.pinned()), err
 }
 
 // PutRaw writes the bytes of a record, whatever they are.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,8 +14,9 @@ import (
 )
 
 // PublishGraph stores a release and makes it the current one, atomically: others see the one before or this one. When
-// the current release has the same digest, that one is returned and nothing changes. A pin whose version is gone, is
-// being deleted or has another digest is [ErrNotFound]. Of each graph the last 200 releases are kept.
+// the current release has the same digest, that one is returned and nothing changes; so is the newest one when staging.
+// A pin whose version is gone, is being deleted or has another digest is [ErrNotFound]; what goes wrong after the release
+// was stored is [ErrNotMoved] too. Of each graph the last 200 releases are kept, and those that are live.
 func (c *Catalog) PublishGraph(ctx context.Context, t tenant.ID, p ReleaseParams) (Release, error) {
 	key, err := objectKey(KindGraph, t, p.Name)
 	if err != nil {
@@ -24,16 +26,16 @@ func (c *Catalog) PublishGraph(ctx context.Context, t tenant.ID, p ReleaseParams
 	if err != nil {
 		return Release{}, err
 	}
-	rel, err := c.publish(ctx, t, key, rec)
+	rel, err := c.publish(ctx, t, key, rec, p.Stage)
 	if err != nil {
 		return Release{}, fmt.Errorf("publish graph %s: %w", p.Name, err)
 	}
 	return rel, nil
 }
 
-func (c *Catalog) publish(ctx context.Context, t tenant.ID, key string, rec releaseRecord) (Release, error) {
+func (c *Catalog) publish(ctx context.Context, t tenant.ID, key string, rec releaseRecord, stage bool) (Release, error) {
 	if cur, _, err := get[pointer](ctx, c.bucket, key); err == nil {
-		if h, ok := cur.isCurrent(rec); ok {
+		if h, ok := cur.has(rec, stage); ok {
 			return rec.release(h, t, &cur), nil
 		}
 	} else if !errors.Is(err, ErrNotFound) {
@@ -48,15 +50,20 @@ func (c *Catalog) publish(ctx context.Context, t tenant.ID, key string, rec rele
 	if _, err := c.bucket.create(ctx, releaseKey(t, id), rec); err != nil {
 		return Release{}, err
 	}
-	return c.moveOn(ctx, t, key, id, rec, due)
+	rel, err := c.moveOn(ctx, t, key, id, rec, stage, due)
+	if err != nil {
+		return Release{}, fmt.Errorf("%w: %w", ErrNotMoved, err)
+	}
+	return rel, nil
 }
 
-// moveOn makes a stored release the current one, and removes what thereby is of no use any more.
-func (c *Catalog) moveOn(ctx context.Context, t tenant.ID, key, id string, rec releaseRecord, due time.Time) (Release, error) {
+// moveOn adds a stored release to its graph and, unless it is only staged, makes it the current one. It removes what
+// thereby is of no use any more.
+func (c *Catalog) moveOn(ctx context.Context, t tenant.ID, key, id string, rec releaseRecord, stage bool, due time.Time) (Release, error) {
 	var head releaseHead
 	var gone []releaseHead
 	p, _, err := update(ctx, c.bucket, key, func(p *pointer) error {
-		if h, ok := p.isCurrent(rec); ok {
+		if h, ok := p.has(rec, stage); ok {
 			head = h
 			if h.ID != id { // somebody was faster
 				gone = []releaseHead{{ID: id}}
@@ -66,7 +73,7 @@ func (c *Catalog) moveOn(ctx context.Context, t tenant.ID, key, id string, rec r
 		if !c.cfg.Now().Before(due) {
 			return fmt.Errorf("%w: it took too long", ErrConflict)
 		}
-		head = p.add(releaseHead{ID: id, Digest: rec.Digest, CreatedAt: rec.CreatedAt}, rec.Pins)
+		head = p.add(releaseHead{ID: id, Digest: rec.Digest, CreatedAt: rec.CreatedAt, By: rec.By, Staged: stage}, rec.Pins)
 		var err error
 		gone, err = c.trim(ctx, t, rec.Name, p)
 		return err
@@ -88,9 +95,11 @@ func (c *Catalog) trim(ctx context.Context, t tenant.ID, name string, p *pointer
 		if err != nil {
 			return nil, err
 		}
-		for _, pin := range other.value.Pins {
-			if pin.Kind == KindGraph && pin.Name == name {
-				keep[pin.Version] = true
+		for _, pins := range other.value.pinned() {
+			for _, pin := range pins {
+				if pin.Kind == KindGraph && pin.Name == name {
+					keep[pin.Version] = true
+				}
 			}
 		}
 	}
@@ -106,8 +115,9 @@ func (c *Catalog) removeReleases(ctx context.Context, t tenant.ID, heads []relea
 	}
 }
 
-// GetGraph returns the release that ref names: "" the current one, "@latest" the newest, "@3" a version, "@sha256:…" the
-// newest with that digest. The "@" may be left out. It returns [ErrNotFound], [ErrInvalid] or tenant.ErrName.
+// GetGraph returns the release that ref names: "" the current one, "@latest" the newest, "@3" a version, "@prod" a tag,
+// "@sha256:…" the newest with that digest. The "@" may be left out. It returns [ErrNotFound], [ErrInvalid] or
+// tenant.ErrName.
 func (c *Catalog) GetGraph(ctx context.Context, t tenant.ID, name, ref string) (Release, error) {
 	key, err := objectKey(KindGraph, t, name)
 	if err != nil {
@@ -117,10 +127,10 @@ func (c *Catalog) GetGraph(ctx context.Context, t tenant.ID, name, ref string) (
 	if err != nil {
 		return Release{}, err
 	}
-	_, rel, err := c.readRelease(ctx, t, key, r)
+	_, _, rel, err := c.readRelease(ctx, t, key, r)
 	if errors.Is(err, ErrNotFound) {
 		// The graph may have moved on between the two reads, and its oldest release may have been removed.
-		_, rel, err = c.readRelease(ctx, t, key, r)
+		_, _, rel, err = c.readRelease(ctx, t, key, r)
 	}
 	if err != nil {
 		return Release{}, fmt.Errorf("graph %s%s: %w", name, at(ref), err)
@@ -128,20 +138,20 @@ func (c *Catalog) GetGraph(ctx context.Context, t tenant.ID, name, ref string) (
 	return rel, nil
 }
 
-func (c *Catalog) readRelease(ctx context.Context, t tenant.ID, key string, r reference) (releaseHead, Release, error) {
+func (c *Catalog) readRelease(ctx context.Context, t tenant.ID, key string, r reference) (*pointer, releaseHead, Release, error) {
 	p, _, err := get[pointer](ctx, c.bucket, key)
 	if err != nil {
-		return releaseHead{}, Release{}, err
+		return nil, releaseHead{}, Release{}, err
 	}
 	h, err := p.find(r)
 	if err != nil {
-		return releaseHead{}, Release{}, err
+		return nil, releaseHead{}, Release{}, err
 	}
 	rec, _, err := get[releaseRecord](ctx, c.bucket, releaseKey(t, h.ID))
 	if err != nil {
-		return releaseHead{}, Release{}, fmt.Errorf("release %d: %w", h.Version, err)
+		return nil, releaseHead{}, Release{}, fmt.Errorf("release %d: %w", h.Version, err)
 	}
-	return h, rec.release(h, t, &p), nil
+	return &p, h, rec.release(h, t, &p), nil
 }
 
 // ListGraphs returns the current release of every graph, sorted by name, and a token for more, "" when there are none.
@@ -158,106 +168,52 @@ func (c *Catalog) ListGraphs(ctx context.Context, t tenant.ID, page Page) ([]Rel
 	})
 }
 
-// GraphReleases returns the releases of a graph that are kept, newest first, without documents and pins.
-func (c *Catalog) GraphReleases(ctx context.Context, t tenant.ID, name string) ([]Release, error) {
+// DescribeGraph returns where the calls of a graph go and its releases, or [ErrNotFound].
+func (c *Catalog) DescribeGraph(ctx context.Context, t tenant.ID, name string) (Graph, error) {
 	key, err := objectKey(KindGraph, t, name)
 	if err != nil {
-		return nil, err
+		return Graph{}, err
 	}
-	p, _, err := get[pointer](ctx, c.bucket, key)
+	p, rev, err := get[pointer](ctx, c.bucket, key)
 	if err == nil && len(p.Releases) == 0 {
 		err = ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("graph %s: %w", name, err)
+		return Graph{}, fmt.Errorf("graph %s: %w", name, err)
 	}
-	rels := make([]Release, 0, len(p.Releases))
+	return p.graph(t, name, rev), nil
+}
+
+// graph returns what p says.
+func (p *pointer) graph(t tenant.ID, name string, rev uint64) Graph {
+	g := Graph{Tenant: t, Name: name, Revision: rev, Current: p.Current, Previous: p.previous(), Tags: make(map[string]int, len(p.Tags)+4)}
+	maps.Copy(g.Tags, p.Tags)
+	for _, tag := range []string{Latest, Current, Previous, CanaryTag} {
+		if n := p.number(reference{tag: tag}); n != 0 {
+			g.Tags[tag] = n
+		}
+	}
+	if p.Canary != nil {
+		canary := *p.Canary
+		g.Canary = &canary
+	}
 	for _, h := range slices.Backward(p.Releases) {
-		rels = append(rels, h.release(t, name, &p))
+		g.Releases = append(g.Releases, h.release(t, name, p))
 	}
-	return rels, nil
+	return g
 }
 
-// ActivateGraph makes an earlier release the current one again: a roll-back. What it pins must still be there, else it
-// is [ErrNotFound].
-func (c *Catalog) ActivateGraph(ctx context.Context, t tenant.ID, name string, version int) (Release, error) {
-	key, err := objectKey(KindGraph, t, name)
-	if err != nil {
-		return Release{}, err
-	}
-	rel, err := c.activate(ctx, t, key, version)
-	if err != nil {
-		return Release{}, fmt.Errorf("activate graph %s@%d: %w", name, version, err)
-	}
-	return rel, nil
-}
-
-func (c *Catalog) activate(ctx context.Context, t tenant.ID, key string, version int) (Release, error) {
-	if version < 1 {
-		return Release{}, ErrNotFound
-	}
-	h, rel, err := c.readRelease(ctx, t, key, reference{version: version})
-	if err != nil {
-		return Release{}, err
-	}
-	id := strings.ToLower(rand.Text())
-	defer c.unlease(ctx, t, id, rel.Pins)
-	due, err := c.lease(ctx, t, id, rel.Pins)
-	if err != nil {
-		return Release{}, err
-	}
-	_, _, err = update(ctx, c.bucket, key, func(p *pointer) error {
-		if now, err := p.find(reference{version: version}); err != nil || now.ID != h.ID {
-			return ErrNotFound
-		}
-		if p.Current == version {
-			return errUnchanged
-		}
-		if !c.cfg.Now().Before(due) {
-			return fmt.Errorf("%w: it took too long", ErrConflict)
-		}
-		p.moveTo(h, rel.Pins)
-		return nil
-	})
-	rel.Current = err == nil
-	return rel, err
-}
-
-// DeleteGraph removes a graph and its releases. It returns an [*InUseError] when another graph's current release pins
-// it, and [ErrConflict] when one that does is being published.
-func (c *Catalog) DeleteGraph(ctx context.Context, t tenant.ID, name string) error {
-	key, err := objectKey(KindGraph, t, name)
-	if err != nil {
-		return err
-	}
-	var gone []releaseHead
-	_, _, err = update(ctx, c.bucket, key, func(p *pointer) error {
-		if len(p.Releases) == 0 {
-			return ErrNotFound
-		}
-		if p.Leases.held(c.cfg.Now()) {
-			return errBusy
-		}
-		if err := c.checkUnused(ctx, KindGraph, t, name, 0); err != nil {
-			return err
-		}
-		gone = p.Releases
-		*p = pointer{Last: p.Last}
-		return nil
-	})
-	if _, ok := errors.AsType[*InUseError](err); ok {
-		return err
-	}
-	if err != nil {
-		return fmt.Errorf("delete graph %s: %w", name, err)
-	}
-	c.removeReleases(ctx, t, gone)
-	return nil
-}
-
-// isCurrent reports whether the current release does what rec would, and returns it.
-func (p *pointer) isCurrent(rec releaseRecord) (releaseHead, bool) {
+// has reports whether publishing rec would change nothing, and returns the release that does what rec would: the current
+// one or, when staging, the newest.
+func (p *pointer) has(rec releaseRecord, stage bool) (releaseHead, bool) {
 	h, err := p.find(reference{})
+	if err == nil && h.Digest == rec.Digest {
+		return h, true
+	}
+	if !stage {
+		return h, false
+	}
+	h, err = p.find(reference{tag: Latest})
 	return h, err == nil && h.Digest == rec.Digest
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,7 @@ func TestPublish(t *testing.T) {
 	r1 := publish(t, c, "g", doc, pinOf(b1), pinOf(a1), pinOf(b1))
 	wantR1 := catalog.Release{
 		Tenant: "acme", Name: "g", Version: 1, Document: []byte(doc), Pins: []catalog.Pin{pinOf(a1), pinOf(b1)},
-		Digest: r1.Digest, CreatedAt: clk.Now(), Current: true,
+		Digest: r1.Digest, CreatedAt: clk.Now(), Current: true, Tags: []string{catalog.Latest},
 	}
 	if diff := cmp.Diff(wantR1, r1); diff != "" || !r1.Digest.Valid() {
 		t.Errorf("first release (-want +got):\n%s", diff)
@@ -42,7 +43,7 @@ func TestPublish(t *testing.T) {
 	}
 	c.Close(t.Context())
 	c = open(t, catalog.Config{Dir: dir, Now: clk.Now})
-	r1.Current = false
+	r1.Current, r1.Tags = false, nil
 	for ref, w := range map[string]catalog.Release{
 		"": r2, "@latest": r2, "1": r1, "@2": r2, string(r1.Digest): r1,
 	} {
@@ -55,19 +56,21 @@ func TestPublish(t *testing.T) {
 		_, err := c.GetGraph(t.Context(), "acme", "g", ref)
 		want(t, ref, err, target)
 	}
-	rels, err := c.GraphReleases(t.Context(), "acme", "g")
-	if err != nil || len(rels) != 2 || rels[0].Version != 2 || !rels[0].Current || rels[1].Current {
-		t.Errorf("got %+v, %v", rels, err)
+	g, err := c.DescribeGraph(t.Context(), "acme", "g")
+	rels := g.Releases
+	if err != nil || len(rels) != 2 || rels[0].Version != 2 || !rels[0].Current || rels[1].Current || g.Current != 2 || g.Previous != 1 {
+		t.Errorf("got %+v, %v", g, err)
 	}
 
 	// roll back
-	back, err := c.ActivateGraph(t.Context(), "acme", "g", 1)
-	r1.Current = true
-	if diff := cmp.Diff(r1, back); diff != "" || err != nil {
-		t.Errorf("roll-back: %v (-want +got):\n%s", err, diff)
+	back, err := c.ActivateGraph(t.Context(), "acme", "g", 0)
+	if err != nil || back.Was.Current != 2 || back.Now.Current != 1 {
+		t.Errorf("roll-back: got %+v, %v", back, err)
 	}
-	if got, err := c.GetGraph(t.Context(), "acme", "g", ""); err != nil || got.Version != 1 {
-		t.Errorf("got %+v, %v; want version 1", got, err)
+	r1.Current = true
+	got, err := c.GetGraph(t.Context(), "acme", "g", "")
+	if diff := cmp.Diff(r1, got); diff != "" || err != nil {
+		t.Errorf("after the roll-back: %v (-want +got):\n%s", err, diff)
 	}
 	if got, err := c.GetGraph(t.Context(), "acme", "g", "latest"); err != nil || got.Version != 2 {
 		t.Errorf("got %+v, %v; want version 2", got, err)
@@ -79,14 +82,20 @@ func TestPublish(t *testing.T) {
 		_, err := c.ActivateGraph(t.Context(), "acme", "g", v)
 		want(t, "activate", err, catalog.ErrNotFound)
 	}
-	// what only the release before pinned can go, and then there is no way back to it
-	want(t, "delete", c.DeleteModel(t.Context(), "acme", "a", "2"), nil)
+	// what only the release before pins stays; when that is not the one before any more it can go, and then there is no
+	// way back to it
+	var inUse *catalog.InUseError
+	if err := errOf(c.DeleteModel(t.Context(), "acme", "a", "2")); !errors.As(err, &inUse) || !slices.Equal(inUse.By, []string{"g@2"}) {
+		t.Errorf("delete what the release before needs: got %v", err)
+	}
+	publish(t, c, "g", "3", pinOf(a1), pinOf(b1))
+	want(t, "delete", errOf(c.DeleteModel(t.Context(), "acme", "a", "2")), nil)
 	_, err = c.ActivateGraph(t.Context(), "acme", "g", 2)
 	want(t, "activate without a model", err, catalog.ErrNotFound)
 	if err == nil || !strings.Contains(err.Error(), "model a@2") {
 		t.Errorf("the error does not name the pin: %v", err)
 	}
-	if ls, _, err := c.ListGraphs(t.Context(), "acme", catalog.Page{}); err != nil || len(ls) != 1 || ls[0].Version != 1 || ls[0].Document != nil || len(ls[0].Pins) != 2 {
+	if ls, _, err := c.ListGraphs(t.Context(), "acme", catalog.Page{}); err != nil || len(ls) != 1 || ls[0].Version != 3 || ls[0].Document != nil || len(ls[0].Pins) != 2 {
 		t.Errorf("got %+v, %v", ls, err)
 	}
 }
@@ -129,7 +138,7 @@ func TestPublishRefuses(t *testing.T) {
 		t.Errorf("refused releases were stored: %v, %v", keys, err)
 	}
 	// a refused publication leaves nothing in the way of a deletion
-	want(t, "delete", c.DeleteModel(t.Context(), "acme", "m", ""), nil)
+	want(t, "delete", errOf(c.DeleteModel(t.Context(), "acme", "m", "")), nil)
 }
 
 func TestInUse(t *testing.T) {
@@ -143,10 +152,10 @@ func TestInUse(t *testing.T) {
 		delete func() error
 		by     []string
 	}{
-		{"m", func() error { return c.DeleteModel(t.Context(), "acme", "m", "") }, []string{"inner@1", "outer2@1", "outer@1"}},
-		{"m@1", func() error { return c.DeleteModel(t.Context(), "acme", "m", "1") }, []string{"inner@1", "outer2@1", "outer@1"}},
-		{"m@latest", func() error { return c.DeleteModel(t.Context(), "acme", "m", "latest") }, []string{"outer2@1"}},
-		{"inner", func() error { return c.DeleteGraph(t.Context(), "acme", "inner") }, []string{"outer2@1", "outer@1"}},
+		{"m", func() error { return errOf(c.DeleteModel(t.Context(), "acme", "m", "")) }, []string{"inner@1", "outer2@1", "outer@1"}},
+		{"m@1", func() error { return errOf(c.DeleteModel(t.Context(), "acme", "m", "1")) }, []string{"inner@1", "outer2@1", "outer@1"}},
+		{"m@latest", func() error { return errOf(c.DeleteModel(t.Context(), "acme", "m", "latest")) }, []string{"outer2@1"}},
+		{"inner", func() error { return errOf(c.DeleteGraph(t.Context(), "acme", "inner", "")) }, []string{"outer2@1", "outer@1"}},
 	} {
 		var inUse *catalog.InUseError
 		if err := tc.delete(); !errors.As(err, &inUse) {
@@ -156,21 +165,22 @@ func TestInUse(t *testing.T) {
 		}
 	}
 	publish(t, c, "outer2", "y", pinOf(m2))
-	want(t, "delete outer", c.DeleteGraph(t.Context(), "acme", "outer"), nil)
-	want(t, "delete inner", c.DeleteGraph(t.Context(), "acme", "inner"), nil)
-	want(t, "delete m@1", c.DeleteModel(t.Context(), "acme", "m", "1"), nil)
+	publish(t, c, "outer2", "z", pinOf(m2)) // the first is not even the one before any more
+	want(t, "delete outer", errOf(c.DeleteGraph(t.Context(), "acme", "outer", "")), nil)
+	want(t, "delete inner", errOf(c.DeleteGraph(t.Context(), "acme", "inner", "")), nil)
+	want(t, "delete m@1", errOf(c.DeleteModel(t.Context(), "acme", "m", "1")), nil)
 	_, err := c.GetGraph(t.Context(), "acme", "inner", "1")
 	want(t, "get a release of a deleted graph", err, catalog.ErrNotFound)
-	want(t, "delete again", c.DeleteGraph(t.Context(), "acme", "inner"), catalog.ErrNotFound)
+	want(t, "delete again", errOf(c.DeleteGraph(t.Context(), "acme", "inner", "")), catalog.ErrNotFound)
 	if r := publish(t, c, "inner", "x", pinOf(m2)); r.Version != 2 {
 		t.Errorf("got version %d, want 2: a number is not used twice", r.Version)
 	}
 	// a graph that pins an earlier release of itself can be deleted
 	self := publish(t, c, "self", "x")
 	publish(t, c, "self", "y", graphPin(self))
-	want(t, "delete self", c.DeleteGraph(t.Context(), "acme", "self"), nil)
-	if keys, err := c.Keys(t.Context(), "release.>"); len(keys) != 3 || err != nil {
-		t.Errorf("got %d release records, %v; want 3", len(keys), err)
+	want(t, "delete self", errOf(c.DeleteGraph(t.Context(), "acme", "self", "")), nil)
+	if keys, err := c.Keys(t.Context(), "release.>"); len(keys) != 4 || err != nil {
+		t.Errorf("got %d release records, %v; want 4", len(keys), err)
 	}
 }
 
@@ -179,12 +189,12 @@ func TestLeases(t *testing.T) {
 	c := open(t, catalog.Config{Now: clk.Now})
 	m, g := put(t, c, "m", 1), publish(t, c, "g", "x")
 	want(t, "lease", c.Lease(t.Context(), "acme", "dead", []catalog.Pin{graphPin(g), pinOf(m)}), nil)
-	want(t, "delete model", c.DeleteModel(t.Context(), "acme", "m", ""), catalog.ErrConflict)
-	want(t, "delete graph", c.DeleteGraph(t.Context(), "acme", "g"), catalog.ErrConflict)
+	want(t, "delete model", errOf(c.DeleteModel(t.Context(), "acme", "m", "")), catalog.ErrConflict)
+	want(t, "delete graph", errOf(c.DeleteGraph(t.Context(), "acme", "g", "")), catalog.ErrConflict)
 	put(t, c, "m", 2) // all else goes on
 	clk.Advance(catalog.LeaseTime)
-	want(t, "delete model later", c.DeleteModel(t.Context(), "acme", "m", ""), nil)
-	want(t, "delete graph later", c.DeleteGraph(t.Context(), "acme", "g"), nil)
+	want(t, "delete model later", errOf(c.DeleteModel(t.Context(), "acme", "m", "")), nil)
+	want(t, "delete graph later", errOf(c.DeleteGraph(t.Context(), "acme", "g", "")), nil)
 
 	now := clk.Now()
 	ends := map[string]time.Time{"a": now, "b": now.Add(-1)}
@@ -239,9 +249,9 @@ func TestDeletePublishHammer(t *testing.T) {
 		})
 		wg.Go(func() {
 			if i%2 == 0 {
-				delErr = c.DeleteModel(t.Context(), "acme", "m", fmt.Sprint(m.Version))
+				delErr = errOf(c.DeleteModel(t.Context(), "acme", "m", fmt.Sprint(m.Version)))
 			} else {
-				delErr = c.DeleteModel(t.Context(), "acme", "m", "")
+				delErr = errOf(c.DeleteModel(t.Context(), "acme", "m", ""))
 			}
 		})
 		wg.Wait()
@@ -260,7 +270,7 @@ func TestDeletePublishHammer(t *testing.T) {
 	t.Logf("%d published, %d deleted", published, deleted)
 }
 
-// checkPins fails unless all current releases have what they pin.
+// checkPins fails unless all live releases of acme's graphs have what they pin.
 func checkPins(t *testing.T, c *catalog.Catalog) {
 	t.Helper()
 	gs, _, err := c.ListGraphs(t.Context(), "acme", catalog.Page{})
@@ -268,10 +278,16 @@ func checkPins(t *testing.T, c *catalog.Catalog) {
 		t.Fatal(err)
 	}
 	for _, g := range gs {
-		for _, p := range g.Pins {
-			m, err := c.GetModel(t.Context(), "acme", p.Name, fmt.Sprint(p.Version))
-			if err != nil || m.Digest != p.Digest {
-				t.Fatalf("%s@%d pins %s@%d: %v", g.Name, g.Version, p.Name, p.Version, err)
+		held, err := c.Pinned(t.Context(), "acme", g.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for v, pins := range held {
+			for _, p := range pins {
+				m, err := c.GetModel(t.Context(), "acme", p.Name, fmt.Sprint(p.Version))
+				if err != nil || m.Digest != p.Digest {
+					t.Fatalf("%s@%d pins %s@%d: %v", g.Name, v, p.Name, p.Version, err)
+				}
 			}
 		}
 	}
@@ -312,8 +328,8 @@ func TestPublishHammer(t *testing.T) {
 			t.Errorf("version %d: got %+v, %v; want document %s", v, r, err, doc)
 		}
 	}
-	want(t, "delete graph", c.DeleteGraph(t.Context(), "acme", "g"), nil)
-	want(t, "delete model", c.DeleteModel(t.Context(), "acme", "m", ""), nil)
+	want(t, "delete graph", errOf(c.DeleteGraph(t.Context(), "acme", "g", "")), nil)
+	want(t, "delete model", errOf(c.DeleteModel(t.Context(), "acme", "m", "")), nil)
 }
 
 func TestReleasesAreTrimmed(t *testing.T) {
@@ -321,23 +337,44 @@ func TestReleasesAreTrimmed(t *testing.T) {
 		t.Skip("publishes two hundred times")
 	}
 	c := open(t, catalog.Config{})
-	second := catalog.Release{}
 	for i := range catalog.MaxReleases + 5 {
-		r := publish(t, c, "g", fmt.Sprint(i))
-		if r.Version == 2 {
-			second = r
+		switch r := publish(t, c, "g", fmt.Sprint(i)); r.Version {
+		case 2:
 			publish(t, c, "outer", "x", graphPin(r))
+		case 3:
+			want(t, "tag", errOf(c.SetTag(t.Context(), catalog.KindGraph, "acme", "g", "prod", 3)), nil)
 		}
 	}
-	rels, err := c.GraphReleases(t.Context(), "acme", "g")
-	if err != nil || len(rels) != catalog.MaxReleases {
-		t.Fatalf("got %d releases, %v; want %d", len(rels), err, catalog.MaxReleases)
+	numbers := func() (oldest []int) {
+		t.Helper()
+		g, err := c.DescribeGraph(t.Context(), "acme", "g")
+		if err != nil || len(g.Releases) != catalog.MaxReleases {
+			t.Fatalf("got %d releases, %v; want %d", len(g.Releases), err, catalog.MaxReleases)
+		}
+		for _, r := range slices.Backward(g.Releases) {
+			if oldest = append(oldest, r.Version); len(oldest) == 4 {
+				break
+			}
+		}
+		return oldest
 	}
-	if last := rels[len(rels)-1]; last.Version != 2 || rels[len(rels)-2].Version != 7 {
-		t.Errorf("the oldest are %d and %d, want 2 and 7", last.Version, rels[len(rels)-2].Version)
+	// 2 is pinned by another graph, 3 has a tag
+	if got := numbers(); !slices.Equal(got, []int{2, 3, 8, 9}) {
+		t.Errorf("the oldest are %v", got)
 	}
-	if got, err := c.GetGraph(t.Context(), "acme", "g", "2"); err != nil || got.Digest != second.Digest {
-		t.Errorf("a release that another graph pins: got %+v, %v", got, err)
+	// a canary and the current release stay however old they are; what is not the canary any more goes
+	want(t, "roll back", errOf(c.ActivateGraph(t.Context(), "acme", "g", 9)), nil)
+	want(t, "canary", errOf(c.SetCanary(t.Context(), "acme", "g", catalog.CanaryParams{Version: 8, Percent: 1})), nil)
+	for i := range 6 {
+		stage(t, c, "g", fmt.Sprint("staged ", i))
+	}
+	if got := numbers(); !slices.Equal(got, []int{2, 3, 8, 9}) {
+		t.Errorf("with a canary the oldest are %v", got)
+	}
+	want(t, "abort", errOf(c.AbortCanary(t.Context(), "acme", "g")), nil)
+	stage(t, c, "g", "one more")
+	if got := numbers(); !slices.Equal(got, []int{2, 3, 9, 16}) {
+		t.Errorf("without the canary the oldest are %v", got)
 	}
 	if keys, err := c.Keys(t.Context(), "release.>"); err != nil || len(keys) != catalog.MaxReleases+1 {
 		t.Errorf("got %d release records, %v; want %d", len(keys), err, catalog.MaxReleases+1)
@@ -353,7 +390,7 @@ func TestReferencesAndSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	g := publish(t, c, "g", "x", pinOf(m1))
-	want(t, "delete", c.DeleteModel(t.Context(), "acme", "gone", ""), nil)
+	want(t, "delete", errOf(c.DeleteModel(t.Context(), "acme", "gone", "")), nil)
 	refs, err := c.References(t.Context())
 	wantRefs := map[blob.Digest]struct{}{m1.Digest: {}, m2.Digest: {}, pl.Digest: {}}
 	if diff := cmp.Diff(wantRefs, refs); diff != "" || err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -11,7 +12,7 @@ import (
 
 // Publishing a graph must not race with deleting what the graph pins, although the two change different records. So the
 // publisher first writes a lease into the record of everything it pins, and gives up when it has not moved the graph on
-// well before the lease ends. A deleter reads a record, waits while there is a lease in it, looks for current releases
+// well before the lease ends. A deleter reads a record, waits while there is a lease in it, looks for live releases
 // that pin it, and deletes by compare-and-set on the revision it had read. Then
 //
 //   - a lease written before the deleter's read is seen by it;
@@ -19,6 +20,9 @@ import (
 //   - one that would come after the deletion finds nothing to pin, and the publisher gives up;
 //   - a publisher whose lease has ended, because it is done or died, has moved the graph on before the deleter looked, or
 //     never will.
+//
+// A release that is live already needs no lease to become the current one, since nobody can delete what it pins: moving
+// to it is one write.
 //
 // Between processes on one external store this takes clocks that differ by less than leaseMargin.
 const (
@@ -125,8 +129,8 @@ func groupPins(pins []Pin) [][]Pin {
 	return groups
 }
 
-// checkUnused returns an [*InUseError] when current releases of the tenant's graphs pin the object, or with version not
-// 0 that version of it. A graph's own pins of itself do not count.
+// checkUnused returns an [*InUseError] when live releases of the tenant's graphs pin the object, or with version not 0
+// that version of it. A graph's own pins of itself do not count.
 func (c *Catalog) checkUnused(ctx context.Context, kind Kind, t tenant.ID, name string, version int) error {
 	var by []string
 	for p, err := range scan[pointer](ctx, c.bucket, string(KindGraph)+"."+string(t)+".>") {
@@ -137,10 +141,11 @@ func (c *Catalog) checkUnused(ctx context.Context, kind Kind, t tenant.ID, name 
 		if kind == KindGraph && graph == name {
 			continue
 		}
-		for _, pin := range p.value.Pins {
-			if pin.Kind == kind && pin.Name == name && (version == 0 || pin.Version == version) {
-				by = append(by, fmt.Sprintf("%s@%d", graph, p.value.Current))
-				break
+		for user, pins := range p.value.pinned() {
+			if slices.ContainsFunc(pins, func(pin Pin) bool {
+				return pin.Kind == kind && pin.Name == name && (version == 0 || pin.Version == version)
+			}) {
+				by = append(by, fmt.Sprintf("%s@%d", graph, user))
 			}
 		}
 	}

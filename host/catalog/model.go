@@ -34,19 +34,9 @@ func (c *Catalog) ModelVersions(ctx context.Context, t tenant.ID, name string) (
 	return models(fs), err
 }
 
-// TagModel makes tag point to a version, moving it if it exists. [Latest] is [ErrInvalid]: it moves by itself.
-func (c *Catalog) TagModel(ctx context.Context, t tenant.ID, name, tag string, version int) error {
-	return c.tag(ctx, KindModel, t, name, tag, version)
-}
-
-// UntagModel removes a tag, or returns [ErrNotFound].
-func (c *Catalog) UntagModel(ctx context.Context, t tenant.ID, name, tag string) error {
-	return c.untag(ctx, KindModel, t, name, tag)
-}
-
 // DeleteModel removes the version that ref names and its tags, or with ref "" the whole model. It returns an [*InUseError]
-// when a current graph release pins what is to go, and [ErrConflict] when one that does is being published.
-func (c *Catalog) DeleteModel(ctx context.Context, t tenant.ID, name, ref string) error {
+// when a live graph release pins what is to go, and [ErrConflict] when one that does is being published.
+func (c *Catalog) DeleteModel(ctx context.Context, t tenant.ID, name, ref string) (Removed, error) {
 	return c.deleteVersion(ctx, KindModel, t, name, ref)
 }
 

@@ -24,6 +24,7 @@ func TestModel(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"put": m.put, "put2": m.put, "get": m.get, "tag": m.tag, "untag": m.untag, "delete": m.delete, "publish": m.publish,
 			"publish2": m.publish, "activate": m.activate, "deleteGraph": m.deleteGraph, "getGraph": m.getGraph,
+			"stage": m.publish, "canary": m.canary, "promote": m.promote, "abort": m.abort, "tagGraph": m.tagGraph, "rollBack": m.activate,
 			"list": m.list,
 			"restart": func(rt *rapid.T) {
 				if rapid.IntRange(0, 9).Draw(rt, "really") == 0 {
@@ -43,17 +44,6 @@ type modelObject struct {
 	last     int
 	versions map[int]int // version to content
 	tags     map[string]int
-}
-
-type modelGraph struct {
-	last, current int
-	releases      map[int]modelRelease
-}
-
-type modelRelease struct {
-	doc  string
-	name string // of the model that it pins, "" for none
-	pin  int
 }
 
 type model struct {
@@ -162,7 +152,7 @@ func (m *model) get(rt *rapid.T) {
 func (m *model) tag(rt *rapid.T) {
 	id, tag := m.draw(rt), rapid.SampledFrom([]string{"prod", "stage"}).Draw(rt, "tag")
 	v := rapid.IntRange(1, 4).Draw(rt, "version")
-	err := m.c.TagModel(m.t.Context(), id.tenant, id.name, tag, v)
+	err := errOf(m.c.SetTag(m.t.Context(), catalog.KindModel, id.tenant, id.name, tag, v))
 	if _, ok := m.object(id).versions[v]; !ok {
 		if !errors.Is(err, catalog.ErrNotFound) {
 			rt.Fatalf("got %v, want %v", err, catalog.ErrNotFound)
@@ -177,29 +167,16 @@ func (m *model) tag(rt *rapid.T) {
 
 func (m *model) untag(rt *rapid.T) {
 	id, tag := m.draw(rt), rapid.SampledFrom([]string{"prod", "stage"}).Draw(rt, "tag")
-	err := m.c.UntagModel(m.t.Context(), id.tenant, id.name, tag)
+	err := errOf(m.c.DeleteTag(m.t.Context(), catalog.KindModel, id.tenant, id.name, tag))
 	if _, ok := m.object(id).tags[tag]; ok != (err == nil) {
 		rt.Fatalf("got %v", err)
 	}
 	delete(m.object(id).tags, tag)
 }
 
-// users returns the current releases that pin a model, or with version not 0 that version of it.
-func (m *model) users(id objectID, version int) []string {
-	var by []string
-	for gid, g := range m.graphs {
-		r := g.releases[g.current]
-		if gid.tenant == id.tenant && r.name == id.name && (version == 0 || r.pin == version) {
-			by = append(by, fmt.Sprintf("%s@%d", gid.name, g.current))
-		}
-	}
-	slices.Sort(by)
-	return by
-}
-
 func (m *model) delete(rt *rapid.T) {
 	id, ref := m.draw(rt), genRef.Draw(rt, "ref")
-	err := m.c.DeleteModel(m.t.Context(), id.tenant, id.name, ref)
+	err := errOf(m.c.DeleteModel(m.t.Context(), id.tenant, id.name, ref))
 	v := m.object(id).resolve(ref)
 	if v == 0 {
 		if !errors.Is(err, catalog.ErrNotFound) {
@@ -223,103 +200,6 @@ func (m *model) delete(rt *rapid.T) {
 	o := m.models[id]
 	maps.DeleteFunc(o.versions, func(n, _ int) bool { return v == 0 || n == v })
 	maps.DeleteFunc(o.tags, func(_ string, n int) bool { return v == 0 || n == v })
-}
-
-func (m *model) publish(rt *rapid.T) {
-	id := m.draw(rt)
-	r := modelRelease{doc: rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "doc")}
-	p := catalog.ReleaseParams{Name: id.name, Document: []byte(r.doc)}
-	exists := true
-	if rapid.Bool().Draw(rt, "pins") {
-		r.name, r.pin = m.draw(rt).name, rapid.IntRange(1, 4).Draw(rt, "pin")
-		content, ok := m.object(objectID{id.tenant, r.name}).versions[r.pin]
-		exists = ok
-		p.Pins = []catalog.Pin{{Kind: catalog.KindModel, Name: r.name, Version: r.pin, Digest: digest(content)}}
-	}
-	got, err := m.c.PublishGraph(m.t.Context(), id.tenant, p)
-	if !exists {
-		if !errors.Is(err, catalog.ErrNotFound) {
-			rt.Fatalf("got %v, want %v", err, catalog.ErrNotFound)
-		}
-		return
-	}
-	if err != nil {
-		rt.Fatal(err)
-	}
-	g := m.graphs[id]
-	if g == nil {
-		g = &modelGraph{releases: map[int]modelRelease{}}
-		m.graphs[id] = g
-	}
-	if g.releases[g.current] != r {
-		g.last++
-		g.current = g.last
-		g.releases[g.last] = r
-	}
-	if got.Version != g.current || !got.Current {
-		rt.Fatalf("got %+v, want version %d", got, g.current)
-	}
-}
-
-func (m *model) activate(rt *rapid.T) {
-	id, v := m.draw(rt), rapid.IntRange(1, 4).Draw(rt, "version")
-	got, err := m.c.ActivateGraph(m.t.Context(), id.tenant, id.name, v)
-	g := m.graphs[id]
-	ok := g != nil
-	var r modelRelease
-	if ok {
-		r, ok = g.releases[v]
-	}
-	if ok && r.name != "" {
-		_, ok = m.object(objectID{id.tenant, r.name}).versions[r.pin]
-	}
-	if !ok {
-		if !errors.Is(err, catalog.ErrNotFound) {
-			rt.Fatalf("got %+v, %v; want %v", got, err, catalog.ErrNotFound)
-		}
-		return
-	}
-	if err != nil || got.Version != v || string(got.Document) != r.doc {
-		rt.Fatalf("got %+v, %v; want version %d", got, err, v)
-	}
-	g.current = v
-}
-
-func (m *model) getGraph(rt *rapid.T) {
-	id, ref := m.draw(rt), rapid.SampledFrom([]string{"", "latest", "1", "2"}).Draw(rt, "ref")
-	got, err := m.c.GetGraph(m.t.Context(), id.tenant, id.name, ref)
-	g, v := m.graphs[id], 0
-	if g != nil {
-		v = map[string]int{"": g.current, "latest": g.last, "1": 1, "2": 2}[ref]
-		if _, ok := g.releases[v]; !ok {
-			v = 0
-		}
-	}
-	if v == 0 {
-		if !errors.Is(err, catalog.ErrNotFound) {
-			rt.Fatalf("got %+v, %v; want %v", got, err, catalog.ErrNotFound)
-		}
-		return
-	}
-	if err != nil || got.Version != v || string(got.Document) != g.releases[v].doc || got.Current != (v == g.current) {
-		rt.Fatalf("got %+v, %v; want version %d", got, err, v)
-	}
-}
-
-func (m *model) deleteGraph(rt *rapid.T) {
-	id := m.draw(rt)
-	err := m.c.DeleteGraph(m.t.Context(), id.tenant, id.name)
-	if g := m.graphs[id]; g == nil || len(g.releases) == 0 {
-		if !errors.Is(err, catalog.ErrNotFound) {
-			rt.Fatalf("got %v, want %v", err, catalog.ErrNotFound)
-		}
-		return
-	}
-	if err != nil {
-		rt.Fatal(err)
-	}
-	g := m.graphs[id]
-	g.current, g.releases = 0, map[int]modelRelease{}
 }
 
 // list compares the lists.

@@ -18,8 +18,13 @@ const (
 	KindGraph  Kind = "graph"
 )
 
-// Latest is the tag that always means the newest version. It cannot be set.
-const Latest = "latest"
+// Tags that move by themselves and cannot be set. Models and plugins have only Latest.
+const (
+	Latest    = "latest"   // the newest version, of a graph also one that is not current
+	Current   = "current"  // the release that calls go to
+	Previous  = "previous" // the release that a roll-back goes to
+	CanaryTag = "canary"   // the release that gets a part of the calls
+)
 
 // Object is what a version of a model and one of a plugin have in common. It is immutable but for Tags.
 type Object struct {
@@ -93,8 +98,13 @@ type Release struct {
 	// Digest covers Name, Document and Pins.
 	Digest    blob.Digest
 	CreatedAt time.Time
-	// Current says whether it was the one that calls go to when it was read.
+	// By is the id of the key that published it, "" when that is not known.
+	By string
+	// The rest is as it was when the release was read. Current says whether it was the one that calls go to, Staged whether
+	// it never was. Tags lists its tags, sorted, with [Latest] on the newest.
 	Current bool
+	Staged  bool
+	Tags    []string
 }
 
 // ReleaseParams is a release to publish. Pins may be in any order and repeat; they must name versions that exist.
@@ -102,6 +112,45 @@ type ReleaseParams struct {
 	Name     string
 	Document []byte
 	Pins     []Pin
+	// By is the id of the key that publishes it.
+	By string
+	// Stage keeps the current release: the new one is called by its version, or once it is made the canary or the current
+	// one. The first release of a graph is current in any case.
+	Stage bool
+}
+
+// Graph is what a graph has: where its calls go, and its releases.
+type Graph struct {
+	Tenant tenant.ID
+	Name   string
+	// Revision grows with every change.
+	Revision uint64
+	// Current is the version that calls go to, Previous the one that a roll-back goes to, 0 for none.
+	Current, Previous int
+	// Canary gets a part of the calls; nil is none.
+	Canary *Canary
+	// Tags has the version of every tag, also of those that move by themselves.
+	Tags map[string]int
+	// Releases are those that are kept, newest first, without documents and pins.
+	Releases []Release
+}
+
+// Canary is a release that gets a part of the calls that go to no release by name.
+type Canary struct {
+	Version int `json:"version"`
+	// Percent of the calls, above 0 and at most 100.
+	Percent float64 `json:"percent"`
+	// Sticky is an expression over the graph's inputs, opaque here: calls with an equal value go to the same release. ""
+	// draws anew for each call.
+	Sticky    string    `json:"sticky,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+}
+
+// Removed tells of a deletion.
+type Removed struct {
+	// Versions that are gone, ascending, and the tags that went with them, sorted.
+	Versions []int
+	Tags     []string
 }
 
 // Page asks for part of a list.

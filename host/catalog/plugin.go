@@ -34,19 +34,9 @@ func (c *Catalog) PluginVersions(ctx context.Context, t tenant.ID, name string) 
 	return plugins(fs), err
 }
 
-// TagPlugin makes tag point to a version, moving it if it exists. [Latest] is [ErrInvalid]: it moves by itself.
-func (c *Catalog) TagPlugin(ctx context.Context, t tenant.ID, name, tag string, version int) error {
-	return c.tag(ctx, KindPlugin, t, name, tag, version)
-}
-
-// UntagPlugin removes a tag, or returns [ErrNotFound].
-func (c *Catalog) UntagPlugin(ctx context.Context, t tenant.ID, name, tag string) error {
-	return c.untag(ctx, KindPlugin, t, name, tag)
-}
-
 // DeletePlugin removes the version that ref names and its tags, or with ref "" the whole plugin. It returns an [*InUseError]
-// when a current graph release pins what is to go, and [ErrConflict] when one that does is being published.
-func (c *Catalog) DeletePlugin(ctx context.Context, t tenant.ID, name, ref string) error {
+// when a live graph release pins what is to go, and [ErrConflict] when one that does is being published.
+func (c *Catalog) DeletePlugin(ctx context.Context, t tenant.ID, name, ref string) (Removed, error) {
 	return c.deleteVersion(ctx, KindPlugin, t, name, ref)
 }
 

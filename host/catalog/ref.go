@@ -45,6 +45,14 @@ func parseRef(ref string) (reference, error) {
 	return reference{tag: s}, nil
 }
 
+// at returns r, which has a version or a tag, as it is written behind a name.
+func (r reference) at() string {
+	if r.tag != "" {
+		return "@" + r.tag
+	}
+	return fmt.Sprintf("@%d", r.version)
+}
+
 // Page sizes.
 const (
 	defaultPage = 100

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,18 +24,26 @@ const (
 	maxReleases = 200
 )
 
-// pointer is the record of a graph: which release is the current one, and which there are. One without releases is a
-// deleted graph; it stays, so that version numbers are not used twice.
+// pointer is the record of a graph: where its calls go, and which releases there are. One without releases is a deleted
+// graph; it stays, so that version numbers are not used twice.
 type pointer struct {
 	// Last is the newest version number ever given.
 	Last int `json:"last"`
 	// Current is the version that calls go to.
 	Current int `json:"current,omitempty"`
+	// Before is the version that was current before, 0 for none.
+	Before int `json:"before,omitempty"`
 	// Pins are those of the current release, here so that finding out what is in use takes no second read.
 	Pins []Pin `json:"pins,omitempty"`
+	// Held has the pins of the other live releases; see live.
+	Held map[int][]Pin `json:"held,omitempty"`
 	// Releases are in ascending order of their versions.
 	Releases []releaseHead `json:"releases,omitempty"`
-	Leases   leases        `json:"leases,omitempty"`
+	// Tags does not have the ones that move by themselves.
+	Tags map[string]int `json:"tags,omitempty"`
+	// Canary gets a part of the calls; nil is none.
+	Canary *Canary `json:"canary,omitempty"`
+	Leases leases  `json:"leases,omitempty"`
 }
 
 // releaseHead names a release record. The record's key has a random id, so that two publishers never write the same one.
@@ -42,6 +52,9 @@ type releaseHead struct {
 	ID        string      `json:"id"`
 	Digest    blob.Digest `json:"digest"`
 	CreatedAt time.Time   `json:"created_at"`
+	By        string      `json:"by,omitempty"`
+	// Staged releases have never been the current one.
+	Staged bool `json:"staged,omitempty"`
 }
 
 // releaseRecord is an immutable release. Its version is in the head only: it is given when the graph moves on to it.
@@ -51,6 +64,7 @@ type releaseRecord struct {
 	Pins      []Pin       `json:"pins,omitempty"`
 	Digest    blob.Digest `json:"digest"`
 	CreatedAt time.Time   `json:"created_at"`
+	By        string      `json:"by,omitempty"`
 }
 
 var _ leasable = (*pointer)(nil)
@@ -67,37 +81,141 @@ func (p *pointer) pinnable(pin Pin) error {
 
 // find returns the release that r names, or [ErrNotFound].
 func (p *pointer) find(r reference) (releaseHead, error) {
-	number := r.version
-	if r == (reference{}) {
-		number = p.Current
-	}
-	for i, h := range slices.Backward(p.Releases) {
-		newest := r.tag == Latest && i == len(p.Releases)-1
-		if h.Version == number || h.Digest == r.digest || newest {
+	number := p.number(r)
+	for _, h := range slices.Backward(p.Releases) {
+		if h.Version == number || h.Digest == r.digest {
 			return h, nil
 		}
 	}
 	return releaseHead{}, ErrNotFound
 }
 
-// moveTo makes a release the current one.
-func (p *pointer) moveTo(h releaseHead, pins []Pin) { p.Current, p.Pins = h.Version, pins }
+// number returns the version that r names without a digest, 0 for none.
+func (p *pointer) number(r reference) int {
+	switch {
+	case r == (reference{}) || r.tag == Current:
+		return p.Current
+	case r.tag == Latest:
+		return p.newest()
+	case r.tag == Previous:
+		return p.previous()
+	case r.tag == CanaryTag && p.Canary != nil:
+		return p.Canary.Version
+	case r.tag != "":
+		return p.Tags[r.tag]
+	}
+	return r.version
+}
 
-// add appends a release with the next version number and makes it the current one.
+// newest returns the newest version, 0 when there is none.
+func (p *pointer) newest() int {
+	if len(p.Releases) == 0 {
+		return 0
+	}
+	return p.Releases[len(p.Releases)-1].Version
+}
+
+// previous returns the version that a roll-back goes to, 0 for none: the newest before the current one that has been
+// current itself.
+func (p *pointer) previous() int {
+	for _, h := range slices.Backward(p.Releases) {
+		if h.Version < p.Current && !h.Staged {
+			return h.Version
+		}
+	}
+	return 0
+}
+
+// live reports whether a release is one that calls may go to at any moment: the current one, the one before, the newest,
+// the canary, and those with a tag. What they pin cannot be deleted, and they are never trimmed.
+func (p *pointer) live(version int) bool {
+	if version == p.Current || version == p.Before || version == p.newest() || p.Canary != nil && version == p.Canary.Version {
+		return true
+	}
+	for _, tagged := range p.Tags {
+		if version == tagged {
+			return true
+		}
+	}
+	return false
+}
+
+// pinned yields the live releases with their pins, the current one first, the others in ascending order.
+func (p *pointer) pinned() iter.Seq2[int, []Pin] {
+	return func(yield func(int, []Pin) bool) {
+		if p.Current == 0 || !yield(p.Current, p.Pins) {
+			return
+		}
+		for _, v := range slices.Sorted(maps.Keys(p.Held)) {
+			if !yield(v, p.Held[v]) {
+				return
+			}
+		}
+	}
+}
+
+// holds reports whether what a release pins is protected already.
+func (p *pointer) holds(version int) bool {
+	_, ok := p.Held[version]
+	return ok || version == p.Current
+}
+
+// hold protects what a release pins as long as it is live.
+func (p *pointer) hold(version int, pins []Pin) {
+	if version == p.Current {
+		return
+	}
+	if p.Held == nil {
+		p.Held = make(map[int][]Pin)
+	}
+	p.Held[version] = pins
+}
+
+// letGo ends the protection of what releases pin that are not live any more.
+func (p *pointer) letGo() {
+	maps.DeleteFunc(p.Held, func(version int, _ []Pin) bool { return version == p.Current || !p.live(version) })
+}
+
+// moveTo makes a release the current one for all calls: a canary ends.
+func (p *pointer) moveTo(version int, pins []Pin) {
+	p.Canary = nil
+	if was := p.Current; was != version {
+		p.Before, p.Current = was, version
+		if was != 0 {
+			p.hold(was, p.Pins)
+		}
+		p.Pins = pins
+	}
+	for i := range p.Releases {
+		if p.Releases[i].Version == version {
+			p.Releases[i].Staged = false
+		}
+	}
+	p.letGo()
+}
+
+// add appends a release with the next version number, which becomes the current one unless it is staged. The first one
+// does so in any case.
 func (p *pointer) add(h releaseHead, pins []Pin) releaseHead {
 	p.Last++
 	h.Version = p.Last
+	h.Staged = h.Staged && p.Current != 0
 	p.Releases = append(p.Releases, h)
-	p.moveTo(h, pins)
+	if h.Staged {
+		p.hold(h.Version, pins)
+		p.letGo()
+	} else {
+		p.moveTo(h.Version, pins)
+	}
 	return h
 }
 
-// trim removes the oldest releases over the limit, but none that is current or in keep, and returns what it removed.
+// trim removes the oldest releases over the limit, but none that is live or in keep, and returns what it removed.
 func (p *pointer) trim(keep map[int]bool) []releaseHead {
 	over := len(p.Releases) - maxReleases
 	var gone []releaseHead
 	p.Releases = slices.DeleteFunc(p.Releases, func(h releaseHead) bool {
-		if len(gone) >= over || keep[h.Version] || h.Version == p.Current {
+		if len(gone) >= over || keep[h.Version] || p.live(h.Version) {
 			return false
 		}
 		gone = append(gone, h)
@@ -107,9 +225,20 @@ func (p *pointer) trim(keep map[int]bool) []releaseHead {
 }
 
 func (h releaseHead) release(t tenant.ID, name string, p *pointer) Release {
-	return Release{
-		Tenant: t, Name: name, Version: h.Version, Digest: h.Digest, CreatedAt: h.CreatedAt, Current: h.Version == p.Current,
+	r := Release{
+		Tenant: t, Name: name, Version: h.Version, Digest: h.Digest, CreatedAt: h.CreatedAt, By: h.By, Staged: h.Staged,
+		Current: h.Version == p.Current,
 	}
+	for tag, version := range p.Tags {
+		if version == h.Version {
+			r.Tags = append(r.Tags, tag)
+		}
+	}
+	if h.Version == p.newest() {
+		r.Tags = append(r.Tags, Latest)
+	}
+	slices.Sort(r.Tags)
+	return r
 }
 
 // newRelease returns the record for what is to be published, with the pins sorted and each once.
@@ -130,7 +259,7 @@ func newRelease(p ReleaseParams, now time.Time) (releaseRecord, error) {
 			return releaseRecord{}, fmt.Errorf("%w: %s %s@%d is pinned with two digests", ErrInvalid, pin.Kind, pin.Name, pin.Version)
 		}
 	}
-	r := releaseRecord{Name: p.Name, Document: p.Document, Pins: pins, CreatedAt: now.UTC()}
+	r := releaseRecord{Name: p.Name, Document: p.Document, Pins: pins, CreatedAt: now.UTC(), By: p.By}
 	var err error
 	r.Digest, err = releaseDigest(r)
 	return r, err

@@ -13,7 +13,7 @@ import (
 // sweepAge is the age from which what nothing names is swept. A publisher is done long before.
 const sweepAge = time.Hour
 
-// References returns the digests of all blobs that models and plugins of any tenant name, and those that current graph
+// References returns the digests of all blobs that models and plugins of any tenant name, and those that live graph
 // releases pin. What it does not name may be collected, once it is older than an upload needs to become an object.
 func (c *Catalog) References(ctx context.Context) (map[blob.Digest]struct{}, error) {
 	refs := make(map[blob.Digest]struct{})
@@ -31,9 +31,11 @@ func (c *Catalog) References(ctx context.Context) (map[blob.Digest]struct{}, err
 		if err != nil {
 			return nil, fmt.Errorf("references: %w", err)
 		}
-		for _, pin := range p.value.Pins {
-			if pin.Kind != KindGraph {
-				refs[pin.Digest] = struct{}{}
+		for _, pins := range p.value.pinned() {
+			for _, pin := range pins {
+				if pin.Kind != KindGraph {
+					refs[pin.Digest] = struct{}{}
+				}
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func TestVersions(t *testing.T) {
 		}
 	}
 	for tag, number := range map[string]int{"prod": 1, "stage": 3, "old": 1} {
-		want(t, "tag", c.TagModel(t.Context(), "acme", p.Name, tag, number), nil)
+		want(t, "tag", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", p.Name, tag, number)), nil)
 	}
 	c.Close(t.Context())
 	c = open(t, catalog.Config{Dir: dir, Now: clk.Now})
@@ -79,17 +79,17 @@ func TestVersions(t *testing.T) {
 	}
 
 	// tags move and go
-	want(t, "move", c.TagModel(t.Context(), "acme", p.Name, "prod", 4), nil)
+	want(t, "move", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", p.Name, "prod", 4)), nil)
 	if m, err := c.GetModel(t.Context(), "acme", p.Name, "prod"); err != nil || m.Version != 4 {
 		t.Errorf("moved tag: got %+v, %v", m, err)
 	}
-	want(t, "untag", c.UntagModel(t.Context(), "acme", p.Name, "prod"), nil)
-	want(t, "untag again", c.UntagModel(t.Context(), "acme", p.Name, "prod"), catalog.ErrNotFound)
-	want(t, "tag nothing", c.TagModel(t.Context(), "acme", p.Name, "prod", 9), catalog.ErrNotFound)
-	want(t, "tag zero", c.TagModel(t.Context(), "acme", p.Name, "prod", 0), catalog.ErrNotFound)
-	want(t, "tag latest", c.TagModel(t.Context(), "acme", p.Name, "latest", 1), catalog.ErrInvalid)
-	want(t, "tag 7", c.TagModel(t.Context(), "acme", p.Name, "7", 1), tenant.ErrName)
-	want(t, "tag of no model", c.TagModel(t.Context(), "acme", "nope", "prod", 1), catalog.ErrNotFound)
+	want(t, "untag", errOf(c.DeleteTag(t.Context(), catalog.KindModel, "acme", p.Name, "prod")), nil)
+	want(t, "untag again", errOf(c.DeleteTag(t.Context(), catalog.KindModel, "acme", p.Name, "prod")), catalog.ErrNotFound)
+	want(t, "tag nothing", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", p.Name, "prod", 9)), catalog.ErrNotFound)
+	want(t, "tag zero", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", p.Name, "prod", 0)), catalog.ErrNotFound)
+	want(t, "tag latest", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", p.Name, "latest", 1)), catalog.ErrInvalid)
+	want(t, "tag 7", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", p.Name, "7", 1)), tenant.ErrName)
+	want(t, "tag of no model", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", "nope", "prod", 1)), catalog.ErrNotFound)
 	if keys, err := c.Keys(t.Context(), ">"); len(keys) != 1 || err != nil {
 		t.Errorf("got keys %v, %v; want the model's only", keys, err)
 	}
@@ -100,22 +100,22 @@ func TestDeleteVersions(t *testing.T) {
 	for i := range 4 {
 		put(t, c, "m", i)
 	}
-	want(t, "tag", c.TagModel(t.Context(), "acme", "m", "prod", 2), nil)
-	want(t, "delete by tag", c.DeleteModel(t.Context(), "acme", "m", "@prod"), nil)
+	want(t, "tag", errOf(c.SetTag(t.Context(), catalog.KindModel, "acme", "m", "prod", 2)), nil)
+	want(t, "delete by tag", errOf(c.DeleteModel(t.Context(), "acme", "m", "@prod")), nil)
 	_, err := c.GetModel(t.Context(), "acme", "m", "prod")
 	want(t, "its tag", err, catalog.ErrNotFound)
-	want(t, "delete the newest", c.DeleteModel(t.Context(), "acme", "m", "4"), nil)
+	want(t, "delete the newest", errOf(c.DeleteModel(t.Context(), "acme", "m", "4")), nil)
 	if m, err := c.GetModel(t.Context(), "acme", "m", ""); err != nil || m.Version != 3 {
 		t.Errorf("got %+v, %v; want version 3", m, err)
 	}
 	if m := put(t, c, "m", 3); m.Version != 5 {
 		t.Errorf("got version %d, want 5: a number is not used twice", m.Version)
 	}
-	want(t, "delete all", c.DeleteModel(t.Context(), "acme", "m", ""), nil)
+	want(t, "delete all", errOf(c.DeleteModel(t.Context(), "acme", "m", "")), nil)
 	for _, ref := range []string{"", "1", "latest"} {
 		_, err := c.GetModel(t.Context(), "acme", "m", ref)
 		want(t, "get deleted", err, catalog.ErrNotFound)
-		want(t, "delete deleted", c.DeleteModel(t.Context(), "acme", "m", ref), catalog.ErrNotFound)
+		want(t, "delete deleted", errOf(c.DeleteModel(t.Context(), "acme", "m", ref)), catalog.ErrNotFound)
 	}
 	_, err = c.ModelVersions(t.Context(), "acme", "m")
 	want(t, "versions of deleted", err, catalog.ErrNotFound)
@@ -167,7 +167,7 @@ func TestVersionLimit(t *testing.T) {
 	put(t, c, "m", "last")
 	_, err := c.PutModel(t.Context(), "acme", catalog.ModelParams{Name: "m", Digest: digest("more"), Size: 1})
 	want(t, "one more", err, catalog.ErrLimit)
-	want(t, "delete one", c.DeleteModel(t.Context(), "acme", "m", "1"), nil)
+	want(t, "delete one", errOf(c.DeleteModel(t.Context(), "acme", "m", "1")), nil)
 	put(t, c, "m", "more")
 }
 
@@ -178,7 +178,7 @@ func TestListPages(t *testing.T) {
 		put(t, c, names[n], n)
 	}
 	put(t, c, "gone", 1)
-	want(t, "delete", c.DeleteModel(t.Context(), "acme", "gone", ""), nil)
+	want(t, "delete", errOf(c.DeleteModel(t.Context(), "acme", "gone", "")), nil)
 	if _, err := c.PutModel(t.Context(), "acme2", catalog.ModelParams{Name: "other", Digest: digest(1), Size: 1}); err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestPlugins(t *testing.T) {
 	if _, err := c.PutPlugin(t.Context(), "acme", p); err != nil {
 		t.Fatal(err)
 	}
-	want(t, "tag", c.TagPlugin(t.Context(), "acme", "ocr", "prod", 1), nil)
+	want(t, "tag", errOf(c.SetTag(t.Context(), catalog.KindPlugin, "acme", "ocr", "prod", 1)), nil)
 	if got, err := c.GetPlugin(t.Context(), "acme", "ocr", "@prod"); err != nil || got.Version != 1 {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -248,11 +248,11 @@ func TestPlugins(t *testing.T) {
 	pin := catalog.Pin{Kind: catalog.KindPlugin, Name: "ocr", Version: 2, Digest: digest(2)}
 	publish(t, c, "g", "doc", pin)
 	var inUse *catalog.InUseError
-	if err := c.DeletePlugin(t.Context(), "acme", "ocr", ""); !errors.As(err, &inUse) || inUse.Kind != catalog.KindPlugin {
+	if err := errOf(c.DeletePlugin(t.Context(), "acme", "ocr", "")); !errors.As(err, &inUse) || inUse.Kind != catalog.KindPlugin {
 		t.Errorf("got %v, want in use", err)
 	}
-	want(t, "delete another version", c.DeletePlugin(t.Context(), "acme", "ocr", "1"), nil)
-	want(t, "untag", c.UntagPlugin(t.Context(), "acme", "ocr", "prod"), catalog.ErrNotFound)
+	want(t, "delete another version", errOf(c.DeletePlugin(t.Context(), "acme", "ocr", "1")), nil)
+	want(t, "untag", errOf(c.DeleteTag(t.Context(), catalog.KindPlugin, "acme", "ocr", "prod")), catalog.ErrNotFound)
 }
 
 func TestTenantsAreApart(t *testing.T) {
@@ -265,12 +265,12 @@ func TestTenantsAreApart(t *testing.T) {
 	_, e2 := c.GetModel(ctx, other, "m", string(m.Digest))
 	_, e3 := c.ModelVersions(ctx, other, "m")
 	_, e4 := c.GetGraph(ctx, other, "g", "")
-	_, e5 := c.GraphReleases(ctx, other, "g")
+	_, e5 := c.DescribeGraph(ctx, other, "g")
 	_, e6 := c.PublishGraph(ctx, other, catalog.ReleaseParams{Name: "h", Document: []byte("x"), Pins: []catalog.Pin{pinOf(m)}})
 	_, e7 := c.ActivateGraph(ctx, other, "g", 1)
 	for i, err := range []error{
-		e1, e2, e3, e4, e5, e6, e7, c.TagModel(ctx, other, "m", "x", 1), c.DeleteModel(ctx, other, "m", ""),
-		c.DeleteGraph(ctx, other, "g"),
+		e1, e2, e3, e4, e5, e6, e7, errOf(c.SetTag(ctx, catalog.KindModel, other, "m", "x", 1)), errOf(c.DeleteModel(ctx, other, "m", "")),
+		errOf(c.DeleteGraph(ctx, other, "g", "")),
 	} {
 		want(t, fmt.Sprint(i), err, catalog.ErrNotFound)
 	}
@@ -284,7 +284,7 @@ func TestTenantsAreApart(t *testing.T) {
 	if err != nil || om.Version != 1 {
 		t.Fatalf("got %+v, %v", om, err)
 	}
-	want(t, "delete one's own", c.DeleteModel(ctx, other, "m", ""), nil)
+	want(t, "delete one's own", errOf(c.DeleteModel(ctx, other, "m", "")), nil)
 	if got, err := c.GetModel(ctx, "acme", "m", ""); err != nil || got.Digest != m.Digest {
 		t.Errorf("got %+v, %v", got, err)
 	}

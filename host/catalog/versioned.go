@@ -126,71 +126,17 @@ func (c *Catalog) listNewest(ctx context.Context, kind Kind, t tenant.ID, page P
 	})
 }
 
-func (c *Catalog) tag(ctx context.Context, kind Kind, t tenant.ID, name, tag string, number int) error {
-	key, err := taggedKey(kind, t, name, tag)
-	if err != nil {
-		return err
-	}
-	_, _, err = update(ctx, c.bucket, key, func(a *aggregate) error {
-		if _, err := a.find(reference{version: number}); number < 1 || err != nil {
-			return ErrNotFound
-		}
-		if a.Tags[tag] == number {
-			return errUnchanged
-		}
-		if len(a.Tags) >= maxVersions {
-			return fmt.Errorf("%w: %d tags", ErrLimit, maxVersions)
-		}
-		if a.Tags == nil {
-			a.Tags = make(map[string]int)
-		}
-		a.Tags[tag] = number
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("tag %s %s@%d as %s: %w", kind, name, number, tag, err)
-	}
-	return nil
-}
-
-func (c *Catalog) untag(ctx context.Context, kind Kind, t tenant.ID, name, tag string) error {
-	key, err := taggedKey(kind, t, name, tag)
-	if err != nil {
-		return err
-	}
-	_, _, err = update(ctx, c.bucket, key, func(a *aggregate) error {
-		if _, ok := a.Tags[tag]; !ok {
-			return ErrNotFound
-		}
-		delete(a.Tags, tag)
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("untag %s %s@%s: %w", kind, name, tag, err)
-	}
-	return nil
-}
-
-func taggedKey(kind Kind, t tenant.ID, name, tag string) (string, error) {
-	if err := tenant.CheckTag(tag); err != nil {
-		return "", err
-	}
-	if tag == Latest {
-		return "", fmt.Errorf("%w: the tag %s moves by itself", ErrInvalid, Latest)
-	}
-	return objectKey(kind, t, name)
-}
-
 // deleteVersion removes the version that ref names, or with "" all; see lease for why it is safe.
-func (c *Catalog) deleteVersion(ctx context.Context, kind Kind, t tenant.ID, name, ref string) error {
+func (c *Catalog) deleteVersion(ctx context.Context, kind Kind, t tenant.ID, name, ref string) (Removed, error) {
 	key, err := objectKey(kind, t, name)
 	if err != nil {
-		return err
+		return Removed{}, err
 	}
 	r, err := parseRef(ref)
 	if err != nil {
-		return err
+		return Removed{}, err
 	}
+	var removed Removed
 	_, _, err = update(ctx, c.bucket, key, func(a *aggregate) error {
 		v, err := a.find(r)
 		if err != nil {
@@ -206,16 +152,16 @@ func (c *Catalog) deleteVersion(ctx context.Context, kind Kind, t tenant.ID, nam
 		if err := c.checkUnused(ctx, kind, t, name, number); err != nil {
 			return err
 		}
-		a.removeVersion(number)
+		removed = a.removeVersion(number)
 		return nil
 	})
 	if _, ok := errors.AsType[*InUseError](err); ok {
-		return err
+		return Removed{}, err
 	}
 	if err != nil {
-		return fmt.Errorf("delete %s %s%s: %w", kind, name, at(ref), err)
+		return Removed{}, fmt.Errorf("delete %s %s%s: %w", kind, name, at(ref), err)
 	}
-	return nil
+	return removed, nil
 }
 
 // at returns ref as it is written behind a name.

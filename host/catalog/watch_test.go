@@ -93,7 +93,7 @@ func TestWatch(t *testing.T) {
 	c := open(t, catalog.Config{})
 	m := put(t, c, "m", 1)
 	put(t, c, "gone", 1)
-	want(t, "delete", c.DeleteModel(t.Context(), "acme", "gone", ""), nil)
+	want(t, "delete", errOf(c.DeleteModel(t.Context(), "acme", "gone", "")), nil)
 	publish(t, c, "a.b", "x")
 
 	all, graphs := watch(t, c), watch(t, c, catalog.KindGraph)
@@ -109,12 +109,12 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	all.want("plugin other/p")
-	want(t, "delete graph", c.DeleteGraph(t.Context(), "acme", "g"), nil)
+	want(t, "delete graph", errOf(c.DeleteGraph(t.Context(), "acme", "g", "")), nil)
 	graphs.want("graph acme/g deleted")
 	all.want("graph acme/g deleted")
 	publish(t, c, "g", "x")
 	all.want("graph acme/g")
-	want(t, "delete model", c.DeleteModel(t.Context(), "acme", "m", ""), nil)
+	want(t, "delete model", errOf(c.DeleteModel(t.Context(), "acme", "m", "")), nil)
 	all.want("model acme/m deleted")
 
 	all.stop()
