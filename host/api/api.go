@@ -72,6 +72,8 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterModelServiceHandler(s, models{h})
 	tandemv1connect.RegisterPluginServiceHandler(s, plugins{h})
 	tandemv1connect.RegisterGraphServiceHandler(s, graphs{h})
+	tandemv1connect.RegisterReleaseServiceHandler(s, releases{h})
+	tandemv1connect.RegisterTagServiceHandler(s, tags{h})
 	tandemv1connect.RegisterRecordServiceHandler(s, records{h})
 	tandemv1connect.RegisterServerServiceHandler(s, servers{h})
 	mux := http.NewServeMux()
@@ -86,7 +88,8 @@ func NewHandler(cfg Config) http.Handler {
 func serviceNames() []string {
 	return []string{
 		tandemv1connect.InferenceServiceName, tandemv1connect.ModelServiceName, tandemv1connect.PluginServiceName,
-		tandemv1connect.GraphServiceName, tandemv1connect.RecordServiceName, tandemv1connect.ServerServiceName,
+		tandemv1connect.GraphServiceName, tandemv1connect.ReleaseServiceName, tandemv1connect.TagServiceName,
+		tandemv1connect.RecordServiceName, tandemv1connect.ServerServiceName,
 	}
 }
 

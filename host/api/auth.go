@@ -34,6 +34,18 @@ var actions = map[string]tenant.Action{
 	tandemv1connect.GraphServiceGetGraphProcedure:      tenant.ActionView,
 	tandemv1connect.GraphServiceListGraphsProcedure:    tenant.ActionView,
 
+	tandemv1connect.ReleaseServiceRollbackProcedure:      tenant.ActionPublish,
+	tandemv1connect.ReleaseServiceSetCanaryProcedure:     tenant.ActionPublish,
+	tandemv1connect.ReleaseServicePromoteCanaryProcedure: tenant.ActionPublish,
+	tandemv1connect.ReleaseServiceAbortCanaryProcedure:   tenant.ActionPublish,
+	tandemv1connect.ReleaseServiceListReleasesProcedure:  tenant.ActionView,
+	tandemv1connect.ReleaseServiceGetReleaseProcedure:    tenant.ActionView,
+	tandemv1connect.ReleaseServiceDiffReleasesProcedure:  tenant.ActionView,
+
+	tandemv1connect.TagServiceSetTagProcedure:    tenant.ActionPublish,
+	tandemv1connect.TagServiceDeleteTagProcedure: tenant.ActionPublish,
+	tandemv1connect.TagServiceListTagsProcedure:  tenant.ActionView,
+
 	tandemv1connect.RecordServiceListRecordsProcedure: tenant.ActionView,
 
 	tandemv1connect.ServerServiceGetServerInfoProcedure: anyRole,

@@ -74,6 +74,9 @@ var known = []struct {
 func toError(err error, id string) *connect.Error {
 	code, text, d := describe(err)
 	d.RequestId = id
+	if stage, ok := errors.AsType[*control.StageError](err); ok {
+		d.Stage = string(stage.Stage)
+	}
 	out := connect.NewError(code, text).WithCause(err)
 	if detail, derr := connectproto.NewErrorDetail(d); derr == nil {
 		out = out.WithDetail(detail)

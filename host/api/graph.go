@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/graph"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
@@ -43,11 +44,11 @@ func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequ
 	if err != nil {
 		return nil, err
 	}
-	rel, plan, err := h.cfg.Control.Publish(ctx, t, []byte(req.GetDocument()))
+	rel, plan, err := h.cfg.Control.Publish(ctx, t, control.PublishParams{Document: []byte(req.GetDocument()), Stage: req.GetStage()})
 	if err != nil {
 		return nil, err
 	}
-	return &tandemv1.PublishGraphResponse{Graph: graphTo(rel, plan)}, nil
+	return &tandemv1.PublishGraphResponse{Graph: graphTo(rel, plan), Current: rel.Current}, nil
 }
 
 // GetGraph implements tandemv1connect.GraphServiceHandler.
@@ -93,20 +94,22 @@ func (h graphs) DeleteGraph(ctx context.Context, req *tandemv1.DeleteGraphReques
 	if err != nil {
 		return nil, err
 	}
-	if err := h.cfg.Control.DeleteGraph(ctx, t, req.GetName()); err != nil {
+	name, at := splitRef(req.GetName())
+	removed, err := h.cfg.Control.DeleteGraph(ctx, t, name, at)
+	if err != nil {
 		return nil, err
 	}
-	return &tandemv1.DeleteGraphResponse{}, nil
+	return &tandemv1.DeleteGraphResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil
 }
 
 // graphTo writes a release; without a plan its ports stay out, as in lists.
 func graphTo(rel catalog.Release, plan *graph.Plan) *tandemv1.Graph {
-	out := &tandemv1.Graph{Name: rel.Name, Version: int32(rel.Version), Digest: string(rel.Digest)}
+	out := &tandemv1.Graph{Name: rel.Name, Version: int32(rel.Version), Digest: string(rel.Digest), Tags: rel.Tags}
 	if !rel.CreatedAt.IsZero() {
 		out.CreateTime = timestamppb.New(rel.CreatedAt)
 	}
 	for _, p := range rel.Pins {
-		out.Pins = append(out.Pins, &tandemv1.Pin{Kind: string(p.Kind), Name: p.Name, Version: int32(p.Version), Digest: string(p.Digest)})
+		out.Pins = append(out.Pins, pinTo(p))
 	}
 	if plan == nil {
 		return out
@@ -120,4 +123,8 @@ func graphTo(rel catalog.Release, plan *graph.Plan) *tandemv1.Graph {
 		out.Outputs = append(out.Outputs, &tandemv1.GraphPort{Name: p.Name, Type: p.Type.String()})
 	}
 	return out
+}
+
+func pinTo(p catalog.Pin) *tandemv1.Pin {
+	return &tandemv1.Pin{Kind: string(p.Kind), Name: p.Name, Version: int32(p.Version), Digest: string(p.Digest)}
 }

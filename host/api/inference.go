@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/value"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -49,7 +50,7 @@ func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell f
 	if err != nil {
 		return nil, "", err
 	}
-	lease, err := h.cfg.Control.Acquire(ctx, t, req.GetGraph())
+	lease, err := h.cfg.Control.Acquire(ctx, t, req.GetGraph(), control.Call{Key: req.GetStickyKey(), Inputs: in})
 	if err != nil {
 		return nil, "", err
 	}

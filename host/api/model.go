@@ -70,7 +70,7 @@ func (h models) ListModels(ctx context.Context, req *tandemv1.ListModelsRequest)
 	if err != nil {
 		return nil, err
 	}
-	ms, next, err := h.cfg.Catalog.ListModels(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+	ms, next, err := h.list(ctx, t, req)
 	if err != nil {
 		return nil, err
 	}
@@ -85,16 +85,27 @@ func (h models) ListModels(ctx context.Context, req *tandemv1.ListModelsRequest)
 	return res, nil
 }
 
+// list returns the newest versions, or all of one model.
+func (h models) list(ctx context.Context, t tenant.ID, req *tandemv1.ListModelsRequest) ([]catalog.Model, string, error) {
+	if name := req.GetVersionsOf(); name != "" {
+		all, err := h.cfg.Catalog.ModelVersions(ctx, t, name)
+		return all, "", err
+	}
+	return h.cfg.Catalog.ListModels(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+}
+
 // DeleteModel implements tandemv1connect.ModelServiceHandler.
 func (h models) DeleteModel(ctx context.Context, req *tandemv1.DeleteModelRequest) (*tandemv1.DeleteModelResponse, error) {
 	t, err := h.caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.cfg.Catalog.DeleteModel(ctx, t, req.GetName(), ""); err != nil {
+	name, at := splitRef(req.GetName())
+	removed, err := h.cfg.Catalog.DeleteModel(ctx, t, name, at)
+	if err != nil {
 		return nil, err
 	}
-	return &tandemv1.DeleteModelResponse{}, nil
+	return &tandemv1.DeleteModelResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil
 }
 
 func (h models) modelTo(t tenant.ID, m catalog.Model) (*tandemv1.Model, error) {
@@ -107,7 +118,7 @@ func (h models) modelTo(t tenant.ID, m catalog.Model) (*tandemv1.Model, error) {
 	return &tandemv1.Model{
 		Name: m.Name, Version: int32(m.Version), Digest: string(m.Digest), SizeBytes: m.Size,
 		CreateTime: timestamppb.New(m.CreatedAt), Inputs: modelPortsTo(sig.Inputs), Outputs: modelPortsTo(sig.Outputs),
-		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: batch.Apart(sig),
+		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: batch.Apart(sig), Tags: m.Tags,
 		Placement: h.cfg.Control.Placement(t, m),
 	}, nil
 }

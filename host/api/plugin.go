@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
+	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
@@ -69,7 +70,7 @@ func (h plugins) ListPlugins(ctx context.Context, req *tandemv1.ListPluginsReque
 	if err != nil {
 		return nil, err
 	}
-	ps, next, err := h.cfg.Catalog.ListPlugins(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+	ps, next, err := h.list(ctx, t, req)
 	if err != nil {
 		return nil, err
 	}
@@ -84,16 +85,27 @@ func (h plugins) ListPlugins(ctx context.Context, req *tandemv1.ListPluginsReque
 	return res, nil
 }
 
+// list returns the newest versions, or all of one plugin.
+func (h plugins) list(ctx context.Context, t tenant.ID, req *tandemv1.ListPluginsRequest) ([]catalog.Plugin, string, error) {
+	if name := req.GetVersionsOf(); name != "" {
+		all, err := h.cfg.Catalog.PluginVersions(ctx, t, name)
+		return all, "", err
+	}
+	return h.cfg.Catalog.ListPlugins(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+}
+
 // DeletePlugin implements tandemv1connect.PluginServiceHandler.
 func (h plugins) DeletePlugin(ctx context.Context, req *tandemv1.DeletePluginRequest) (*tandemv1.DeletePluginResponse, error) {
 	t, err := h.caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := h.cfg.Catalog.DeletePlugin(ctx, t, req.GetName(), ""); err != nil {
+	name, at := splitRef(req.GetName())
+	removed, err := h.cfg.Catalog.DeletePlugin(ctx, t, name, at)
+	if err != nil {
 		return nil, err
 	}
-	return &tandemv1.DeletePluginResponse{}, nil
+	return &tandemv1.DeletePluginResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil
 }
 
 func pluginTo(p catalog.Plugin) (*tandemv1.Plugin, error) {
@@ -103,7 +115,7 @@ func pluginTo(p catalog.Plugin) (*tandemv1.Plugin, error) {
 	}
 	out := &tandemv1.Plugin{
 		Name: p.Name, Version: int32(p.Version), Digest: string(p.Digest), SizeBytes: p.Size,
-		CreateTime: timestamppb.New(p.CreatedAt), Doc: d.Doc,
+		CreateTime: timestamppb.New(p.CreatedAt), Doc: d.Doc, Tags: p.Tags,
 	}
 	for i := range d.Functions {
 		f := &d.Functions[i]

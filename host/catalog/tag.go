@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/tandem-serve/tandem/host/tenant"
 )
@@ -118,16 +117,17 @@ func (c *Catalog) Tags(ctx context.Context, kind Kind, t tenant.ID, name string)
 	return tags, nil
 }
 
+// Automatic reports whether a tag moves by itself: [Latest], and for graphs [Current], [Previous] and [CanaryTag].
+func Automatic(kind Kind, tag string) bool {
+	return tag == Latest || kind == KindGraph && (tag == Current || tag == Previous || tag == CanaryTag)
+}
+
 // taggedKey returns the key of an object that may have the tag.
 func taggedKey(kind Kind, t tenant.ID, name, tag string) (string, error) {
 	if err := tenant.CheckTag(tag); err != nil {
 		return "", err
 	}
-	own := []string{Latest}
-	if kind == KindGraph {
-		own = []string{Latest, Current, Previous, CanaryTag}
-	}
-	if slices.Contains(own, tag) {
+	if Automatic(kind, tag) {
 		return "", fmt.Errorf("%w: the tag %s moves by itself", ErrInvalid, tag)
 	}
 	return objectKey(kind, t, name)

@@ -1,8 +1,9 @@
 // Package control owns what changes: it turns finished uploads into models and plugins and documents into releases, and
 // keeps the releases that are called loaded.
 //
-// Publishing resolves every reference to a digest, checks the graph, loads what it runs, stores the release and only then
-// makes it current; requests that run finish on the release they began with, which is closed after the last of them.
+// Publishing resolves every reference to a digest, checks the graph, loads and warms what it runs, stores the release and
+// only then makes it current; requests that run finish on the release they began with, which is closed after the last of
+// them. The release before stays loaded, so that a roll-back is one write.
 //
 // Goroutines: Run follows the catalog; loading happens on the goroutine of the caller that needs it first. Locks:
 // Manager.mu and pool.mu, never both, and neither is held while something is loaded, closed or read from the catalog.
@@ -74,12 +75,12 @@ type Manager struct {
 	models  *pool[modelKey, *loadedModel]
 	plugins *pool[pluginKey, *sandbox.Plugin]
 
-	mu      sync.Mutex          // guards the following
-	current map[graphKey]int    // versions that the catalog gave; an absent one is asked for
-	epoch   map[graphKey]uint64 // publishes, deletions and changes elsewhere, counted
-	loaded  map[releaseKey]*loaded
-	tick    uint64
-	closed  bool
+	mu     sync.Mutex          // guards the following
+	routes map[graphKey]*route // what the catalog said; an absent one is asked for
+	epoch  map[graphKey]uint64 // publishes, deletions and changes elsewhere, counted
+	loaded map[releaseKey]*loaded
+	tick   uint64
+	closed bool
 }
 
 // New returns a manager. The caller runs Run and, at the end, Close.
@@ -91,7 +92,7 @@ func New(cfg Config) *Manager {
 		cfg:     cfg,
 		models:  newPool[modelKey, *loadedModel](),
 		plugins: newPool[pluginKey, *sandbox.Plugin](),
-		current: map[graphKey]int{},
+		routes:  map[graphKey]*route{},
 		epoch:   map[graphKey]uint64{},
 		loaded:  map[releaseKey]*loaded{},
 	}
@@ -106,8 +107,10 @@ func (m *Manager) Run(ctx context.Context) error {
 			return nil
 		case err != nil:
 			return fmt.Errorf("follow the catalog: %w", err)
+		case change.Deleted:
+			m.drop(graphKey{change.Tenant, change.Name}, nil)
 		case !change.Synced:
-			m.forget(graphKey{change.Tenant, change.Name})
+			m.follow(ctx, graphKey{change.Tenant, change.Name})
 		}
 	}
 	return nil
@@ -118,14 +121,9 @@ func (m *Manager) Close() {
 	m.mu.Lock()
 	m.closed = true
 	var idle []*loaded
-	for key, l := range m.loaded {
-		delete(m.loaded, key)
-		if l.dropLocked() {
-			idle = append(idle, l)
-		}
+	for key := range m.loaded {
+		idle = m.takeLocked(key, idle)
 	}
 	m.mu.Unlock()
-	for _, l := range idle {
-		l.close()
-	}
+	closeAll(idle)
 }

@@ -141,7 +141,7 @@ nodes:
 
 // infer calls a graph once and returns the release that answered.
 func (h *house) infer(ctx context.Context, ten tenant.ID, ref string) (int, error) {
-	lease, err := h.Acquire(ctx, ten, ref)
+	lease, err := h.Acquire(ctx, ten, ref, control.Call{})
 	if err != nil {
 		return 0, err
 	}
@@ -156,11 +156,11 @@ const acme, other tenant.ID = "acme", "other"
 func TestPublishAndCall(t *testing.T) {
 	h := newHouse(t, 0)
 	h.addModel(t, acme, "add", "model 1")
-	rel, plan, err := h.Publish(t.Context(), acme, sum("g", "one"))
+	rel, plan, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("g", "one")})
 	if err != nil || rel.Version != 1 || plan.Name != "g" || len(rel.Pins) != 1 || rel.Pins[0].Version != 1 {
 		t.Fatalf("got release %+v, %v", rel, err)
 	}
-	if again, _, err := h.Publish(t.Context(), acme, sum("g", "one")); err != nil || again.Version != 1 {
+	if again, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("g", "one")}); err != nil || again.Version != 1 {
 		t.Fatalf("publishing the same again gave version %d, %v", again.Version, err)
 	}
 	if v, err := h.infer(t.Context(), acme, "g"); err != nil || v != 1 {
@@ -168,7 +168,7 @@ func TestPublishAndCall(t *testing.T) {
 	}
 	// A new model changes nothing that is published; publishing again pins it.
 	h.addModel(t, acme, "add", "model 2")
-	rel, _, err = h.Publish(t.Context(), acme, sum("g", "one"))
+	rel, _, err = h.Publish(t.Context(), acme, control.PublishParams{Document: sum("g", "one")})
 	if err != nil || rel.Version != 2 || rel.Pins[0].Version != 2 {
 		t.Fatalf("got release %+v, %v", rel, err)
 	}
@@ -180,7 +180,7 @@ func TestPublishAndCall(t *testing.T) {
 	if _, err := h.infer(t.Context(), other, "g"); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("another tenant got %v, want ErrNotFound", err)
 	}
-	if err := h.DeleteGraph(t.Context(), acme, "g"); err != nil {
+	if _, err := h.DeleteGraph(t.Context(), acme, "g", ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.infer(t.Context(), acme, "g"); !errors.Is(err, catalog.ErrNotFound) {
@@ -191,11 +191,11 @@ func TestPublishAndCall(t *testing.T) {
 func TestWhatFailsChangesNothing(t *testing.T) {
 	h := newHouse(t, 0)
 	h.addModel(t, acme, "add", "model")
-	if _, _, err := h.Publish(t.Context(), acme, sum("g", "")); err != nil {
+	if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("g", "")}); err != nil {
 		t.Fatal(err)
 	}
 	var faults graph.Faults
-	if _, _, err := h.Publish(t.Context(), acme, []byte(strings.ReplaceAll(string(sum("g", "")), "add", "ad"))); !errors.As(err, &faults) {
+	if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: []byte(strings.ReplaceAll(string(sum("g", "")), "add", "ad"))}); !errors.As(err, &faults) {
 		t.Errorf("got %v, want faults", err)
 	}
 	for content, want := range map[string]error{"bad model": runners.ErrModel, "unloadable": runners.ErrModel} {
@@ -222,7 +222,7 @@ func TestWhatFailsChangesNothing(t *testing.T) {
 func TestPublishUnderLoad(t *testing.T) {
 	h := newHouse(t, 0)
 	h.addModel(t, acme, "add", "model")
-	if _, _, err := h.Publish(t.Context(), acme, sum("g", "0")); err != nil {
+	if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("g", "0")}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -250,7 +250,7 @@ func TestPublishUnderLoad(t *testing.T) {
 		publishes = 20
 	}
 	for i := range publishes {
-		if _, _, err := h.Publish(t.Context(), acme, sum("g", fmt.Sprint(i+1))); err != nil {
+		if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("g", fmt.Sprint(i+1))}); err != nil {
 			t.Errorf("publish %d: %v", i, err)
 		}
 	}
@@ -269,7 +269,7 @@ func TestFewAreLoaded(t *testing.T) {
 	h := newHouse(t, 2)
 	h.addModel(t, acme, "add", "model")
 	for i := range 5 {
-		if _, _, err := h.Publish(t.Context(), acme, sum(fmt.Sprintf("g%d", i), "")); err != nil {
+		if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum(fmt.Sprintf("g%d", i), "")}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -290,7 +290,7 @@ func TestTenantsShareNothingLoaded(t *testing.T) {
 	h := newHouse(t, 0)
 	for _, ten := range []tenant.ID{acme, other} {
 		h.addModel(t, ten, "add", "the same model")
-		if _, _, err := h.Publish(t.Context(), ten, sum("g", "")); err != nil {
+		if _, _, err := h.Publish(t.Context(), ten, control.PublishParams{Document: sum("g", "")}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := h.infer(t.Context(), ten, "g"); err != nil {
@@ -307,17 +307,17 @@ func TestPluginsAreWarmedAtPublish(t *testing.T) {
 	if _, err := h.AddPlugin(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "values", sandboxtest.Module(t, "values"))); err != nil {
 		t.Fatal(err)
 	}
-	rel, _, err := h.Publish(t.Context(), acme, []byte(`
+	rel, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: []byte(`
 graph: dot
 inputs: {a: {type: tensor, dtype: FP32, shape: [n]}, b: {type: tensor, dtype: FP32, shape: [n]}}
 outputs: {y: {from: d.y}}
 nodes:
   d: {plugin: values, call: dot, in: {a: a, b: b}}
-`))
+`)})
 	if err != nil || rel.Pins[0].Kind != catalog.KindPlugin {
 		t.Fatalf("got %+v, %v", rel, err)
 	}
-	lease, err := h.Acquire(t.Context(), acme, "dot")
+	lease, err := h.Acquire(t.Context(), acme, "dot", control.Call{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ nodes:
 func TestInnerGraphsKeepTheirPins(t *testing.T) {
 	h := newHouse(t, 1)
 	h.addModel(t, acme, "add", "model 1")
-	if _, _, err := h.Publish(t.Context(), acme, sum("inner", "")); err != nil {
+	if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("inner", "")}); err != nil {
 		t.Fatal(err)
 	}
 	h.addModel(t, acme, "add", "model 2")
@@ -346,11 +346,11 @@ nodes:
   m:   {model: add, in: {a: a, b: b}}
   sub: {graph: inner, in: {a: a, b: b}}
 `)
-	if _, _, err := h.Publish(t.Context(), acme, outer); err != nil {
+	if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: outer}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		lease, err := h.Acquire(t.Context(), acme, "outer")
+		lease, err := h.Acquire(t.Context(), acme, "outer", control.Call{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -369,7 +369,7 @@ nodes:
 			t.Fatal(err)
 		}
 	}
-	if err := h.catalog.DeleteModel(t.Context(), acme, "add", "1"); err == nil {
+	if _, err := h.catalog.DeleteModel(t.Context(), acme, "add", "1"); err == nil {
 		t.Error("a model that an inner graph runs was deleted")
 	}
 }

@@ -72,7 +72,7 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 		}
 		l.giveBack = append(l.giveBack, giveBack)
 		if err := p.Warm(ctx, n.Function, n.With); err != nil {
-			return nil, err
+			return nil, warmError{err}
 		}
 		models, err := m.callees(ctx, t, n, pins, l)
 		if err != nil {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
-	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -62,99 +62,47 @@ func (l *Lease) Done() {
 	}
 }
 
-// Acquire returns the release that ref names ("name", the current one, or "name@3"), loaded. Errors are
-// catalog.ErrNotFound, catalog.ErrInvalid, ErrClosed, and whatever loading may fail with.
-func (m *Manager) Acquire(ctx context.Context, t tenant.ID, ref string) (*Lease, error) {
-	name, at := split(ref)
-	g := graphKey{t, name}
-	if lease, err := m.find(g, at); lease != nil || err != nil {
+// lease returns a release by its version, loading it when it is not. Errors are catalog.ErrNotFound, ErrClosed, and
+// whatever loading may fail with.
+func (m *Manager) lease(ctx context.Context, g graphKey, version int) (*Lease, error) {
+	if lease, err := m.find(g, version); lease != nil || err != nil {
 		return lease, err
 	}
-	before := m.epochOf(g)
-	rel, err := m.cfg.Catalog.GetGraph(ctx, t, name, at)
+	rel, err := m.cfg.Catalog.GetGraph(ctx, g.tenant, g.name, strconv.Itoa(version))
 	if err != nil {
 		return nil, err
-	}
-	if lease, err := m.find(g, strconv.Itoa(rel.Version)); lease != nil || err != nil {
-		m.remember(g, at, rel.Version, before)
-		return lease, err
 	}
 	plan, err := m.Plan(ctx, rel)
 	if err != nil {
 		return nil, fmt.Errorf("graph %s@%d: %w", rel.Name, rel.Version, err)
 	}
-	l, err := m.load(ctx, t, plan, rel.Pins)
+	l, err := m.load(ctx, g.tenant, plan, rel.Pins)
 	if err != nil {
 		return nil, err
 	}
 	m.keep(releaseKey{g, rel.Version}, l)
-	m.remember(g, at, rel.Version, before)
-	if lease, err := m.find(g, strconv.Itoa(rel.Version)); lease != nil || err != nil {
+	if lease, err := m.find(g, rel.Version); lease != nil || err != nil {
 		return lease, err
 	}
 	// It was closed for others before we got hold of it: a server that is far too small for what is asked of it.
-	return nil, fmt.Errorf("graph %s: too many releases are called at once for %d that may be loaded", name, m.cfg.MaxLoaded)
+	return nil, fmt.Errorf("graph %s: too many releases are called at once for %d that may be loaded", g.name, m.cfg.MaxLoaded)
 }
 
-// find returns a lease when the release is loaded and its version known without asking the catalog.
-func (m *Manager) find(g graphKey, at string) (*Lease, error) {
+// find returns a lease of a release that is loaded, or nil.
+func (m *Manager) find(g graphKey, version int) (*Lease, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return nil, ErrClosed
 	}
-	version, err := strconv.Atoi(at)
-	if err != nil {
-		if at != "" {
-			return nil, nil
-		}
-		version = m.current[g]
-	}
 	l := m.loaded[releaseKey{g, version}]
 	if l == nil {
-		return nil, nil
+		return nil, nil //nolint:nilnil // it is not loaded
 	}
 	m.tick++
 	l.used = m.tick
 	l.users++
 	return &Lease{Release: l.release, m: m, l: l}, nil
-}
-
-// epochOf counts what happened to a graph. What the catalog said before something happened is not believed afterwards.
-func (m *Manager) epochOf(g graphKey) uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.epoch[g]
-}
-
-// remember notes the current version of a graph as the catalog gave it, unless something happened to the graph since the
-// epoch before, or somebody read a later one meanwhile.
-func (m *Manager) remember(g graphKey, at string, version int, before uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if at == "" && m.epoch[g] == before && m.current[g] < version {
-		m.current[g] = version
-	}
-}
-
-// forget makes the next call ask the catalog which version is current.
-func (m *Manager) forget(g graphKey) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.forgetLocked(g)
-}
-
-func (m *Manager) forgetLocked(g graphKey) {
-	delete(m.current, g)
-	m.epoch[g]++
-}
-
-// install keeps a release that was just published. Which of two that were published at once is current is the catalog's
-// to say, so the next call asks it.
-func (m *Manager) install(t tenant.ID, rel catalog.Release, l *loaded) {
-	g := graphKey{t, rel.Name}
-	m.keep(releaseKey{g, rel.Version}, l)
-	m.forget(g)
 }
 
 // keep puts l where requests find it and closes what has to go for it. When the same release was loaded meanwhile, l is
@@ -177,57 +125,72 @@ func (m *Manager) keep(key releaseKey, l *loaded) {
 		idle = m.evictLocked(key)
 	}
 	m.mu.Unlock()
-	for _, old := range idle {
-		old.close()
-	}
+	closeAll(idle)
 }
 
-// evictLocked takes out other releases of the same graph that nobody is using, then the ones called longest ago while
-// there are too many, and returns those that can be closed now.
+// evictLocked takes out the releases called longest ago while there are too many, current ones last, and returns those
+// that can be closed now.
 func (m *Manager) evictLocked(key releaseKey) []*loaded {
 	var idle []*loaded
-	take := func(k releaseKey) {
-		l := m.loaded[k]
-		delete(m.loaded, k)
-		if l.dropLocked() {
-			idle = append(idle, l)
-		}
-	}
-	if m.current[key.graphKey] < key.version {
-		for k := range m.loaded {
-			if k.graphKey == key.graphKey && k.version < key.version {
-				take(k)
-			}
-		}
-	}
 	for len(m.loaded) > m.cfg.MaxLoaded {
-		oldest := key
+		victim, first := key, true
 		for k, l := range m.loaded {
-			if k != key && (oldest == key || l.used < m.loaded[oldest].used) {
-				oldest = k
+			if k == key {
+				continue
+			}
+			current, than := m.isCurrentLocked(k), m.isCurrentLocked(victim)
+			if first || than && !current || than == current && l.used < m.loaded[victim].used {
+				victim, first = k, false
 			}
 		}
-		take(oldest)
+		idle = m.takeLocked(victim, idle)
 	}
 	return idle
 }
 
-// drop takes out all releases of a graph.
-func (m *Manager) drop(g graphKey) {
+func (m *Manager) isCurrentLocked(k releaseKey) bool {
+	r := m.routes[k.graphKey]
+	return r != nil && r.current == k.version
+}
+
+// settleLocked takes out the releases of a graph that calls go to by their version only, and returns those that can be
+// closed now. Those that are called again are loaded again.
+func (m *Manager) settleLocked(g graphKey, r *route) []*loaded {
+	var idle []*loaded
+	for k := range m.loaded {
+		if k.graphKey == g && !r.live(k.version) {
+			idle = m.takeLocked(k, idle)
+		}
+	}
+	return idle
+}
+
+// takeLocked takes a release out, and appends it to idle when it can be closed at once.
+func (m *Manager) takeLocked(k releaseKey, idle []*loaded) []*loaded {
+	l := m.loaded[k]
+	delete(m.loaded, k)
+	if l.dropLocked() {
+		idle = append(idle, l)
+	}
+	return idle
+}
+
+// drop takes out releases of a graph; nil means all.
+func (m *Manager) drop(g graphKey, versions []int) {
 	m.mu.Lock()
 	var idle []*loaded
 	m.forgetLocked(g)
-	for k, l := range m.loaded {
-		if k.graphKey != g {
-			continue
-		}
-		delete(m.loaded, k)
-		if l.dropLocked() {
-			idle = append(idle, l)
+	for k := range m.loaded {
+		if k.graphKey == g && (versions == nil || slices.Contains(versions, k.version)) {
+			idle = m.takeLocked(k, idle)
 		}
 	}
 	m.mu.Unlock()
-	for _, l := range idle {
+	closeAll(idle)
+}
+
+func closeAll(ls []*loaded) {
+	for _, l := range ls {
 		l.close()
 	}
 }

@@ -25,24 +25,46 @@ func (m *Manager) Check(ctx context.Context, t tenant.ID, doc []byte) (*Checked,
 	return &Checked{Plan: plan, Pins: e.pinned()}, nil
 }
 
-// Publish checks a document, loads everything that it runs, stores the release and makes it current. When anything fails,
-// what was current stays current. A document that is current already, with the same pins, changes nothing.
-func (m *Manager) Publish(ctx context.Context, t tenant.ID, doc []byte) (catalog.Release, *graph.Plan, error) {
-	c, err := m.Check(ctx, t, doc)
+// PublishParams says what to publish.
+type PublishParams struct {
+	Document []byte
+	// Stage keeps the current release: the new one waits to be called by its version, or to become the canary or the current
+	// one. The first release of a graph is current in any case.
+	Stage bool
+}
+
+// Publish checks a document, loads and warms everything that it runs, stores the release and makes it current, which ends
+// a canary. When anything fails, what was current stays current, and the error is a *StageError. A document that is current
+// already, with the same pins, changes nothing.
+func (m *Manager) Publish(ctx context.Context, t tenant.ID, p PublishParams) (catalog.Release, *graph.Plan, error) {
+	c, err := m.Check(ctx, t, p.Document)
 	if err != nil {
-		return catalog.Release{}, nil, err
+		return catalog.Release{}, nil, checkStage(err)
 	}
 	l, err := m.load(ctx, t, c.Plan, c.Pins)
 	if err != nil {
-		return catalog.Release{}, nil, err
+		return catalog.Release{}, nil, inStage(StageLoad, err)
 	}
-	rel, err := m.cfg.Catalog.PublishGraph(ctx, t, catalog.ReleaseParams{Name: c.Plan.Name, Document: doc, Pins: c.Pins})
+	rel, err := m.cfg.Catalog.PublishGraph(ctx, t, catalog.ReleaseParams{
+		Name: c.Plan.Name, Document: p.Document, Pins: c.Pins, By: keyOf(ctx), Stage: p.Stage,
+	})
 	if err != nil {
 		l.close()
-		return catalog.Release{}, nil, err
+		return catalog.Release{}, nil, storeStage(err)
 	}
-	m.install(t, rel, l)
+	g := graphKey{t, rel.Name}
+	m.keep(releaseKey{g, rel.Version}, l)
+	m.follow(ctx, g)
 	return rel, c.Plan, nil
+}
+
+// keyOf returns the id of the key that ctx's caller came with, "" for none.
+func keyOf(ctx context.Context) string {
+	p, err := tenant.PrincipalFrom(ctx)
+	if err != nil {
+		return ""
+	}
+	return p.KeyID
 }
 
 // Plan compiles a stored release again, against what it pinned.
@@ -50,11 +72,12 @@ func (m *Manager) Plan(ctx context.Context, rel catalog.Release) (*graph.Plan, e
 	return graph.Check(rel.Document, newEnv(ctx, m.cfg.Catalog, rel.Tenant, rel.Pins))
 }
 
-// DeleteGraph removes a graph with its releases; requests that run finish.
-func (m *Manager) DeleteGraph(ctx context.Context, t tenant.ID, name string) error {
-	if err := m.cfg.Catalog.DeleteGraph(ctx, t, name); err != nil {
-		return err
+// DeleteGraph removes the release that ref names, or with "" the graph with all its releases; requests that run finish.
+func (m *Manager) DeleteGraph(ctx context.Context, t tenant.ID, name, ref string) (catalog.Removed, error) {
+	removed, err := m.cfg.Catalog.DeleteGraph(ctx, t, name, ref)
+	if err != nil {
+		return removed, err
 	}
-	m.drop(graphKey{t, name})
-	return nil
+	m.drop(graphKey{t, name}, removed.Versions)
+	return removed, nil
 }

@@ -111,7 +111,7 @@ func (r *run) choose(s *graph.PlanSplit) (int, *Error) {
 		if err != nil {
 			return 0, exprError("sticky", err)
 		}
-		at, err = place(key, total)
+		at, err = Place(key, total)
 		if err != nil {
 			return 0, exprError("sticky", err)
 		}
@@ -125,8 +125,8 @@ func (r *run) choose(s *graph.PlanSplit) (int, *Error) {
 	return len(s.Branches) - 1, nil
 }
 
-// place maps a sticky value to 0..total-1. Equal values map to equal places on every server and at every time.
-func place(key any, total int) (int, error) {
+// Place maps a sticky value to 0..total-1. Equal values map to equal places on every server and at every time.
+func Place(key any, total int) (int, error) {
 	b, err := json.Marshal(key)
 	if err != nil {
 		return 0, fmt.Errorf("the value has no JSON form: %w", err)

@@ -23,6 +23,8 @@ type Client struct {
 	Models    tandemv1connect.ModelServiceClient
 	Plugins   tandemv1connect.PluginServiceClient
 	Graphs    tandemv1connect.GraphServiceClient
+	Releases  tandemv1connect.ReleaseServiceClient
+	Tags      tandemv1connect.TagServiceClient
 	Records   tandemv1connect.RecordServiceClient
 	Server    tandemv1connect.ServerServiceClient
 }
@@ -88,6 +90,8 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 		Models:    tandemv1connect.NewModelServiceClient(c),
 		Plugins:   tandemv1connect.NewPluginServiceClient(c),
 		Graphs:    tandemv1connect.NewGraphServiceClient(c),
+		Releases:  tandemv1connect.NewReleaseServiceClient(c),
+		Tags:      tandemv1connect.NewTagServiceClient(c),
 		Records:   tandemv1connect.NewRecordServiceClient(c),
 		Server:    tandemv1connect.NewServerServiceClient(c),
 	}, nil

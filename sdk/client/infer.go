@@ -23,6 +23,12 @@ func WithOutputs(names ...string) InferOption {
 	return inferFunc(func(r *tandemv1.InferRequest) { r.Outputs = names })
 }
 
+// WithStickyKey makes calls with the same key, a user's id for instance, go to the same release while the graph has a
+// canary. Default: what the canary's own expression finds in the inputs, else chance.
+func WithStickyKey(key string) InferOption {
+	return inferFunc(func(r *tandemv1.InferRequest) { r.StickyKey = key })
+}
+
 // Infer calls a graph, by name or name@version, and returns its answer. The deadline of ctx holds on the server too. A
 // failure carries a Detail with graph, node and port.
 func (c *Client) Infer(ctx context.Context, graph string, in map[string]*tandemv1.Value, opts ...InferOption) (*tandemv1.InferResponse, error) {

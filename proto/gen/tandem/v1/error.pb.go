@@ -182,6 +182,8 @@ type ErrorDetail struct {
 	RetryAfter *durationpb.Duration `protobuf:"bytes,9,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// For REASON_UPLOAD_OFFSET: the offset in bytes from which to go on.
 	CommittedOffset int64 `protobuf:"varint,10,opt,name=committed_offset,json=committedOffset,proto3" json:"committed_offset,omitempty"`
+	// For a release that could not be published or moved to: resolve, validate, load, warm, store or flip. Default: empty.
+	Stage string `protobuf:"bytes,11,opt,name=stage,proto3" json:"stage,omitempty"`
 	// Nodes that were running and were ended because this one failed. Default: empty.
 	CanceledNodes []string `protobuf:"bytes,20,rep,name=canceled_nodes,json=canceledNodes,proto3" json:"canceled_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -286,6 +288,13 @@ func (x *ErrorDetail) GetCommittedOffset() int64 {
 		return x.CommittedOffset
 	}
 	return 0
+}
+
+func (x *ErrorDetail) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
 }
 
 func (x *ErrorDetail) GetCanceledNodes() []string {
@@ -417,7 +426,7 @@ var File_tandem_v1_error_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/error.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\"\xff\x02\n" +
+	"\x15tandem/v1/error.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\"\x95\x03\n" +
 	"\vErrorDetail\x12)\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x11.tandem.v1.ReasonR\x06reason\x12\x1d\n" +
 	"\n" +
@@ -431,7 +440,8 @@ const file_tandem_v1_error_proto_rawDesc = "" +
 	"\vretry_after\x18\t \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x12)\n" +
 	"\x10committed_offset\x18\n" +
-	" \x01(\x03R\x0fcommittedOffset\x12%\n" +
+	" \x01(\x03R\x0fcommittedOffset\x12\x14\n" +
+	"\x05stage\x18\v \x01(\tR\x05stage\x12%\n" +
 	"\x0ecanceled_nodes\x18\x14 \x03(\tR\rcanceledNodes\"\xcd\x01\n" +
 	"\x05Fault\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +

@@ -110,7 +110,9 @@ type Graph struct {
 	// Everything that it runs, with digests.
 	Pins []*Pin `protobuf:"bytes,7,rep,name=pins,proto3" json:"pins,omitempty"`
 	// The document as it was sent, YAML or JSON. Left out of lists.
-	Document      string `protobuf:"bytes,8,opt,name=document,proto3" json:"document,omitempty"`
+	Document string `protobuf:"bytes,8,opt,name=document,proto3" json:"document,omitempty"`
+	// Its tags, sorted, with "latest" on the newest release.
+	Tags          []string `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -201,6 +203,13 @@ func (x *Graph) GetDocument() string {
 	return ""
 }
 
+func (x *Graph) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 // GraphPort is an input or output of a graph.
 type GraphPort struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -265,10 +274,10 @@ func (x *GraphPort) GetOptional() bool {
 	return false
 }
 
-// Pin is one model or plugin that a release uses.
+// Pin is one model, plugin or graph that a release uses.
 type Pin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "model" or "plugin".
+	// "model", "plugin" or "graph".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Name.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
@@ -490,7 +499,10 @@ type PublishGraphRequest struct {
 	// YAML or JSON, at most 1 MiB.
 	Document string `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"`
 	// The same as a message; the release keeps its YAML form.
-	Definition    *GraphDocument `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
+	Definition *GraphDocument `protobuf:"bytes,2,opt,name=definition,proto3" json:"definition,omitempty"`
+	// Whether to keep the current release: the new one is called as name@version, or once it is the canary or rolled out. The
+	// first release of a graph is current in any case. Default: false.
+	Stage         bool `protobuf:"varint,3,opt,name=stage,proto3" json:"stage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -539,11 +551,20 @@ func (x *PublishGraphRequest) GetDefinition() *GraphDocument {
 	return nil
 }
 
+func (x *PublishGraphRequest) GetStage() bool {
+	if x != nil {
+		return x.Stage
+	}
+	return false
+}
+
 // PublishGraphResponse carries the release.
 type PublishGraphResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The release, now current. Publishing what is current already returns it unchanged.
-	Graph         *Graph `protobuf:"bytes,1,opt,name=graph,proto3" json:"graph,omitempty"`
+	Graph *Graph `protobuf:"bytes,1,opt,name=graph,proto3" json:"graph,omitempty"`
+	// Whether calls go to it now; false for one that was only staged.
+	Current       bool `protobuf:"varint,2,opt,name=current,proto3" json:"current,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -583,6 +604,13 @@ func (x *PublishGraphResponse) GetGraph() *Graph {
 		return x.Graph
 	}
 	return nil
+}
+
+func (x *PublishGraphResponse) GetCurrent() bool {
+	if x != nil {
+		return x.Current
+	}
+	return false
 }
 
 // GetGraphRequest names a graph.
@@ -817,7 +845,8 @@ func (x *ListGraphsResponse) GetNextPageToken() string {
 // DeleteGraphRequest names a graph.
 type DeleteGraphRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the graph; all its versions go.
+	// Name of the graph; all its releases go. Or name@version for one release, which must not be current, the canary or
+	// tagged.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -860,9 +889,13 @@ func (x *DeleteGraphRequest) GetName() string {
 	return ""
 }
 
-// DeleteGraphResponse is empty.
+// DeleteGraphResponse tells what is gone.
 type DeleteGraphResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The releases.
+	Versions []int32 `protobuf:"varint,1,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	// The tags that went with them.
+	Tags          []string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -897,11 +930,25 @@ func (*DeleteGraphResponse) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_graph_proto_rawDescGZIP(), []int{12}
 }
 
+func (x *DeleteGraphResponse) GetVersions() []int32 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *DeleteGraphResponse) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 var File_tandem_v1_graph_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_graph_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/graph.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tandem/v1/document.proto\x1a\x15tandem/v1/error.proto\"\xa8\x02\n" +
+	"\x15tandem/v1/graph.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18tandem/v1/document.proto\x1a\x15tandem/v1/error.proto\"\xbc\x02\n" +
 	"\x05Graph\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
@@ -911,7 +958,8 @@ const file_tandem_v1_graph_proto_rawDesc = "" +
 	"\x06inputs\x18\x05 \x03(\v2\x14.tandem.v1.GraphPortR\x06inputs\x12.\n" +
 	"\aoutputs\x18\x06 \x03(\v2\x14.tandem.v1.GraphPortR\aoutputs\x12\"\n" +
 	"\x04pins\x18\a \x03(\v2\x0e.tandem.v1.PinR\x04pins\x12\x1a\n" +
-	"\bdocument\x18\b \x01(\tR\bdocument\"O\n" +
+	"\bdocument\x18\b \x01(\tR\bdocument\x12\x12\n" +
+	"\x04tags\x18\t \x03(\tR\x04tags\"O\n" +
 	"\tGraphPort\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
@@ -935,15 +983,17 @@ const file_tandem_v1_graph_proto_rawDesc = "" +
 	"\awritten\x18\x04 \x01(\tR\awritten\x128\n" +
 	"\n" +
 	"definition\x18\x05 \x01(\v2\x18.tandem.v1.GraphDocumentR\n" +
-	"definition\"\xeb\x01\n" +
+	"definition\"\x81\x02\n" +
 	"\x13PublishGraphRequest\x12%\n" +
 	"\bdocument\x18\x01 \x01(\tB\t\xbaH\x06r\x04(\x80\x80@R\bdocument\x128\n" +
 	"\n" +
 	"definition\x18\x02 \x01(\v2\x18.tandem.v1.GraphDocumentR\n" +
-	"definition:s\xbaHp\x1an\n" +
-	"\x16document_or_definition\x12%one of document and definition is set\x1a-has(this.definition) != (this.document != '')\">\n" +
+	"definition\x12\x14\n" +
+	"\x05stage\x18\x03 \x01(\bR\x05stage:s\xbaHp\x1an\n" +
+	"\x16document_or_definition\x12%one of document and definition is set\x1a-has(this.definition) != (this.document != '')\"X\n" +
 	"\x14PublishGraphResponse\x12&\n" +
-	"\x05graph\x18\x01 \x01(\v2\x10.tandem.v1.GraphR\x05graph\"e\n" +
+	"\x05graph\x18\x01 \x01(\v2\x10.tandem.v1.GraphR\x05graph\x12\x18\n" +
+	"\acurrent\x18\x02 \x01(\bR\acurrent\"e\n" +
 	"\x0fGetGraphRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x122\n" +
@@ -964,8 +1014,10 @@ const file_tandem_v1_graph_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n" +
 	"\x12DeleteGraphRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\x15\n" +
-	"\x13DeleteGraphResponse*\xa8\x01\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"E\n" +
+	"\x13DeleteGraphResponse\x12\x1a\n" +
+	"\bversions\x18\x01 \x03(\x05R\bversions\x12\x12\n" +
+	"\x04tags\x18\x02 \x03(\tR\x04tags*\xa8\x01\n" +
 	"\tGraphForm\x12\x1a\n" +
 	"\x16GRAPH_FORM_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fGRAPH_FORM_YAML\x10\x01\x12\x13\n" +

@@ -46,6 +46,8 @@ type Model struct {
 	Opset int64 `protobuf:"varint,9,opt,name=opset,proto3" json:"opset,omitempty"`
 	// Why requests of several callers are not put into one run of the model. Default: empty, they are.
 	NotBatched string `protobuf:"bytes,10,opt,name=not_batched,json=notBatched,proto3" json:"not_batched,omitempty"`
+	// Its tags, sorted, with "latest" on the newest version.
+	Tags []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Where the model runs on this server, for instance "webgpu: 12 operators, cpu: 2" or "cpu (cuda:0: ...)": as it is
 	// loaded now, else where it ran when it was pushed. Default: empty, not known.
 	Placement     string `protobuf:"bytes,20,opt,name=placement,proto3" json:"placement,omitempty"`
@@ -151,6 +153,13 @@ func (x *Model) GetNotBatched() string {
 		return x.NotBatched
 	}
 	return ""
+}
+
+func (x *Model) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
 }
 
 func (x *Model) GetPlacement() string {
@@ -735,7 +744,9 @@ type ListModelsRequest struct {
 	// Most entries wanted. Default: 100; at most 1000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before. Default: the first page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Name of one model, to list all its versions, newest first, in one page. Default: the newest version of every model.
+	VersionsOf    string `protobuf:"bytes,3,opt,name=versions_of,json=versionsOf,proto3" json:"versions_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -780,6 +791,13 @@ func (x *ListModelsRequest) GetPageSize() int32 {
 func (x *ListModelsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListModelsRequest) GetVersionsOf() string {
+	if x != nil {
+		return x.VersionsOf
 	}
 	return ""
 }
@@ -842,7 +860,7 @@ func (x *ListModelsResponse) GetNextPageToken() string {
 // DeleteModelRequest names a model.
 type DeleteModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the model; all its versions go.
+	// Name of the model; all its versions go. Or name@version, name@tag or name@sha256:... for one version.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -885,9 +903,13 @@ func (x *DeleteModelRequest) GetName() string {
 	return ""
 }
 
-// DeleteModelResponse is empty.
+// DeleteModelResponse tells what is gone.
 type DeleteModelResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The versions.
+	Versions []int32 `protobuf:"varint,1,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	// The tags that went with them.
+	Tags          []string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -922,11 +944,25 @@ func (*DeleteModelResponse) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_model_proto_rawDescGZIP(), []int{14}
 }
 
+func (x *DeleteModelResponse) GetVersions() []int32 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *DeleteModelResponse) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 var File_tandem_v1_model_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_model_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\xf8\x02\n" +
+	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\x8c\x03\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
@@ -941,7 +977,8 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"\x05opset\x18\t \x01(\x03R\x05opset\x12\x1f\n" +
 	"\vnot_batched\x18\n" +
 	" \x01(\tR\n" +
-	"notBatched\x12\x1c\n" +
+	"notBatched\x12\x12\n" +
+	"\x04tags\x18\v \x03(\tR\x04tags\x12\x1c\n" +
 	"\tplacement\x18\x14 \x01(\tR\tplacement\"\xbd\x01\n" +
 	"\tModelPort\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
@@ -978,19 +1015,23 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\":\n" +
 	"\x10GetModelResponse\x12&\n" +
-	"\x05model\x18\x01 \x01(\v2\x10.tandem.v1.ModelR\x05model\"e\n" +
+	"\x05model\x18\x01 \x01(\v2\x10.tandem.v1.ModelR\x05model\"\x8f\x01\n" +
 	"\x11ListModelsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"f\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12(\n" +
+	"\vversions_of\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\n" +
+	"versionsOf\"f\n" +
 	"\x12ListModelsResponse\x12(\n" +
 	"\x06models\x18\x01 \x03(\v2\x10.tandem.v1.ModelR\x06models\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"4\n" +
 	"\x12DeleteModelRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\x15\n" +
-	"\x13DeleteModelResponse2\x87\x04\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"E\n" +
+	"\x13DeleteModelResponse\x12\x1a\n" +
+	"\bversions\x18\x01 \x03(\x05R\bversions\x12\x12\n" +
+	"\x04tags\x18\x02 \x03(\tR\x04tags2\x87\x04\n" +
 	"\fModelService\x12[\n" +
 	"\x10BeginModelUpload\x12\".tandem.v1.BeginModelUploadRequest\x1a#.tandem.v1.BeginModelUploadResponse\x12R\n" +
 	"\rPutModelChunk\x12\x1f.tandem.v1.PutModelChunkRequest\x1a .tandem.v1.PutModelChunkResponse\x12^\n" +

@@ -39,7 +39,9 @@ type Plugin struct {
 	// Its functions, in the order of their numbers.
 	Functions []*PluginFunction `protobuf:"bytes,6,rep,name=functions,proto3" json:"functions,omitempty"`
 	// One paragraph for people. Default: empty.
-	Doc           string `protobuf:"bytes,7,opt,name=doc,proto3" json:"doc,omitempty"`
+	Doc string `protobuf:"bytes,7,opt,name=doc,proto3" json:"doc,omitempty"`
+	// Its tags, sorted, with "latest" on the newest version.
+	Tags          []string `protobuf:"bytes,8,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -121,6 +123,13 @@ func (x *Plugin) GetDoc() string {
 		return x.Doc
 	}
 	return ""
+}
+
+func (x *Plugin) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
 }
 
 // PluginFunction is one function of a plugin.
@@ -716,7 +725,9 @@ type ListPluginsRequest struct {
 	// Most entries wanted. Default: 100; at most 1000.
 	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before. Default: the first page.
-	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Name of one plugin, to list all its versions, newest first, in one page. Default: the newest version of every plugin.
+	VersionsOf    string `protobuf:"bytes,3,opt,name=versions_of,json=versionsOf,proto3" json:"versions_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -761,6 +772,13 @@ func (x *ListPluginsRequest) GetPageSize() int32 {
 func (x *ListPluginsRequest) GetPageToken() string {
 	if x != nil {
 		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListPluginsRequest) GetVersionsOf() string {
+	if x != nil {
+		return x.VersionsOf
 	}
 	return ""
 }
@@ -823,7 +841,7 @@ func (x *ListPluginsResponse) GetNextPageToken() string {
 // DeletePluginRequest names a plugin.
 type DeletePluginRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the plugin; all its versions go.
+	// Name of the plugin; all its versions go. Or name@version, name@tag or name@sha256:... for one version.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -866,9 +884,13 @@ func (x *DeletePluginRequest) GetName() string {
 	return ""
 }
 
-// DeletePluginResponse is empty.
+// DeletePluginResponse tells what is gone.
 type DeletePluginResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The versions.
+	Versions []int32 `protobuf:"varint,1,rep,packed,name=versions,proto3" json:"versions,omitempty"`
+	// The tags that went with them.
+	Tags          []string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -903,11 +925,25 @@ func (*DeletePluginResponse) Descriptor() ([]byte, []int) {
 	return file_tandem_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
+func (x *DeletePluginResponse) GetVersions() []int32 {
+	if x != nil {
+		return x.Versions
+	}
+	return nil
+}
+
+func (x *DeletePluginResponse) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 var File_tandem_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x16tandem/v1/plugin.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n" +
+	"\x16tandem/v1/plugin.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x02\n" +
 	"\x06Plugin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
@@ -917,7 +953,8 @@ const file_tandem_v1_plugin_proto_rawDesc = "" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x127\n" +
 	"\tfunctions\x18\x06 \x03(\v2\x19.tandem.v1.PluginFunctionR\tfunctions\x12\x10\n" +
-	"\x03doc\x18\a \x01(\tR\x03doc\"\xb7\x01\n" +
+	"\x03doc\x18\a \x01(\tR\x03doc\x12\x12\n" +
+	"\x04tags\x18\b \x03(\tR\x04tags\"\xb7\x01\n" +
 	"\x0ePluginFunction\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03doc\x18\x02 \x01(\tR\x03doc\x12-\n" +
@@ -955,19 +992,23 @@ const file_tandem_v1_plugin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\">\n" +
 	"\x11GetPluginResponse\x12)\n" +
-	"\x06plugin\x18\x01 \x01(\v2\x11.tandem.v1.PluginR\x06plugin\"f\n" +
+	"\x06plugin\x18\x01 \x01(\v2\x11.tandem.v1.PluginR\x06plugin\"\x90\x01\n" +
 	"\x12ListPluginsRequest\x12'\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\n" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"j\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12(\n" +
+	"\vversions_of\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\n" +
+	"versionsOf\"j\n" +
 	"\x13ListPluginsResponse\x12+\n" +
 	"\aplugins\x18\x01 \x03(\v2\x11.tandem.v1.PluginR\aplugins\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"5\n" +
 	"\x13DeletePluginRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\x16\n" +
-	"\x14DeletePluginResponse2\x9a\x04\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"F\n" +
+	"\x14DeletePluginResponse\x12\x1a\n" +
+	"\bversions\x18\x01 \x03(\x05R\bversions\x12\x12\n" +
+	"\x04tags\x18\x02 \x03(\tR\x04tags2\x9a\x04\n" +
 	"\rPluginService\x12^\n" +
 	"\x11BeginPluginUpload\x12#.tandem.v1.BeginPluginUploadRequest\x1a$.tandem.v1.BeginPluginUploadResponse\x12U\n" +
 	"\x0ePutPluginChunk\x12 .tandem.v1.PutPluginChunkRequest\x1a!.tandem.v1.PutPluginChunkResponse\x12a\n" +

@@ -81,14 +81,15 @@ var (
 type GraphServiceClient interface {
 	// ValidateGraph checks a document against the tenant's models and plugins and reports all faults. Nothing is kept.
 	ValidateGraph(context.Context, *v1.ValidateGraphRequest) (*v1.ValidateGraphResponse, error)
-	// PublishGraph checks a document, pins the digest of everything that it names, loads it, and makes it the current release.
-	// A document with faults changes nothing; the error lists them all. Needs the role publisher.
+	// PublishGraph checks a document, pins the digest of everything that it names, loads it, and makes it the current release
+	// for all calls, which ends a canary. When anything fails nothing changes; the error says in which stage, and lists all
+	// faults of the document. Needs the role publisher.
 	PublishGraph(context.Context, *v1.PublishGraphRequest) (*v1.PublishGraphResponse, error)
 	// GetGraph returns one release with its document.
 	GetGraph(context.Context, *v1.GetGraphRequest) (*v1.GetGraphResponse, error)
 	// ListGraphs returns the current releases by name, without their documents.
 	ListGraphs(context.Context, *v1.ListGraphsRequest) (*v1.ListGraphsResponse, error)
-	// DeleteGraph removes a graph and all its releases.
+	// DeleteGraph removes a graph and all its releases, or one release; refused while calls go to it or a graph uses it.
 	DeleteGraph(context.Context, *v1.DeleteGraphRequest) (*v1.DeleteGraphResponse, error)
 }
 
@@ -102,14 +103,15 @@ func NewGraphServiceClient(client *connect.Client) GraphServiceClient {
 type GraphServiceHandler interface {
 	// ValidateGraph checks a document against the tenant's models and plugins and reports all faults. Nothing is kept.
 	ValidateGraph(context.Context, *v1.ValidateGraphRequest) (*v1.ValidateGraphResponse, error)
-	// PublishGraph checks a document, pins the digest of everything that it names, loads it, and makes it the current release.
-	// A document with faults changes nothing; the error lists them all. Needs the role publisher.
+	// PublishGraph checks a document, pins the digest of everything that it names, loads it, and makes it the current release
+	// for all calls, which ends a canary. When anything fails nothing changes; the error says in which stage, and lists all
+	// faults of the document. Needs the role publisher.
 	PublishGraph(context.Context, *v1.PublishGraphRequest) (*v1.PublishGraphResponse, error)
 	// GetGraph returns one release with its document.
 	GetGraph(context.Context, *v1.GetGraphRequest) (*v1.GetGraphResponse, error)
 	// ListGraphs returns the current releases by name, without their documents.
 	ListGraphs(context.Context, *v1.ListGraphsRequest) (*v1.ListGraphsResponse, error)
-	// DeleteGraph removes a graph and all its releases.
+	// DeleteGraph removes a graph and all its releases, or one release; refused while calls go to it or a graph uses it.
 	DeleteGraph(context.Context, *v1.DeleteGraphRequest) (*v1.DeleteGraphResponse, error)
 }
 

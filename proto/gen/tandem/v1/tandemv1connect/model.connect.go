@@ -99,7 +99,7 @@ type ModelServiceClient interface {
 	GetModel(context.Context, *v1.GetModelRequest) (*v1.GetModelResponse, error)
 	// ListModels returns the tenant's models by name.
 	ListModels(context.Context, *v1.ListModelsRequest) (*v1.ListModelsResponse, error)
-	// DeleteModel removes a model; refused while a current release uses it.
+	// DeleteModel removes a model or one version of it; refused while a release uses it that calls may go to.
 	DeleteModel(context.Context, *v1.DeleteModelRequest) (*v1.DeleteModelResponse, error)
 }
 
@@ -121,7 +121,7 @@ type ModelServiceHandler interface {
 	GetModel(context.Context, *v1.GetModelRequest) (*v1.GetModelResponse, error)
 	// ListModels returns the tenant's models by name.
 	ListModels(context.Context, *v1.ListModelsRequest) (*v1.ListModelsResponse, error)
-	// DeleteModel removes a model; refused while a current release uses it.
+	// DeleteModel removes a model or one version of it; refused while a release uses it that calls may go to.
 	DeleteModel(context.Context, *v1.DeleteModelRequest) (*v1.DeleteModelResponse, error)
 }
 

@@ -101,7 +101,7 @@ type PluginServiceClient interface {
 	GetPlugin(context.Context, *v1.GetPluginRequest) (*v1.GetPluginResponse, error)
 	// ListPlugins returns the tenant's plugins by name.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
-	// DeletePlugin removes a plugin; refused while a current release uses it.
+	// DeletePlugin removes a plugin or one version of it; refused while a release uses it that calls may go to.
 	DeletePlugin(context.Context, *v1.DeletePluginRequest) (*v1.DeletePluginResponse, error)
 }
 
@@ -124,7 +124,7 @@ type PluginServiceHandler interface {
 	GetPlugin(context.Context, *v1.GetPluginRequest) (*v1.GetPluginResponse, error)
 	// ListPlugins returns the tenant's plugins by name.
 	ListPlugins(context.Context, *v1.ListPluginsRequest) (*v1.ListPluginsResponse, error)
-	// DeletePlugin removes a plugin; refused while a current release uses it.
+	// DeletePlugin removes a plugin or one version of it; refused while a release uses it that calls may go to.
 	DeletePlugin(context.Context, *v1.DeletePluginRequest) (*v1.DeletePluginResponse, error)
 }
 

@@ -1,0 +1,176 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/control"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+)
+
+type releases struct{ *handler }
+
+// ListReleases implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) ListReleases(ctx context.Context, req *tandemv1.ListReleasesRequest) (*tandemv1.ListReleasesResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g, err := h.cfg.Catalog.DescribeGraph(ctx, t, req.GetGraph())
+	if err != nil {
+		return nil, err
+	}
+	rels := g.Releases
+	if n := int(req.GetLimit()); n > 0 && n < len(rels) {
+		rels = rels[:n]
+	}
+	res := &tandemv1.ListReleasesResponse{Routing: routingTo(g)}
+	for i := range rels {
+		full, err := h.cfg.Catalog.GetGraph(ctx, t, g.Name, strconv.Itoa(rels[i].Version))
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue // newer ones took its place meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		rels[i].Pins = full.Pins
+		res.Releases = append(res.Releases, releaseTo(rels[i], graphTo(rels[i], nil), g.Canary))
+	}
+	return res, nil
+}
+
+// GetRelease implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) GetRelease(ctx context.Context, req *tandemv1.GetReleaseRequest) (*tandemv1.GetReleaseResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name, at := splitRef(req.GetName())
+	rel, err := h.cfg.Catalog.GetGraph(ctx, t, name, at)
+	if err != nil {
+		return nil, err
+	}
+	g, err := h.cfg.Catalog.DescribeGraph(ctx, t, name)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := h.cfg.Control.Plan(ctx, rel)
+	if err != nil {
+		return nil, err
+	}
+	out := graphTo(rel, plan)
+	out.Document = string(rel.Document)
+	return &tandemv1.GetReleaseResponse{Release: releaseTo(rel, out, g.Canary)}, nil
+}
+
+// DiffReleases implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) DiffReleases(ctx context.Context, req *tandemv1.DiffReleasesRequest) (*tandemv1.DiffReleasesResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	g, err := h.cfg.Catalog.DescribeGraph(ctx, t, req.GetGraph())
+	if err != nil {
+		return nil, err
+	}
+	from, err := h.cfg.Catalog.GetGraph(ctx, t, g.Name, req.GetFrom())
+	if err != nil {
+		return nil, err
+	}
+	to, err := h.cfg.Catalog.GetGraph(ctx, t, g.Name, req.GetTo())
+	if err != nil {
+		return nil, err
+	}
+	res := &tandemv1.DiffReleasesResponse{
+		From: releaseTo(from, graphTo(from, nil), g.Canary), To: releaseTo(to, graphTo(to, nil), g.Canary),
+		Document: control.DiffDocuments(from, to),
+	}
+	for _, c := range control.DiffPins(from.Pins, to.Pins) {
+		change := &tandemv1.PinChange{}
+		if c.From.Name != "" {
+			change.From = pinTo(c.From)
+		}
+		if c.To.Name != "" {
+			change.To = pinTo(c.To)
+		}
+		res.Pins = append(res.Pins, change)
+	}
+	return res, nil
+}
+
+// Rollback implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) Rollback(ctx context.Context, req *tandemv1.RollbackRequest) (*tandemv1.RollbackResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := h.cfg.Control.Rollback(ctx, t, req.GetGraph(), req.GetTo())
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.RollbackResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+}
+
+// SetCanary implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) SetCanary(ctx context.Context, req *tandemv1.SetCanaryRequest) (*tandemv1.SetCanaryResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := h.cfg.Control.SetCanary(ctx, t, req.GetGraph(), control.CanaryParams{
+		Ref: req.GetRelease(), Percent: req.GetPercent(), Sticky: req.GetSticky(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.SetCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+}
+
+// PromoteCanary implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) PromoteCanary(ctx context.Context, req *tandemv1.PromoteCanaryRequest) (*tandemv1.PromoteCanaryResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := h.cfg.Control.PromoteCanary(ctx, t, req.GetGraph(), int(req.GetVersion()))
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.PromoteCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+}
+
+// AbortCanary implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) AbortCanary(ctx context.Context, req *tandemv1.AbortCanaryRequest) (*tandemv1.AbortCanaryResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := h.cfg.Control.AbortCanary(ctx, t, req.GetGraph())
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.AbortCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+}
+
+// releaseTo writes a release around what graphTo wrote.
+func releaseTo(rel catalog.Release, g *tandemv1.Graph, canary *catalog.Canary) *tandemv1.Release {
+	out := &tandemv1.Release{Graph: g, PublishedBy: rel.By, Current: rel.Current, Staged: rel.Staged}
+	if canary != nil && canary.Version == rel.Version {
+		out.CanaryPercent = canary.Percent
+	}
+	return out
+}
+
+func routingTo(g catalog.Graph) *tandemv1.Routing {
+	out := &tandemv1.Routing{Graph: g.Name, Current: int32(g.Current), Previous: int32(g.Previous)}
+	if c := g.Canary; c != nil {
+		out.Canary = &tandemv1.Canary{
+			Version: int32(c.Version), Percent: c.Percent, Sticky: c.Sticky, StartTime: timestamppb.New(c.StartedAt),
+		}
+	}
+	return out
+}
