@@ -33,8 +33,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// models loads a scripted model for every file that does not begin with "bad".
-type models struct{ open, loads atomic.Int64 }
+// models loads a scripted model for every file that does not begin with "bad", unless it is broken.
+type models struct {
+	open, loads atomic.Int64
+	broken      atomic.Bool
+}
 
 func (m *models) Check(model []byte) error {
 	if bytes.HasPrefix(model, []byte("bad")) {
@@ -44,7 +47,7 @@ func (m *models) Check(model []byte) error {
 }
 
 func (m *models) Load(_ context.Context, p control.LoadParams) (runners.Runner, control.ModelInfo, error) {
-	if bytes.HasPrefix(p.Model, []byte("unloadable")) {
+	if m.broken.Load() || bytes.HasPrefix(p.Model, []byte("unloadable")) {
 		return nil, control.ModelInfo{}, fmt.Errorf("%w: no such operator", runners.ErrModel)
 	}
 	m.open.Add(1)
