@@ -140,7 +140,8 @@ func (NodeState) EnumDescriptor() ([]byte, []int) {
 // InferRequest names a graph and gives its inputs.
 type InferRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the graph, or name@version of one of its releases ("ocr-sentiment@3"). Default release: the current one.
+	// Name of the graph, or one of its releases as name@version ("ocr-sentiment@3") or name@tag. Default release: the current
+	// one or, for its share of the calls, the canary.
 	Graph string `protobuf:"bytes,1,opt,name=graph,proto3" json:"graph,omitempty"`
 	// One value for each input of the graph; optional inputs may be left out.
 	Inputs map[string]*Value `protobuf:"bytes,2,rep,name=inputs,proto3" json:"inputs,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -150,8 +151,11 @@ type InferRequest struct {
 	Trace bool `protobuf:"varint,4,opt,name=trace,proto3" json:"trace,omitempty"`
 	// How tensors come back. Default: raw.
 	TensorEncoding TensorEncoding `protobuf:"varint,5,opt,name=tensor_encoding,json=tensorEncoding,proto3,enum=tandem.v1.TensorEncoding" json:"tensor_encoding,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// While a graph has a canary, calls with the same key go to the same release: a user's id, for instance. Default: what the
+	// canary's own expression finds in the inputs, else chance.
+	StickyKey     string `protobuf:"bytes,6,opt,name=sticky_key,json=stickyKey,proto3" json:"sticky_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InferRequest) Reset() {
@@ -217,6 +221,13 @@ func (x *InferRequest) GetTensorEncoding() TensorEncoding {
 		return x.TensorEncoding
 	}
 	return TensorEncoding_TENSOR_ENCODING_UNSPECIFIED
+}
+
+func (x *InferRequest) GetStickyKey() string {
+	if x != nil {
+		return x.StickyKey
+	}
+	return ""
 }
 
 // InferResponse is a graph's answer.
@@ -904,14 +915,16 @@ var File_tandem_v1_inference_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_inference_proto_rawDesc = "" +
 	"\n" +
-	"\x19tandem/v1/inference.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15tandem/v1/value.proto\"\xd0\x02\n" +
+	"\x19tandem/v1/inference.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x15tandem/v1/value.proto\"\xf9\x02\n" +
 	"\fInferRequest\x12 \n" +
 	"\x05graph\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x05graph\x12F\n" +
 	"\x06inputs\x18\x02 \x03(\v2#.tandem.v1.InferRequest.InputsEntryB\t\xbaH\x06\x9a\x01\x03\x10\x80\x02R\x06inputs\x12%\n" +
 	"\aoutputs\x18\x03 \x03(\tB\v\xbaH\b\x92\x01\x05\x10\x80\x02\x18\x01R\aoutputs\x12\x14\n" +
 	"\x05trace\x18\x04 \x01(\bR\x05trace\x12L\n" +
-	"\x0ftensor_encoding\x18\x05 \x01(\x0e2\x19.tandem.v1.TensorEncodingB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0etensorEncoding\x1aK\n" +
+	"\x0ftensor_encoding\x18\x05 \x01(\x0e2\x19.tandem.v1.TensorEncodingB\b\xbaH\x05\x82\x01\x02\x10\x01R\x0etensorEncoding\x12'\n" +
+	"\n" +
+	"sticky_key\x18\x06 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\tstickyKey\x1aK\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
 	"\x05value\x18\x02 \x01(\v2\x10.tandem.v1.ValueR\x05value:\x028\x01\"\xff\x01\n" +
