@@ -12,7 +12,7 @@ CACHE := .cache
 # TOOLS may point outside the project, so that a build machine keeps its tools between clones.
 TOOLS ?= $(CACHE)/tools
 
-PLUGINS := image ocr text classify compare
+PLUGINS := image ocr text classify compare ensemble
 # Modules beside the main one that have Go code of their own.
 MODULES := sdk/go
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,9 +74,9 @@ func TestShadowRunsAfterTheAnswer(t *testing.T) {
 		w, rec, m := texts(), &recorder{}, &meter{}
 		slowly(w, "echo", 5*time.Second)
 		e := engine.New(engine.Config{Records: rec, Meter: m})
-		held := 0
+		var held atomic.Int64
 		req := in1("x")
-		req.Retain = func() func() { held++; return func() { held-- } }
+		req.Retain = func() func() { held.Add(1); return func() { held.Add(-1) } }
 		began := time.Now()
 		res, err := e.Run(t.Context(), w.build(t, shadowed), req)
 		if err != nil || string(res.Outputs["s"].Data) != "X" {
@@ -84,8 +85,8 @@ func TestShadowRunsAfterTheAnswer(t *testing.T) {
 		if took := time.Since(began); took != 0 {
 			t.Errorf("the answer waited %v", took)
 		}
-		if held != 1 || e.Stats().Shadows != 1 {
-			t.Errorf("the release is held %d times, %d shadows run; want 1 and 1", held, e.Stats().Shadows)
+		if held.Load() != 1 || e.Stats().Shadows != 1 {
+			t.Errorf("the release is held %d times, %d shadows run; want 1 and 1", held.Load(), e.Stats().Shadows)
 		}
 		e.Close(t.Context())
 		if took := time.Since(began); took != 5*time.Second {
@@ -94,8 +95,8 @@ func TestShadowRunsAfterTheAnswer(t *testing.T) {
 		if len(rec.rs) != 1 || string(rec.rs[0].Doc) != `{"s":"X+x"}` || rec.rs[0].Node != "note" {
 			t.Errorf("got records %+v, want one of X+x", rec.rs)
 		}
-		if held != 0 || m.outcomes() != "done" {
-			t.Errorf("held %d, outcomes %q", held, m.outcomes())
+		if held.Load() != 0 || m.outcomes() != "done" {
+			t.Errorf("held %d, outcomes %q", held.Load(), m.outcomes())
 		}
 	})
 }

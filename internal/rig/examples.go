@@ -15,6 +15,7 @@ import (
 const (
 	GraphOCR        = "ocr-sentiment"
 	GraphSideBySide = "side-by-side"
+	GraphEnsemble   = "ensemble"
 )
 
 // file is one thing to push: its name on the server and where it lies below the project's folder.
@@ -44,7 +45,7 @@ func ModelFile(root, name string) (path string, ok bool) {
 
 func pluginFiles() []file {
 	var out []file
-	for _, name := range []string{"image", "ocr", "text", "classify", "compare"} {
+	for _, name := range []string{"image", "ocr", "text", "classify", "compare", "ensemble"} {
 		out = append(out, file{name, "bin/plugins/" + name + ".wasm"})
 	}
 	return out
@@ -76,7 +77,7 @@ func LoadExamples(ctx context.Context, root string, c *client.Client, say func(s
 			return fmt.Errorf("push plugin %s: %w", f.name, err)
 		}
 	}
-	for _, name := range []string{GraphOCR, GraphSideBySide} {
+	for _, name := range []string{GraphOCR, GraphSideBySide, GraphEnsemble} {
 		doc, err := os.ReadFile(filepath.Join(root, "examples", name, "graph.yaml"))
 		if err != nil {
 			return err

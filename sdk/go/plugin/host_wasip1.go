@@ -38,12 +38,18 @@ func hostError(code int32) error {
 	switch {
 	case code >= 0:
 		return nil
+	case code == -1:
+		return ErrNotFound
 	case code == -3:
 		return ErrTooLarge
 	case code == -4:
 		return ErrQuota
+	case code == -5:
+		return ErrDeadline
 	case code == -6:
 		return ErrDenied
+	case code == -8:
+		return ErrModel
 	default:
 		return ErrHost
 	}

@@ -42,22 +42,29 @@ func (m *memory) data(v *value) ([]byte, error) {
 	return unsafe.Slice((*byte)(p), v.dataLen), nil
 }
 
-// put makes v describe b; aligned says that b must start at a multiple of dataAlign.
-func (m *memory) put(v *value, b []byte, aligned bool) error {
+// put makes v describe b; align says that b must start at a multiple of dataAlign.
+func (m *memory) put(v *value, b []byte, align bool) error {
 	v.dataLen = uint64(len(b))
 	if len(b) == 0 {
 		v.dataPtr = 0
 		return nil
 	}
-	p := unsafe.Pointer(unsafe.SliceData(b))
-	if aligned && uintptr(p)%dataAlign != 0 {
-		moved := alignedBytes(len(b))
-		copy(moved, b)
-		p = unsafe.Pointer(unsafe.SliceData(moved))
+	if align {
+		b = aligned(b)
 	}
-	addr, err := m.place(p, len(b))
+	addr, err := m.place(unsafe.Pointer(unsafe.SliceData(b)), len(b))
 	v.dataPtr = addr
 	return err
+}
+
+// aligned returns b, or a copy of it that starts at a multiple of dataAlign.
+func aligned(b []byte) []byte {
+	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%dataAlign == 0 {
+		return b
+	}
+	moved := alignedBytes(len(b))
+	copy(moved, b)
+	return moved
 }
 
 // alignedBytes returns n zero bytes at a multiple of dataAlign.

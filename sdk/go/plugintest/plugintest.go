@@ -19,8 +19,19 @@ type Recorder struct {
 	Samples []Sample
 	// RecordError, when set, is what recording answers.
 	RecordError error
+	// Models are the models that a function may call, by name. Default: none.
+	Models map[string]func(in []plugin.Named) ([]plugin.Named, error)
 	// Clock is the time in nanoseconds that a function sees.
 	Clock int64
+
+	opened []string
+	runs   []run
+}
+
+// run is a run of a model that was started.
+type run struct {
+	out []plugin.Named
+	err error
 }
 
 // Line is one line of a log.
@@ -42,7 +53,10 @@ type Sample struct {
 	Value float64
 }
 
-var _ plugin.Host = (*Recorder)(nil)
+var (
+	_ plugin.Host      = (*Recorder)(nil)
+	_ plugin.ModelHost = (*Recorder)(nil)
+)
 
 // Context returns a context over r for a call without configuration or time limit. For others see [plugin.NewContext].
 func (r *Recorder) Context() *plugin.Context { return plugin.NewContext(r, nil, 0) }
@@ -65,6 +79,62 @@ func (r *Recorder) Record(stream string, doc plugin.JSON) error {
 func (r *Recorder) Metric(kind plugin.MetricKind, name string, v float64) error {
 	r.Samples = append(r.Samples, Sample{kind, name, v})
 	return nil
+}
+
+// OpenModel finds a model in Models.
+func (r *Recorder) OpenModel(name string) (int32, error) {
+	if r.Models[name] == nil {
+		return 0, plugin.ErrDenied
+	}
+	r.opened = append(r.opened, name)
+	return int32(len(r.opened) - 1), nil
+}
+
+// RunModel runs a model of Models.
+func (r *Recorder) RunModel(model int32, in []plugin.Named, outputs []string) ([]plugin.Named, error) {
+	out, err := r.Models[r.opened[model]](in)
+	if err != nil {
+		return nil, err
+	}
+	return pick(out, outputs)
+}
+
+// StartModel runs a model of Models at once.
+func (r *Recorder) StartModel(model int32, in []plugin.Named) (uint32, error) {
+	out, err := r.Models[r.opened[model]](in)
+	r.runs = append(r.runs, run{out, err})
+	return uint32(len(r.runs)), nil
+}
+
+// WaitModel returns what a run that was started gave.
+func (r *Recorder) WaitModel(ticket uint32, outputs []string, _ int32) ([]plugin.Named, error) {
+	if ticket == 0 || int(ticket) > len(r.runs) {
+		return nil, plugin.ErrNotFound
+	}
+	one := r.runs[ticket-1]
+	if one.err != nil {
+		return nil, one.err
+	}
+	return pick(one.out, outputs)
+}
+
+// WaitAnyModel returns the first: all are done.
+func (r *Recorder) WaitAnyModel([]uint32, int32) (int, error) { return 0, nil }
+
+// pick returns outputs by name, or by position where the name is "".
+func pick(out []plugin.Named, names []string) ([]plugin.Named, error) {
+	picked := make([]plugin.Named, len(names))
+	for i, name := range names {
+		at := slices.IndexFunc(out, func(n plugin.Named) bool { return n.Name == name })
+		if name == "" {
+			at = i
+		}
+		if at < 0 || at >= len(out) {
+			return nil, plugin.ErrNotFound
+		}
+		picked[i] = out[at]
+	}
+	return picked, nil
 }
 
 // Now returns Clock.
