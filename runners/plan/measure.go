@@ -1,0 +1,126 @@
+package plan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tandem-serve/tandem/runners"
+)
+
+// Measured is what a warm-up saw of a model on this machine. It can be kept as JSON.
+type Measured struct {
+	// Threads has the time of one run of one row by the threads that worked on it.
+	Threads []ThreadsTook `json:"threads,omitempty"`
+	// Rows has the time of one run by its rows.
+	Rows []RowsTook `json:"rows,omitempty"`
+}
+
+// ThreadsTook is the time of one run with so many threads.
+type ThreadsTook struct {
+	Threads int           `json:"threads"`
+	Took    time.Duration `json:"took"`
+}
+
+// RowsTook is the time of one run of so many rows.
+type RowsTook struct {
+	Rows int           `json:"rows"`
+	Took time.Duration `json:"took"`
+}
+
+// at returns the time with so many threads, 0 when it was not measured.
+func (m Measured) at(threads int) time.Duration {
+	for _, t := range m.Threads {
+		if t.Threads == threads {
+			return t.Took
+		}
+	}
+	return 0
+}
+
+// tolerance is how much less than the best rows a second still counts as good: measurements vary.
+const tolerance = 0.9
+
+// maxRows returns the most rows whose throughput is about the best.
+func (m Measured) maxRows() (rows int, why string) {
+	best := 0.0
+	for _, r := range m.Rows {
+		best = max(best, r.perSecond())
+	}
+	if best == 0 || len(m.Rows) < 2 {
+		return DefaultMaxRows, "not measured"
+	}
+	byRows := slices.SortedFunc(slices.Values(m.Rows), func(a, b RowsTook) int { return cmp.Compare(a.Rows, b.Rows) })
+	last := byRows[len(byRows)-1]
+	if last.perSecond() >= tolerance*best {
+		return max(last.Rows, DefaultMaxRows), fmt.Sprintf("measured up to %d rows, which did best or nearly", last.Rows)
+	}
+	for _, r := range slices.Backward(byRows) {
+		if r.perSecond() >= tolerance*best {
+			rows = max(rows, r.Rows)
+		}
+	}
+	return rows, fmt.Sprintf("measured %.3g rows/s with %d, %.3g with %d", best, rows, last.perSecond(), last.Rows)
+}
+
+func (r RowsTook) perSecond() float64 {
+	if r.Took <= 0 {
+		return 0
+	}
+	return float64(r.Rows) / r.Took.Seconds()
+}
+
+// Bounds of a measurement.
+const (
+	// enoughTime ends the measurement of one point early.
+	enoughTime = 25 * time.Millisecond
+	mostRuns   = 9
+)
+
+// Time returns the median time of a run of r on in, after one that does not count. It takes three to nine runs, as many as fit into
+// 25 ms.
+func Time(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Duration, error) {
+	var took []time.Duration
+	begin := time.Now()
+	for i := range mostRuns + 1 {
+		out := make([]runners.Tensor, len(r.Signature().Outputs))
+		start := time.Now()
+		if err := r.Run(ctx, in, out); err != nil {
+			return 0, err
+		}
+		if i > 0 {
+			took = append(took, time.Since(start))
+		}
+		for j := range out {
+			out[j].Release()
+		}
+		if len(took) >= 3 && time.Since(begin) > enoughTime {
+			break
+		}
+	}
+	slices.Sort(took)
+	return took[len(took)/2], nil
+}
+
+// MeasureRows times runs of 1, 2, 4 and so on rows up to most, as long as budget lasts: it stops before a point that would
+// probably exceed it. rows returns inputs of so many rows. What was measured is returned with the error that ended it.
+func MeasureRows(ctx context.Context, r runners.Runner, rows func(n int) []runners.Tensor, most int, budget time.Duration) ([]RowsTook, error) {
+	var seen []RowsTook
+	begin := time.Now()
+	for n := 1; n <= most; n *= 2 {
+		if len(seen) > 0 {
+			// Four runs of twice the rows of the last.
+			if next := 8 * seen[len(seen)-1].Took; time.Since(begin)+next > budget {
+				break
+			}
+		}
+		took, err := Time(ctx, r, rows(n))
+		if err != nil {
+			return seen, fmt.Errorf("a run of %d rows: %w", n, err)
+		}
+		seen = append(seen, RowsTook{Rows: n, Took: took})
+	}
+	return seen, nil
+}
