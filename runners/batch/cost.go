@@ -2,6 +2,8 @@ package batch
 
 import (
 	"time"
+
+	"github.com/tandem-serve/tandem/runners"
 )
 
 // Cost is what a Batcher learned of a model's running times, by the shape of its inputs without the rows. It can be kept as
@@ -18,6 +20,24 @@ type Samples struct {
 	XX  float64 `json:"xx"`
 	XY  float64 `json:"xy"`
 	Use uint64  `json:"use"` // the higher, the later it was used
+}
+
+// Add takes in a run on in, of a model whose requests can be put together, that took so long.
+func (c *Cost) Add(in []runners.Tensor, took time.Duration) {
+	if c.Shapes == nil {
+		c.Shapes = map[string]Samples{}
+	}
+	shape := shapeOf(in)
+	s := c.Shapes[shape]
+	s.add(int(in[0].Shape[0]), took)
+	c.Shapes[shape] = s
+}
+
+// Foretell returns what a run of rows rows of a shape is expected to take, false when too little is known.
+func (c Cost) Foretell(shape string, rows int) (time.Duration, bool) {
+	m := newModel(c)
+	_, _, known := m.line(shape)
+	return m.foretell(shape, rows), known
 }
 
 const (

@@ -94,7 +94,7 @@ func padded(s runners.Signature, p Pad) (int, error) {
 	case port.Dims[p.Axis].Size >= 0:
 		return 0, fmt.Errorf("dimension %d of input %q is always %d: there is nothing to pad", p.Axis, p.Input, port.Dims[p.Axis].Size)
 	}
-	if _, err := element(port.DType, p.Value); err != nil {
+	if _, err := Element(port.DType, p.Value); err != nil {
 		return 0, fmt.Errorf("input %q: %w", p.Input, err)
 	}
 	return at, nil
@@ -109,7 +109,7 @@ func paddingOf(config Config, s runners.Signature) []padding {
 			continue
 		}
 		one := padding{input: at, axis: p.Axis, dim: s.Inputs[at].Dims[p.Axis].Name}
-		one.fill, _ = element(s.Inputs[at].DType, p.Value) // padded has seen it
+		one.fill, _ = Element(s.Inputs[at].DType, p.Value) // padded has seen it
 		for o := range s.Outputs {
 			for axis, d := range s.Outputs[o].Dims {
 				if axis > 0 && d.Size < 0 && d.Name != "" && d.Name == one.dim {
@@ -122,8 +122,8 @@ func paddingOf(config Config, s runners.Signature) []padding {
 	return all
 }
 
-// element returns one element of a data type.
-func element(d runners.DType, v float64) ([]byte, error) {
+// Element returns one element of a data type that stands for v. Data types that cannot hold v, and strings, are an error.
+func Element(d runners.DType, v float64) ([]byte, error) {
 	whole := v == math.Trunc(v) && math.Abs(v) < 1<<63
 	le := binary.LittleEndian
 	switch d {
@@ -134,12 +134,9 @@ func element(d runners.DType, v float64) ([]byte, error) {
 	case runners.BF16:
 		return le.AppendUint16(nil, uint16(math.Float32bits(float32(v))>>16)), nil
 	case runners.FP16:
-		if v != 0 {
-			return nil, errors.New("half precision is padded with 0 only")
-		}
-		return make([]byte, 2), nil
+		return le.AppendUint16(nil, half(float32(v))), nil
 	case runners.BYTES, runners.DTypeNone:
-		return nil, fmt.Errorf("%s cannot be padded", d)
+		return nil, fmt.Errorf("%s cannot be filled", d)
 	}
 	if !whole || v < 0 && unsigned(d) || d == runners.BOOL && v > 1 {
 		return nil, fmt.Errorf("%v is no value of %s", v, d)
@@ -152,6 +149,20 @@ func element(d runners.DType, v float64) ([]byte, error) {
 		}
 	}
 	return full[:size], nil
+}
+
+// half returns v in half precision, towards 0; what is too large is infinite, what is too small is 0.
+func half(v float32) uint16 {
+	b := math.Float32bits(v)
+	sign := uint16(b >> 16 & 0x8000)
+	switch e := int(b>>23&0xff) - 127 + 15; {
+	case e <= 0:
+		return sign
+	case e >= 31:
+		return sign | 0x7c00
+	default:
+		return sign | uint16(e)<<10 | uint16(b>>13&0x3ff)
+	}
 }
 
 func unsigned(d runners.DType) bool {

@@ -175,8 +175,8 @@ func TestWhatCannotBePadded(t *testing.T) {
 		{batch.Config{Pad: []batch.Pad{{Input: "ids", Axis: 3}}}, `input "ids" has no dimension 3`},
 		{batch.Config{Pad: []batch.Pad{{Input: "ids", Axis: 2}}}, `dimension 2 of input "ids" is always 3`},
 		{batch.Config{Pad: []batch.Pad{{Input: "ids", Axis: 1, Value: 0.5}}}, `0.5 is no value of INT64`},
-		{batch.Config{Pad: []batch.Pad{{Input: "text", Axis: 1}}}, `BYTES cannot be padded`},
-		{batch.Config{Pad: []batch.Pad{{Input: "half", Axis: 1, Value: 1}}}, `half precision is padded with 0 only`},
+		{batch.Config{Pad: []batch.Pad{{Input: "text", Axis: 1}}}, `BYTES cannot be filled`},
+		{batch.Config{Pad: []batch.Pad{{Input: "half", Axis: 1, Value: 1}}}, ""},
 		{batch.Config{Pad: []batch.Pad{{Input: "flags", Axis: 1, Value: 2}}}, `2 is no value of BOOL`},
 		{batch.Config{Pad: []batch.Pad{{Input: "flags", Axis: 1}, {Input: "flags", Axis: 1}}}, `padded twice`},
 		{batch.Config{Buckets: []int64{8}}, `no dimension is padded`},
@@ -206,6 +206,8 @@ func TestPadValues(t *testing.T) {
 		{runners.FP64, 1, []byte{0, 0, 0, 0, 0, 0, 0xf0, 0x3f}},
 		{runners.BF16, 1, []byte{0x80, 0x3f}},
 		{runners.FP16, 0, []byte{0, 0}},
+		{runners.FP16, -1.5, []byte{0, 0xbe}},
+		{runners.FP16, 1e9, []byte{0, 0x7c}},
 	} {
 		t.Run(fmt.Sprint(test.dtype), func(t *testing.T) {
 			t.Parallel()

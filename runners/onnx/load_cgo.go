@@ -108,12 +108,16 @@ func (l *loading) sessionOptions(on *Provider) (*ort.SessionOptions, error) {
 		return nil, err
 	}
 	threads := max(l.options.Threads, 1) // not used when they are shared
+	spin := "0"
+	if l.options.Spin {
+		spin = "1"
+	}
 	err = errors.Join(
 		native.SetIntraOpNumThreads(threads),
 		native.SetInterOpNumThreads(1),
 		// A pattern is planned for one shape: with open dimensions it would hold memory for every shape ever seen.
 		native.SetMemPattern(!l.meta.Dynamic),
-		native.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
+		native.AddSessionConfigEntry("session.intra_op.allow_spinning", spin),
 		native.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
 		// What was checked is ONNX; do not let the library guess another format from the bytes.
 		native.AddSessionConfigEntry("session.load_model_format", "ONNX"),

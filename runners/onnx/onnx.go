@@ -61,6 +61,8 @@ type Options struct {
 	// Threads is how many threads work on one operator of this model, the caller's own counted: 0 shares the process's pool
 	// with other models, 1 uses no other thread than the caller's, more starts Threads-1 that this model keeps to itself.
 	Threads int
+	// Spin lets the model's own threads wait actively: quicker between operators, and the cores less for everybody else.
+	Spin bool
 	// Providers say where the model is to run. Default: on the CPU.
 	Providers Providers
 	// Device is the device, counted from 0, of providers that name none.

@@ -57,7 +57,7 @@ func (g *Gate) deviceLocked(name string) *device {
 func (g *Gate) Set(m Machine) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.deviceLocked(CPU).room = m.whole()
+	g.deviceLocked(CPU).room = m.Whole()
 }
 
 // Guarantee sets how many runs the model may always have, at least 1.

@@ -29,8 +29,8 @@ type Machine struct {
 	Source string
 }
 
-// whole returns the cores as a number of threads: a quota of 1.5 cores is 2, of 1.4 is 1.
-func (m Machine) whole() int { return max(1, int(math.Round(m.Cores))) }
+// Whole returns the cores as a number of threads: a quota of 1.5 cores is 2, of 1.4 is 1.
+func (m Machine) Whole() int { return max(1, int(math.Round(m.Cores))) }
 
 // CPU is the device of models that run on cores.
 const CPU = "cpu"
@@ -127,8 +127,8 @@ func Make(machine Machine, models []Model) Plan {
 		s := &p.Shares[i]
 		s.Model = m
 		s.share(machine, tenants)
-		own += s.threads(machine.whole(), own)
-		s.runs(machine.whole())
+		own += s.threads(machine.Whole(), own)
+		s.runs(machine.Whole())
 		s.rest()
 	}
 	p.spin()
@@ -253,7 +253,7 @@ func (p *Plan) spin() {
 			s.Why.Spin = "it has no threads of its own"
 		case !s.Declared.Spin:
 			s.Why.Spin = "waiting threads leave the cores to others"
-		case busy > p.Machine.whole():
+		case busy > p.Machine.Whole():
 			s.Why.Spin = "declared, but other models need the cores"
 		default:
 			s.Spin, s.Why.Spin = true, "declared, and no other model needs the cores"
@@ -276,11 +276,11 @@ func (p *Plan) Runs() int {
 	if all == 0 {
 		return 0
 	}
-	return p.Machine.whole() + all - least
+	return p.Machine.Whole() + all - least
 }
 
 // PoolThreads returns the threads of the pool that all models share, the callers' own not counted.
-func (p *Plan) PoolThreads() int { return p.Machine.whole() - 1 }
+func (p *Plan) PoolThreads() int { return p.Machine.Whole() - 1 }
 
 // OwnThreads returns the threads that models have for themselves, the callers' own not counted.
 func (p *Plan) OwnThreads() int {
