@@ -35,6 +35,8 @@ type version struct {
 	Meta      map[string]string `json:"meta,omitempty"`
 	// Doc is the model's signature or the plugin's description.
 	Doc json.RawMessage `json:"doc,omitempty"`
+	// Options are a model's.
+	Options json.RawMessage `json:"options,omitempty"`
 }
 
 var _ leasable = (*aggregate)(nil)

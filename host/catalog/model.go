@@ -6,11 +6,11 @@ import (
 	"github.com/tandem-serve/tandem/host/tenant"
 )
 
-// PutModel stores a version of a model and returns it. When the newest version has the same digest, that one is returned and
-// nothing changes. Errors: [ErrInvalid], tenant.ErrName, [ErrLimit], [ErrConflict].
+// PutModel stores a version of a model and returns it. When the newest version has the same digest and options, that one is returned
+// and nothing changes. Errors: [ErrInvalid], tenant.ErrName, [ErrLimit], [ErrConflict].
 func (c *Catalog) PutModel(ctx context.Context, t tenant.ID, p ModelParams) (Model, error) {
 	f, err := c.putVersion(ctx, KindModel, t, versionParams{
-		name: p.Name, digest: p.Digest, size: p.Size, doc: p.Signature, meta: p.Meta,
+		name: p.Name, digest: p.Digest, size: p.Size, doc: p.Signature, options: p.Options, meta: p.Meta,
 	})
 	return f.model(), err
 }
@@ -40,7 +40,7 @@ func (c *Catalog) DeleteModel(ctx context.Context, t tenant.ID, name, ref string
 	return c.deleteVersion(ctx, KindModel, t, name, ref)
 }
 
-func (f found) model() Model { return Model{Object: f.Object, Signature: f.doc} }
+func (f found) model() Model { return Model{Object: f.Object, Signature: f.doc, Options: f.options} }
 
 func models(fs []found) []Model {
 	vs := make([]Model, len(fs))

@@ -45,8 +45,9 @@ type Object struct {
 // Model is one version of a model.
 type Model struct {
 	Object
-	// Signature is opaque here.
+	// Signature and Options are opaque here.
 	Signature json.RawMessage
+	Options   json.RawMessage
 }
 
 // Plugin is one version of a plugin.
@@ -62,7 +63,9 @@ type ModelParams struct {
 	Digest    blob.Digest
 	Size      int64
 	Signature json.RawMessage
-	Meta      map[string]string
+	// Options are what the owner asks of those who run it. The same file with other options is another version.
+	Options json.RawMessage
+	Meta    map[string]string
 }
 
 // PluginParams is a plugin version to store. The blob must be stored already.

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,8 @@ const (
 // found is a version together with what it was found in.
 type found struct {
 	Object
-	doc json.RawMessage
+	doc     json.RawMessage
+	options json.RawMessage
 }
 
 // versionParams is a [ModelParams] or [PluginParams].
@@ -30,6 +32,8 @@ type versionParams struct {
 	size   int64
 	doc    json.RawMessage
 	meta   map[string]string
+
+	options json.RawMessage
 }
 
 func (p versionParams) validate() error {
@@ -41,6 +45,9 @@ func (p versionParams) validate() error {
 	}
 	if len(p.doc) > 0 && !json.Valid(p.doc) {
 		return fmt.Errorf("%w: the description is no JSON", ErrInvalid)
+	}
+	if len(p.options) > maxMetaBytes || len(p.options) > 0 && !json.Valid(p.options) {
+		return fmt.Errorf("%w: the options are no JSON of at most %d bytes", ErrInvalid, maxMetaBytes)
 	}
 	total := 0
 	for k, v := range p.meta {
@@ -60,9 +67,9 @@ func (c *Catalog) putVersion(ctx context.Context, kind Kind, t tenant.ID, p vers
 	if err := p.validate(); err != nil {
 		return found{}, err
 	}
-	v := version{Digest: p.digest, Size: p.size, CreatedAt: c.cfg.Now().UTC(), Meta: p.meta, Doc: p.doc}
+	v := version{Digest: p.digest, Size: p.size, CreatedAt: c.cfg.Now().UTC(), Meta: p.meta, Doc: p.doc, Options: p.options}
 	a, _, err := update(ctx, c.bucket, key, func(a *aggregate) error {
-		if newest := a.newest(); newest != nil && newest.Digest == p.digest {
+		if newest := a.newest(); newest != nil && newest.Digest == p.digest && bytes.Equal(newest.Options, p.options) {
 			return errUnchanged
 		}
 		return a.add(v)
@@ -74,7 +81,7 @@ func (c *Catalog) putVersion(ctx context.Context, kind Kind, t tenant.ID, p vers
 }
 
 func (a *aggregate) found(t tenant.ID, name string, v *version) found {
-	return found{Object: a.object(t, name, v), doc: v.Doc}
+	return found{Object: a.object(t, name, v), doc: v.Doc, options: v.Options}
 }
 
 func (c *Catalog) getVersion(ctx context.Context, kind Kind, t tenant.ID, name, ref string) (found, error) {
