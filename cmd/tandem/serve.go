@@ -17,10 +17,11 @@ type serveCmd struct {
 	AllowRemote bool          `help:"Listen on an address that is not loopback although calls and keys are not encrypted."`
 	ONNXRuntime string        `name:"onnxruntime" help:"Path of libonnxruntime. Default: found in the project's .cache." env:"ONNXRUNTIME_LIB" placeholder:"FILE" type:"path"`
 	NATS        string        `name:"nats" help:"URL of an external NATS with JetStream. Default: one inside the process." env:"TANDEM_NATS" placeholder:"URL"`
-	Threads     int           `help:"Threads for one operator of a model. Default: as many as there are cores." placeholder:"N"`
+	Threads     int           `help:"Cores that models may use. Default: all that the process may use; quotas of cgroups are respected." placeholder:"N"`
 	Providers   string        `help:"Where models run: cpu, prefer:LIST (else on the CPU) or require:LIST, with cuda:N, tensorrt:N and webgpu in LIST." default:"cpu" env:"TANDEM_PROVIDERS" placeholder:"WHERE"`
 	MaxRequest  int           `help:"Largest request in MiB. Default: 64." default:"64" placeholder:"MIB"`
 	RequestMem  int           `name:"request-memory" help:"What all requests together may hold at their peaks, in MiB; more is refused. Default: half of the machine's or container's memory." placeholder:"MIB"`
+	ModelMem    int           `name:"model-memory" help:"What loaded models may take together, in MiB; those used longest ago are unloaded for others and loaded again when they are called. Default: two fifths of the machine's or container's memory." placeholder:"MIB"`
 	CacheMem    int           `name:"cache-memory" help:"What the caches of nodes may hold, in MiB. Default: 256." default:"256" placeholder:"MIB"`
 	StopTimeout time.Duration `help:"How long running calls may take to finish when the server stops." default:"20s"`
 	LogLevel    slog.Level    `help:"Least level that is logged: debug, info, warn or error." default:"info" env:"TANDEM_LOG_LEVEL"`
@@ -39,7 +40,7 @@ func (c *serveCmd) Run(e *env) error {
 	s, err := server.New(ctx, server.Config{
 		DataDir: e.conn.Data, Listen: c.Listen, AllowRemote: c.AllowRemote, NATS: c.NATS, ONNXRuntime: lib,
 		ONNXRuntimeMissing: missing, Threads: c.Threads, Providers: c.Providers, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
-		RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
+		ModelMemory: int64(c.ModelMem) << 20, RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
 	})
 	if err != nil {

@@ -41,11 +41,11 @@ func (h models) FinishModelUpload(ctx context.Context, req *tandemv1.FinishModel
 	if err != nil {
 		return nil, err
 	}
-	m, err := h.cfg.Control.AddModel(ctx, t, req.GetUploadId())
+	m, err := h.cfg.Control.AddModel(ctx, t, req.GetUploadId(), control.Serving{})
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.modelTo(t, m)
+	out, err := h.modelTo(ctx, m)
 	return &tandemv1.FinishModelUploadResponse{Model: out}, err
 }
 
@@ -60,7 +60,7 @@ func (h models) GetModel(ctx context.Context, req *tandemv1.GetModelRequest) (*t
 	if err != nil {
 		return nil, err
 	}
-	out, err := h.modelTo(t, m)
+	out, err := h.modelTo(ctx, m)
 	return &tandemv1.GetModelResponse{Model: out}, err
 }
 
@@ -76,7 +76,7 @@ func (h models) ListModels(ctx context.Context, req *tandemv1.ListModelsRequest)
 	}
 	res := &tandemv1.ListModelsResponse{NextPageToken: next}
 	for _, m := range ms {
-		out, err := h.modelTo(t, m)
+		out, err := h.modelTo(ctx, m)
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +108,7 @@ func (h models) DeleteModel(ctx context.Context, req *tandemv1.DeleteModelReques
 	return &tandemv1.DeleteModelResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil
 }
 
-func (h models) modelTo(t tenant.ID, m catalog.Model) (*tandemv1.Model, error) {
+func (h models) modelTo(ctx context.Context, m catalog.Model) (*tandemv1.Model, error) {
 	sig, err := control.Signature(m)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (h models) modelTo(t tenant.ID, m catalog.Model) (*tandemv1.Model, error) {
 		Name: m.Name, Version: int32(m.Version), Digest: string(m.Digest), SizeBytes: m.Size,
 		CreateTime: timestamppb.New(m.CreatedAt), Inputs: modelPortsTo(sig.Inputs), Outputs: modelPortsTo(sig.Outputs),
 		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: batch.Apart(sig), Tags: m.Tags,
-		Placement: h.cfg.Control.Placement(t, m),
+		Placement: h.cfg.Control.ModelState(ctx, m).Placement,
 	}, nil
 }
 

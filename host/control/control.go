@@ -5,8 +5,13 @@
 // only then makes it current; requests that run finish on the release they began with, which is closed after the last of
 // them. The release before stays loaded, so that a roll-back is one write.
 //
-// Goroutines: Run follows the catalog; loading happens on the goroutine of the caller that needs it first. Locks:
-// Manager.mu and pool.mu, never both, and neither is held while something is loaded, closed or read from the catalog.
+// A release holds its models whether or not they are in memory: a request that finds one unloaded has it loaded, once for all that
+// wait, and the models used longest ago make room. What a model's runs teach is kept on the disk.
+//
+// Goroutines: Run follows the catalog and writes down what is learned; a model is loaded on a goroutine of its own, which Close waits
+// for, anything else on that of the caller that needs it first. Locks: Manager.mu, pool.mu, life.mu, shelf.mu and that of each
+// resident; none is held while something is loaded, closed or read from the catalog. shares.mu is held while models are told their
+// share; shelf.mu and shares.mu come before a resident's.
 package control
 
 import (
@@ -20,6 +25,7 @@ import (
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/plan"
 )
 
 // Models checks and loads model files. runners/onnx is behind it in a server.
@@ -38,6 +44,11 @@ type LoadParams struct {
 	Label string
 	// Model is the file.
 	Model []byte
+	// Threads work on one operator, the caller's own counted: 0 means those of the pool that all models share, more than 1 the
+	// model's own.
+	Threads int
+	// Spin lets the model's own threads wait actively.
+	Spin bool
 }
 
 // ModelInfo is what a model file says about itself.
@@ -46,6 +57,10 @@ type ModelInfo struct {
 	Opset    int64
 	// Placement is where the model runs, for people: the execution provider, and why not one that was preferred.
 	Placement string
+	// Device is where most of it runs: "cpu", or an accelerator such as "cuda:0". Default "cpu".
+	Device string
+	// MemoryBytes is what the loaded model takes. Default 0: not known.
+	MemoryBytes int64
 }
 
 // Blobs is what the manager needs of a blob store.
@@ -57,13 +72,24 @@ type Blobs interface {
 // DefaultMaxLoaded is how many releases stay loaded unless the configuration says otherwise.
 const DefaultMaxLoaded = 256
 
-// Config configures a Manager. All fields but MaxLoaded are required.
+// Config configures a Manager. Fields without a default are required.
 type Config struct {
 	Catalog *catalog.Catalog
 	Blobs   Blobs
 	Sandbox *sandbox.Host
 	Models  Models
 	Logger  *slog.Logger
+	// Machine is what models share. Default: as many cores as GOMAXPROCS.
+	Machine plan.Machine
+	// ModelMemory bounds the memory of the models that are loaded, in bytes; those used longest ago are unloaded for others, and
+	// loaded again when they are called. Default 0: no bound.
+	ModelMemory int64
+	// LearnedDir is where it is kept what was learned of models by running them. Default: it is not kept.
+	LearnedDir string
+	// MeasureModels has models measured when they are loaded and nothing is known of them.
+	MeasureModels bool
+	// Unloaded, when set, is called after a model was unloaded.
+	Unloaded func()
 	// MaxLoaded bounds the releases that are loaded; the one called longest ago is closed for a new one and loaded again
 	// when it is called. Default DefaultMaxLoaded.
 	MaxLoaded int
@@ -72,7 +98,8 @@ type Config struct {
 // Manager is the control plane of one server. Its methods may overlap.
 type Manager struct {
 	cfg     Config
-	models  *pool[modelKey, *loadedModel]
+	models  *pool[modelKey, *resident]
+	life    *life
 	plugins *pool[pluginKey, *sandbox.Plugin]
 
 	mu     sync.Mutex          // guards the following
@@ -90,7 +117,8 @@ func New(cfg Config) *Manager {
 	}
 	return &Manager{
 		cfg:     cfg,
-		models:  newPool[modelKey, *loadedModel](),
+		models:  newPool[modelKey, *resident](),
+		life:    newLife(cfg),
 		plugins: newPool[pluginKey, *sandbox.Plugin](),
 		routes:  map[graphKey]*route{},
 		epoch:   map[graphKey]uint64{},
@@ -101,6 +129,11 @@ func New(cfg Config) *Manager {
 // Run follows the catalog until ctx ends, so that a release published elsewhere becomes current here too. It returns nil
 // when ctx ended it.
 func (m *Manager) Run(ctx context.Context) error {
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	keeping.Go(func() { m.life.run(ctx) })
 	for change, err := range m.cfg.Catalog.Watch(ctx, catalog.KindGraph) {
 		switch {
 		case ctx.Err() != nil:
@@ -126,4 +159,5 @@ func (m *Manager) Close() {
 	}
 	m.mu.Unlock()
 	closeAll(idle)
+	m.life.loads.Wait()
 }

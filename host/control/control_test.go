@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -35,8 +36,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // models loads a scripted model for every file that does not begin with "bad", unless it is broken.
 type models struct {
-	open, loads atomic.Int64
-	broken      atomic.Bool
+	open, loads, most atomic.Int64
+	broken            atomic.Bool
+
+	gate atomic.Pointer[gate]  // loads wait at it
+	fail atomic.Pointer[error] // loads fail with it
+
+	mu   sync.Mutex     // guards the following
+	with map[string]int // threads of the last load, by label
+}
+
+// gate holds up loads.
+type gate struct {
+	arrived chan struct{} // takes a word of each that arrives
+	open    chan struct{} // closed to let them on
 }
 
 func (m *models) Check(model []byte) error {
@@ -47,14 +60,55 @@ func (m *models) Check(model []byte) error {
 }
 
 func (m *models) Load(_ context.Context, p control.LoadParams) (runners.Runner, control.ModelInfo, error) {
+	if gate := m.gate.Load(); gate != nil {
+		gate.arrived <- struct{}{}
+		<-gate.open
+	}
+	if err := m.fail.Load(); err != nil {
+		return nil, control.ModelInfo{}, *err
+	}
 	if m.broken.Load() || bytes.HasPrefix(p.Model, []byte("unloadable")) {
 		return nil, control.ModelInfo{}, fmt.Errorf("%w: no such operator", runners.ErrModel)
 	}
-	m.open.Add(1)
 	m.loads.Add(1)
+	m.most.Store(max(m.most.Load(), m.open.Add(1))) // near enough: it is looked at when nothing loads
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.with == nil {
+		m.with = map[string]int{}
+	}
+	m.with[p.Label] = p.Threads
+	return fake.New(m.script(p)), control.ModelInfo{Producer: "test", Opset: 17}, nil
+}
+
+// script returns what the file says: it adds and subtracts, and may fail or take its time.
+func (m *models) script(p control.LoadParams) fake.Script {
 	s := fake.AddSub()
 	s.Closed = func() { m.open.Add(-1) }
-	return fake.New(s), control.ModelInfo{Producer: "test", Opset: 17}, nil
+	switch {
+	case bytes.HasPrefix(p.Model, []byte("unrunnable")):
+		s.Compute = func(context.Context, []runners.Tensor) ([]runners.Tensor, error) {
+			return nil, fmt.Errorf("%w: it was told to", runners.ErrRun)
+		}
+	case bytes.HasPrefix(p.Model, []byte("gains by threads")):
+		s.Takes = func([]runners.Tensor) time.Duration {
+			if p.Threads == 1 {
+				return 20 * time.Millisecond
+			}
+			return 5 * time.Millisecond
+		}
+	case bytes.HasPrefix(p.Model, []byte("gains nothing")):
+		s.Takes = func([]runners.Tensor) time.Duration { return 5 * time.Millisecond }
+	}
+	return s
+}
+
+// threads returns the threads that a model was last loaded with.
+func (m *models) threads(t *testing.T, label string) int {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.with[label]
 }
 
 // house is a manager over real stores in a temporary folder.
@@ -68,7 +122,17 @@ type house struct {
 
 func newHouse(t *testing.T, maxLoaded int) *house {
 	t.Helper()
-	dir := t.TempDir()
+	return newHouseOf(t, control.Config{MaxLoaded: maxLoaded})
+}
+
+// newHouseOf fills in what a configuration lacks.
+func newHouseOf(t *testing.T, cfg control.Config) *house {
+	t.Helper()
+	return newHouseIn(t, t.TempDir(), cfg)
+}
+
+func newHouseIn(t *testing.T, dir string, cfg control.Config) *house {
+	t.Helper()
 	ctx := t.Context()
 	log := slog.New(slog.DiscardHandler)
 	blobs, err := blob.OpenDir(ctx, blob.Config{Dir: filepath.Join(dir, "blobs")})
@@ -84,7 +148,8 @@ func newHouse(t *testing.T, maxLoaded int) *house {
 		t.Fatal(err)
 	}
 	h := &house{blobs: blobs, catalog: cat, models: &models{}, engine: engine.New(engine.Config{})}
-	h.Manager = control.New(control.Config{Catalog: cat, Blobs: blobs, Sandbox: box, Models: h.models, Logger: log, MaxLoaded: maxLoaded})
+	cfg.Catalog, cfg.Blobs, cfg.Sandbox, cfg.Models, cfg.Logger = cat, blobs, box, h.models, log
+	h.Manager = control.New(cfg)
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan error, 1)
 	go func() { done <- h.Run(run) }()
@@ -123,7 +188,7 @@ func (h *house) upload(t *testing.T, ten tenant.ID, kind, name string, data []by
 
 func (h *house) addModel(t *testing.T, ten tenant.ID, name, content string) catalog.Model {
 	t.Helper()
-	m, err := h.AddModel(t.Context(), ten, h.upload(t, ten, control.UploadModel, name, []byte(content)))
+	m, err := h.AddModel(t.Context(), ten, h.upload(t, ten, control.UploadModel, name, []byte(content)), control.Serving{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +267,7 @@ func TestWhatFailsChangesNothing(t *testing.T) {
 		t.Errorf("got %v, want faults", err)
 	}
 	for content, want := range map[string]error{"bad model": runners.ErrModel, "unloadable": runners.ErrModel} {
-		if _, err := h.AddModel(t.Context(), acme, h.upload(t, acme, control.UploadModel, "add", []byte(content))); !errors.Is(err, want) {
+		if _, err := h.AddModel(t.Context(), acme, h.upload(t, acme, control.UploadModel, "add", []byte(content)), control.Serving{}); !errors.Is(err, want) {
 			t.Errorf("%s: got %v, want %v", content, err, want)
 		}
 	}
@@ -210,10 +275,10 @@ func TestWhatFailsChangesNothing(t *testing.T) {
 	if _, err := h.AddPlugin(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "p", []byte("no wasm"))); !errors.As(err, &reject) {
 		t.Errorf("got %v, want a refusal", err)
 	}
-	if _, err := h.AddModel(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "p", []byte("x"))); !errors.Is(err, blob.ErrNotFound) {
+	if _, err := h.AddModel(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "p", []byte("x")), control.Serving{}); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("a plugin's upload became a model: %v", err)
 	}
-	if _, err := h.AddModel(t.Context(), other, h.upload(t, acme, control.UploadModel, "add", []byte("y"))); !errors.Is(err, blob.ErrNotFound) {
+	if _, err := h.AddModel(t.Context(), other, h.upload(t, acme, control.UploadModel, "add", []byte("y")), control.Serving{}); !errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("another tenant finished an upload: %v", err)
 	}
 	if v, err := h.infer(t.Context(), acme, "g"); err != nil || v != 1 {

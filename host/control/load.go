@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"fmt"
-	"runtime"
 
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
@@ -12,20 +11,18 @@ import (
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/runners"
-	"github.com/tandem-serve/tandem/runners/batch"
 )
 
-// modelKey and pluginKey say what may share a loaded thing: the same bytes of the same tenant.
+// modelKey and pluginKey say what may share a loaded thing: the same bytes of the same tenant, and for models served alike.
 type modelKey struct {
-	tenant tenant.ID
-	digest blob.Digest
+	tenant  tenant.ID
+	digest  blob.Digest
+	options string // catalog.Model.Options
 }
 
-type pluginKey modelKey
-
-type loadedModel struct {
-	runners.Runner
-	placement string
+type pluginKey struct {
+	tenant tenant.ID
+	digest blob.Digest
 }
 
 // load loads what a plan runs. The result is nobody's yet: install or close it.
@@ -88,15 +85,23 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 
 // model loads a model; l gives it back when it is closed.
 func (m *Manager) model(ctx context.Context, t tenant.ID, of engine.Of, l *loaded) (runners.Runner, error) {
-	digest := blob.Digest(of.Digest)
-	run, giveBack, err := m.models.take(ctx, modelKey{t, digest}, func(ctx context.Context) (*loadedModel, error) {
-		return m.openModel(ctx, t, of.Label, digest)
+	name, version := split(of.Label)
+	mod, err := m.cfg.Catalog.GetModel(ctx, t, name, version)
+	if err != nil {
+		return nil, err
+	}
+	run, giveBack, err := m.models.take(ctx, keyOfModel(mod), func(ctx context.Context) (*resident, error) {
+		return m.openModel(ctx, mod)
 	}, m.closeModel)
 	if err != nil {
 		return nil, err
 	}
 	l.giveBack = append(l.giveBack, giveBack)
 	return run, nil
+}
+
+func keyOfModel(mod catalog.Model) modelKey {
+	return modelKey{mod.Tenant, mod.Digest, string(mod.Options)}
 }
 
 // callees loads the models that a plugin may run itself.
@@ -145,27 +150,18 @@ func (m *Manager) subgraph(ctx context.Context, t tenant.ID, pin catalog.Pin, l 
 	return engine.Graph(inner.release), nil
 }
 
-func (m *Manager) openModel(ctx context.Context, t tenant.ID, label string, d blob.Digest) (*loadedModel, error) {
-	b, err := m.cfg.Blobs.Open(ctx, d)
+// openModel brings a model into memory, as a release that is loaded needs it.
+func (m *Manager) openModel(ctx context.Context, mod catalog.Model) (*resident, error) {
+	serving, err := servingOf(mod)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = b.Close() }() // nothing was written
-	run, info, err := m.cfg.Models.Load(ctx, LoadParams{Tenant: t, Label: label, Model: b.Bytes()})
-	if err != nil {
+	r := m.life.resident(keyOfModel(mod), fmt.Sprintf("%s@%d", mod.Name, mod.Version), mod.Size, serving)
+	if err := r.ensure(ctx); err != nil {
+		m.closeModel(r)
 		return nil, err
 	}
-	// As many runs at once as there are cores; what waits meanwhile shares the next one.
-	return &loadedModel{batch.New(run, batch.Config{Concurrency: runtime.GOMAXPROCS(0)}), info.Placement}, nil
-}
-
-// Placement returns where a model runs on this server: as it is loaded now, else where it ran when it was pushed. "" means
-// that it is not known.
-func (m *Manager) Placement(t tenant.ID, mod catalog.Model) string {
-	if l, ok := m.models.peek(modelKey{t, mod.Digest}); ok {
-		return l.placement
-	}
-	return mod.Meta[MetaPlacement]
+	return r, nil
 }
 
 func (m *Manager) openPlugin(ctx context.Context, t tenant.ID, d blob.Digest) (*sandbox.Plugin, error) {

@@ -80,12 +80,10 @@ func (m *Manager) lease(ctx context.Context, g graphKey, version int) (*Lease, e
 	if err != nil {
 		return nil, err
 	}
-	m.keep(releaseKey{g, rel.Version}, l)
-	if lease, err := m.find(g, rel.Version); lease != nil || err != nil {
-		return lease, err
+	if lease := m.keep(releaseKey{g, rel.Version}, l); lease != nil {
+		return lease, nil
 	}
-	// It was closed for others before we got hold of it: a server that is far too small for what is asked of it.
-	return nil, fmt.Errorf("graph %s: too many releases are called at once for %d that may be loaded", g.name, m.cfg.MaxLoaded)
+	return nil, ErrClosed
 }
 
 // find returns a lease of a release that is loaded, or nil.
@@ -105,27 +103,34 @@ func (m *Manager) find(g graphKey, version int) (*Lease, error) {
 	return &Lease{Release: l.release, m: m, l: l}, nil
 }
 
-// keep puts l where requests find it and closes what has to go for it. When the same release was loaded meanwhile, l is
-// closed.
-func (m *Manager) keep(key releaseKey, l *loaded) {
+// keep puts l where requests find it, closes what has to go for it, and returns a lease, so that it stays for whoever loaded it even
+// when calls went elsewhere meanwhile. When the same release was loaded meanwhile, l is closed and the lease is of that one. When the
+// manager is closed, l is closed and the lease is nil.
+func (m *Manager) keep(key releaseKey, l *loaded) *Lease {
 	l.release.Version = key.version
 	m.mu.Lock()
-	if m.loaded[key] != nil {
-		m.mu.Unlock()
-		l.close()
-		return
-	}
-	m.tick++
-	l.used = m.tick
 	var idle []*loaded
-	if m.closed {
+	kept := m.loaded[key]
+	switch {
+	case m.closed:
+		idle, kept = append(idle, l), nil
+	case kept != nil:
 		idle = append(idle, l)
-	} else {
+	default:
+		kept = l
 		m.loaded[key] = l
 		idle = m.evictLocked(key)
 	}
+	var lease *Lease
+	if kept != nil {
+		m.tick++
+		kept.used = m.tick
+		kept.users++
+		lease = &Lease{Release: kept.release, m: m, l: kept}
+	}
 	m.mu.Unlock()
 	closeAll(idle)
+	return lease
 }
 
 // evictLocked takes out the releases called longest ago while there are too many, current ones last, and returns those
@@ -209,7 +214,7 @@ func (l *loaded) close() {
 	l.giveBack = nil
 }
 
-func (m *Manager) closeModel(r *loadedModel) {
+func (m *Manager) closeModel(r *resident) {
 	if err := r.Close(); err != nil {
 		m.cfg.Logger.Error("close model", slog.Any("error", err))
 	}

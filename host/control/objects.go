@@ -22,11 +22,13 @@ const (
 	MetaProducer  = "producer"
 	MetaOpset     = "opset"
 	MetaPlacement = "placement" // where it ran when it was pushed
+	MetaWarmUp    = "warm_up"   // what its warm-up noted when it was pushed
 )
 
-// AddModel finishes an upload and makes it a version of the model that it was begun for, after it has been loaded once. Errors are those
-// of the blob store, the runner (runners.ErrModel, runners.ErrUnavailable) and the catalog.
-func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string) (catalog.Model, error) {
+// AddModel finishes an upload and makes it a version of the model that it was begun for, to be served as its owner says, after it
+// has been loaded, warmed and measured once. Errors are those of the blob store, the runner (runners.ErrModel,
+// runners.ErrUnavailable), the catalog, and ErrServing.
+func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string, serving Serving) (catalog.Model, error) {
 	name, b, err := m.finish(ctx, t, UploadModel, upload)
 	if err != nil {
 		return catalog.Model{}, err
@@ -35,20 +37,27 @@ func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string) (cat
 	if err := m.cfg.Models.Check(b.Bytes()); err != nil {
 		return catalog.Model{}, err
 	}
-	run, info, err := m.cfg.Models.Load(ctx, LoadParams{Tenant: t, Label: name, Model: b.Bytes()})
+	options, err := serving.document()
+	if err != nil {
+		return catalog.Model{}, fmt.Errorf("model %s: %w", name, err)
+	}
+	r := m.life.resident(modelKey{t, b.Digest(), string(options)}, name, b.Size(), serving)
+	err = r.ensure(ctx)
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
 	if err != nil {
 		return catalog.Model{}, err
 	}
-	sig, err := json.Marshal(run.Signature())
-	if cerr := run.Close(); err == nil {
-		err = cerr
-	}
+	sig, err := json.Marshal(r.signature)
 	if err != nil {
 		return catalog.Model{}, fmt.Errorf("model %s: %w", name, err)
 	}
 	return m.cfg.Catalog.PutModel(ctx, t, catalog.ModelParams{
-		Name: name, Digest: b.Digest(), Size: b.Size(), Signature: sig,
-		Meta: map[string]string{MetaProducer: info.Producer, MetaOpset: fmt.Sprint(info.Opset), MetaPlacement: info.Placement},
+		Name: name, Digest: b.Digest(), Size: b.Size(), Signature: sig, Options: options,
+		Meta: map[string]string{
+			MetaProducer: r.info.Producer, MetaOpset: fmt.Sprint(r.info.Opset), MetaPlacement: r.info.Placement, MetaWarmUp: r.note,
+		},
 	})
 }
 

@@ -53,7 +53,9 @@ func (m *Manager) Publish(ctx context.Context, t tenant.ID, p PublishParams) (ca
 		return catalog.Release{}, nil, storeStage(err)
 	}
 	g := graphKey{t, rel.Name}
-	m.keep(releaseKey{g, rel.Version}, l)
+	if lease := m.keep(releaseKey{g, rel.Version}, l); lease != nil {
+		lease.Done()
+	}
 	m.follow(ctx, g)
 	return rel, c.Plan, nil
 }

@@ -54,7 +54,11 @@ func (s *Server) assemble(_ context.Context, p *parts) error {
 	}
 	s.control = control.New(control.Config{
 		Catalog: p.catalog, Blobs: p.blobs, Sandbox: p.sandbox, Models: p.models, Logger: s.cfg.Logger,
+		Machine: s.machine(), ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
 	})
+	if err := planGauges(metrics, s.control); err != nil {
+		return fmt.Errorf("make the metrics: %w", err)
+	}
 	s.garbage = &collector{blobs: p.blobs, catalog: p.catalog, uploadAge: s.cfg.UploadAge, log: s.cfg.Logger}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler())
@@ -82,6 +86,23 @@ func engineGauges(m *telemetry.Metrics, e *engine.Engine) error {
 		{"tandem_shadows_running", "Requests whose shadows run.", func(s engine.Stats) float64 { return float64(s.Shadows) }},
 	} {
 		if err := m.Gauge(g.name, g.help, func() float64 { return g.read(e.Stats()) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planGauges registers what all models together take.
+func planGauges(m *telemetry.Metrics, c *control.Manager) error {
+	for _, g := range []struct {
+		name, help string
+		read       func(control.PlanTotals) float64
+	}{
+		{"tandem_model_memory_bytes", "What loaded models take, of --model-memory.", func(t control.PlanTotals) float64 { return float64(t.MemoryBytes) }},
+		{"tandem_models_loaded", "Models in memory.", func(t control.PlanTotals) float64 { return float64(t.Loaded) }},
+		{"tandem_model_runs", "Runs of models that go on on the cores.", func(t control.PlanTotals) float64 { return float64(t.Running) }},
+	} {
+		if err := m.Gauge(g.name, g.help, func() float64 { return g.read(c.PlanTotals()) }); err != nil {
 			return err
 		}
 	}

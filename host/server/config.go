@@ -37,8 +37,12 @@ type Config struct {
 	ONNXRuntime string
 	// ONNXRuntimeMissing says why ONNXRuntime is empty, for callers who want to run a model.
 	ONNXRuntimeMissing string
-	// Threads is the number of threads that work on one operator of a model. Default: as many as there are cores.
+	// Threads is how many cores models may use, and so how many threads work on one operator at most. Default: as many as the
+	// process may use, its cgroup's quota respected.
 	Threads int
+	// ModelMemory bounds what loaded models take together, in bytes; those used longest ago are unloaded for others. Default: two
+	// fifths of the memory that the machine, or the container, has.
+	ModelMemory int64
 	// Providers says where models run: "cpu", "prefer:LIST" or "require:LIST", as onnx.ParseProviders reads it. Default: on
 	// the CPU.
 	Providers string
@@ -75,6 +79,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.MaxRequestBytes, api.DefaultMaxRequestBytes)
 	orDefault(&c.UploadAge, DefaultUploadAge)
 	orDefault(&c.RequestMemory, machineMemory()/2)
+	orDefault(&c.ModelMemory, machineMemory()/5*2)
 	orDefault(&c.CacheMemory, int64(DefaultCacheMemory))
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

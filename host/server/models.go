@@ -3,11 +3,14 @@ package server
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime"
 
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
 	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
+	"github.com/tandem-serve/tandem/runners/plan"
 )
 
 // FindONNXRuntime returns the path of ONNX Runtime's library: what the environment names, else the one that the set-up
@@ -36,7 +39,7 @@ func (s *Server) openModels(ctx context.Context, p *parts) error {
 		}
 		return nil
 	}
-	rt, err := onnx.Open(ctx, onnx.Config{Library: s.cfg.ONNXRuntime, Threads: s.cfg.Threads, Logger: s.cfg.Logger})
+	rt, err := onnx.Open(ctx, onnx.Config{Library: s.cfg.ONNXRuntime, Threads: s.machine().Whole(), Logger: s.cfg.Logger})
 	if err != nil {
 		return fmt.Errorf("load ONNX Runtime: %w", err)
 	}
@@ -59,7 +62,7 @@ func (m *localModels) Load(ctx context.Context, p control.LoadParams) (runners.R
 	if m.runtime == nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("%w: this server cannot run models: %s", runners.ErrUnavailable, m.missing)
 	}
-	run, err := m.runtime.Load(ctx, p.Model, onnx.Options{Providers: m.providers})
+	run, err := m.runtime.Load(ctx, p.Model, onnx.Options{Providers: m.providers, Threads: p.Threads, Spin: p.Spin})
 	if err != nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", p.Label, err)
 	}
@@ -68,7 +71,22 @@ func (m *localModels) Load(ctx context.Context, p control.LoadParams) (runners.R
 	if meta.ProducerVersion != "" {
 		producer += " " + meta.ProducerVersion
 	}
-	return run, control.ModelInfo{Producer: producer, Opset: meta.Opsets[""], Placement: run.Placement().String()}, nil
+	place := run.Placement()
+	return run, control.ModelInfo{Producer: producer, Opset: meta.Opsets[""], Placement: place.String(), Device: deviceOf(place)}, nil
+}
+
+// deviceOf names the device as the plan does: models that share one share its room.
+func deviceOf(p onnx.Placement) string {
+	return onnx.Provider{Name: p.Provider, Device: p.Device}.String()
+}
+
+// machine returns what models may use.
+func (s *Server) machine() plan.Machine {
+	m := plan.Cores(os.DirFS("/"), runtime.NumCPU())
+	if n := float64(s.cfg.Threads); n > 0 && n < m.Cores {
+		m = plan.Machine{Cores: n, Source: fmt.Sprintf("--threads %d", s.cfg.Threads)}
+	}
+	return m
 }
 
 var _ control.Models = (*localModels)(nil)

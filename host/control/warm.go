@@ -1,0 +1,196 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
+	"github.com/tandem-serve/tandem/runners/plan"
+)
+
+// filled returns a tensor with equal elements.
+func filled(d runners.DType, shape []int64, value float64) (runners.Tensor, error) {
+	n, ok := runners.Elements(shape)
+	size := int64(max(d.Size(), 4)) // strings have an offset each
+	if !ok || n > maxWarmBytes/size {
+		return runners.Tensor{}, fmt.Errorf("%w: %v is more than %d MiB", runners.ErrShape, shape, maxWarmBytes>>20)
+	}
+	t := runners.Tensor{DType: d, Shape: shape}
+	if d == runners.BYTES {
+		t.Data = make([]byte, 4*(n+1)) // empty ones
+		return t, nil
+	}
+	one, err := batch.Element(d, value)
+	if err != nil {
+		return t, err
+	}
+	t.Data = make([]byte, 0, n*int64(len(one)))
+	for range n {
+		t.Data = append(t.Data, one...)
+	}
+	return t, nil
+}
+
+// Sizes that stand for open dimensions when inputs are made up.
+const (
+	guessSide     = 64 // of an image: models that halve it several times want a multiple of 32
+	guessSequence = 16
+)
+
+// synthesise makes up inputs of so many rows from a signature. Dimensions of one name get one size; what is called a mask is 1
+// everywhere, so that all of the sequence counts; everything else is 0.
+func synthesise(sig runners.Signature, rows int64) ([]runners.Tensor, error) {
+	in := make([]runners.Tensor, len(sig.Inputs))
+	for i, port := range sig.Inputs {
+		shape := make([]int64, len(port.Dims))
+		for axis, d := range port.Dims {
+			shape[axis] = guess(port, axis, d, rows)
+		}
+		if port.Dims == nil {
+			shape = []int64{rows}
+		}
+		value := 0.0
+		if strings.Contains(strings.ToLower(port.Name), "mask") {
+			value = 1
+		}
+		var err error
+		if in[i], err = filled(port.DType, shape, value); err != nil {
+			return nil, fmt.Errorf("input %q: %w", port.Name, err)
+		}
+	}
+	return in, nil
+}
+
+// guess returns a size for one dimension.
+func guess(port runners.Port, axis int, d runners.Dim, rows int64) int64 {
+	name := strings.ToLower(d.Name)
+	switch {
+	case d.Size >= 0:
+		return d.Size
+	case axis == 0, strings.Contains(name, "batch"):
+		return rows
+	case strings.Contains(name, "past"):
+		return 0
+	case len(port.Dims) == 4: // an image
+		return guessSide
+	case len(port.Dims) >= 2:
+		return guessSequence
+	}
+	return 1
+}
+
+// warmed is what became of a warm-up.
+type warmed struct {
+	in   func(rows int64) []runners.Tensor // nil when inputs could not be made up or the run failed
+	note string                            // why a made-up warm-up did not work
+	took time.Duration
+}
+
+// warmUp runs the model once on declared inputs, or on made-up ones. A failure on declared ones is an error.
+func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
+	sig := r.Signature()
+	in, err := s.warmInputs(sig)
+	declared := len(s.Warm) > 0
+	if !declared {
+		in, err = synthesise(sig, 1)
+	}
+	var w warmed
+	if err == nil {
+		start := time.Now()
+		err = runOnce(ctx, r, in)
+		w.took = time.Since(start)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return w, ctx.Err()
+	case err != nil && declared:
+		return w, fmt.Errorf("warm-up on the declared inputs: %w", err)
+	case err != nil:
+		w.note = "made-up inputs did not work, so it was not warmed or measured: " + err.Error()
+		return w, nil
+	}
+	w.in = func(rows int64) []runners.Tensor {
+		if declared {
+			return repeated(in, rows)
+		}
+		more, _ := synthesise(sig, rows) // too large ones are nil, which the caller looks for
+		return more
+	}
+	return w, nil
+}
+
+// repeated returns in with its rows repeated until there are so many; nil when they cannot be.
+func repeated(in []runners.Tensor, rows int64) []runners.Tensor {
+	out := make([]runners.Tensor, len(in))
+	for i := range in {
+		t := &in[i]
+		if len(t.Shape) == 0 || t.Shape[0] == 0 || rows%t.Shape[0] != 0 || t.DType == runners.BYTES {
+			return nil
+		}
+		times := rows / t.Shape[0]
+		if int64(len(t.Data))*times > maxWarmBytes {
+			return nil
+		}
+		out[i] = runners.Tensor{DType: t.DType, Shape: append([]int64{rows}, t.Shape[1:]...)}
+		for range times {
+			out[i].Data = append(out[i].Data, t.Data...)
+		}
+	}
+	return out
+}
+
+func runOnce(ctx context.Context, r runners.Runner, in []runners.Tensor) error {
+	out := make([]runners.Tensor, len(r.Signature().Outputs))
+	if err := r.Run(ctx, in, out); err != nil {
+		return err
+	}
+	for i := range out {
+		out[i].Release()
+	}
+	return nil
+}
+
+// Bounds of what a warm-up measures.
+const (
+	measureBudget = 300 * time.Millisecond // for the rows
+	measureLonger = time.Second            // a run of one row that takes longer is not measured further
+	measureRows   = 32
+)
+
+// measureThreads returns the time of a run with so many threads.
+func measureThreads(ctx context.Context, r runners.Runner, w warmed, threads int) []plan.ThreadsTook {
+	if w.in == nil || w.took > measureLonger {
+		return nil
+	}
+	in := w.in(1)
+	if in == nil {
+		return nil
+	}
+	took, err := plan.Time(ctx, r, in)
+	if err != nil {
+		return nil
+	}
+	return []plan.ThreadsTook{{Threads: threads, Took: took}}
+}
+
+// measureRowsOf returns the times of runs by their rows, and has cost learn them.
+func measureRowsOf(ctx context.Context, r runners.Runner, w warmed, cost *batch.Cost) []plan.RowsTook {
+	if w.in == nil || w.took > measureLonger || batch.Apart(r.Signature()) != "" {
+		return nil
+	}
+	most := 0
+	for n := 1; n <= measureRows && w.in(int64(n)) != nil; n *= 2 {
+		most = n
+	}
+	rows := func(n int) []runners.Tensor { return w.in(int64(n)) }
+	seen, _ := plan.MeasureRows(ctx, r, rows, most, measureBudget) // what was seen before an error counts
+	for _, s := range seen {
+		for range 4 { // so often that the batcher goes by it
+			cost.Add(rows(s.Rows), s.Took)
+		}
+	}
+	return seen
+}
