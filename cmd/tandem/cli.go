@@ -27,6 +27,7 @@ type cli struct {
 	Graph   graphCmd   `cmd:"" help:"Validate, publish, list, show and delete graphs."`
 	Infer   inferCmd   `cmd:"" help:"Call a graph."`
 	Records recordsCmd `cmd:"" help:"List what plugins recorded."`
+	Plan    planCmd    `cmd:"" help:"Show who has which cores, threads and memory, and why."`
 	Compile compileCmd `cmd:"" hidden:""`
 	Version versionCmd `cmd:"" help:"Print the version of this program, and of the server when one can be reached."`
 }

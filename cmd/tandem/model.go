@@ -20,16 +20,24 @@ type modelCmd struct {
 type modelPushCmd struct {
 	Name string `arg:"" help:"Name of the model."`
 	File string `arg:"" help:"ONNX file." type:"existingfile"`
+	servingFlags
 }
 
 // Run uploads the file.
 func (c *modelPushCmd) Run(e *env) error {
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
 	return withFile(e, c.File, func(ctx context.Context, cl *client.Client, f *upload) error {
-		m, err := cl.PushModel(ctx, c.Name, f.file, f.size, f.progress())
+		m, err := cl.PushModel(ctx, c.Name, f.file, f.size, f.progress(), client.WithModelOptions(options))
 		if err != nil {
 			return err
 		}
 		f.bar.clear()
+		if note := m.GetWarmUpNote(); note != "" {
+			_, _ = fmt.Fprintf(e.err, "Note: %s. Say --warm INPUT:SHAPE=VALUE for every input to have it warmed.\n", note)
+		}
 		return e.say("model %s@%d  %s  %s\n", m.GetName(), m.GetVersion(), humanize.IBytes(uint64(m.GetSizeBytes())), m.GetDigest())
 	})
 }
@@ -99,6 +107,7 @@ func (c *modelShowCmd) Run(e *env) error {
 	} else {
 		t.row("batched", "no: "+why)
 	}
+	servingRows(t, m)
 	for _, p := range m.GetInputs() {
 		t.row("input", p.GetName(), portType(p))
 	}

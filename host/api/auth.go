@@ -49,6 +49,7 @@ var actions = map[string]tenant.Action{
 	tandemv1connect.RecordServiceListRecordsProcedure: tenant.ActionView,
 
 	tandemv1connect.ServerServiceGetServerInfoProcedure: anyRole,
+	tandemv1connect.ServerServiceGetPlanProcedure:       tenant.ActionView,
 }
 
 // anyRole lets every caller with a valid credential in.

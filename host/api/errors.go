@@ -61,6 +61,7 @@ var known = []struct {
 	{runners.ErrOverloaded, connect.CodeResourceExhausted, tandemv1.Reason_REASON_LIMIT_EXCEEDED, ""},
 	{runners.ErrUnavailable, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, ""},
 	{runners.ErrModel, connect.CodeInvalidArgument, tandemv1.Reason_REASON_MODEL_INVALID, ""},
+	{control.ErrServing, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
 	{control.ErrClosed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, ""},
 	{blob.ErrClosed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the server is stopping"},
 	{catalog.ErrClosed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the server is stopping"},

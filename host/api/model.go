@@ -12,7 +12,6 @@ import (
 	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners"
-	"github.com/tandem-serve/tandem/runners/batch"
 )
 
 type models struct{ *handler }
@@ -41,7 +40,7 @@ func (h models) FinishModelUpload(ctx context.Context, req *tandemv1.FinishModel
 	if err != nil {
 		return nil, err
 	}
-	m, err := h.cfg.Control.AddModel(ctx, t, req.GetUploadId(), control.Serving{})
+	m, err := h.cfg.Control.AddModel(ctx, t, req.GetUploadId(), servingFrom(req.GetOptions()))
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +79,7 @@ func (h models) ListModels(ctx context.Context, req *tandemv1.ListModelsRequest)
 		if err != nil {
 			return nil, err
 		}
+		out.Learned = nil
 		res.Models = append(res.Models, out)
 	}
 	return res, nil
@@ -115,11 +115,13 @@ func (h models) modelTo(ctx context.Context, m catalog.Model) (*tandemv1.Model, 
 	}
 	// A model that came before its opset was kept has none, which reads as 0.
 	opset, _ := strconv.ParseInt(m.Meta[control.MetaOpset], 10, 64)
+	state := h.cfg.Control.ModelState(ctx, m)
 	return &tandemv1.Model{
 		Name: m.Name, Version: int32(m.Version), Digest: string(m.Digest), SizeBytes: m.Size,
 		CreateTime: timestamppb.New(m.CreatedAt), Inputs: modelPortsTo(sig.Inputs), Outputs: modelPortsTo(sig.Outputs),
-		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: batch.Apart(sig), Tags: m.Tags,
-		Placement: h.cfg.Control.ModelState(ctx, m).Placement,
+		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: state.Apart, Tags: m.Tags,
+		Placement: state.Placement, Options: servingTo(&state.Serving), WarmUpNote: state.WarmUp, Loaded: state.Loaded,
+		MemoryBytes: state.MemoryBytes, Learned: learnedTo(state.Cost),
 	}, nil
 }
 

@@ -26,3 +26,13 @@ func (h servers) GetServerInfo(ctx context.Context, _ *tandemv1.GetServerInfoReq
 		PluginAbis: []string{abi.ImportModule}, MaxRequestBytes: int64(h.cfg.MaxRequestBytes),
 	}, nil
 }
+
+// GetPlan implements tandemv1connect.ServerServiceHandler.
+func (h servers) GetPlan(ctx context.Context, _ *tandemv1.GetPlanRequest) (*tandemv1.GetPlanResponse, error) {
+	t, err := h.caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := h.cfg.Control.PlanState(t)
+	return planTo(&s), nil
+}

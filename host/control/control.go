@@ -105,6 +105,7 @@ type Manager struct {
 	mu     sync.Mutex          // guards the following
 	routes map[graphKey]*route // what the catalog said; an absent one is asked for
 	epoch  map[graphKey]uint64 // publishes, deletions and changes elsewhere, counted
+	seen   map[graphKey]uint64 // the latest revision that the catalog told anybody
 	loaded map[releaseKey]*loaded
 	tick   uint64
 	closed bool
@@ -122,6 +123,7 @@ func New(cfg Config) *Manager {
 		plugins: newPool[pluginKey, *sandbox.Plugin](),
 		routes:  map[graphKey]*route{},
 		epoch:   map[graphKey]uint64{},
+		seen:    map[graphKey]uint64{},
 		loaded:  map[releaseKey]*loaded{},
 	}
 }

@@ -177,8 +177,9 @@ func (m *Manager) route(ctx context.Context, g graphKey) (r *route, cached bool,
 	r = routeOf(state)
 	m.mu.Lock()
 	var idle []*loaded
-	// What the catalog said before something happened to the graph is not kept.
-	if known := m.routes[g]; m.epoch[g] == before && (known == nil || known.rev < r.rev) {
+	m.seen[g] = max(m.seen[g], r.rev)
+	// What the catalog said before something happened to the graph is not kept, nor what is older than somebody was told.
+	if known := m.routes[g]; m.epoch[g] == before && r.rev == m.seen[g] && (known == nil || known.rev < r.rev) {
 		m.routes[g] = r
 		idle = m.settleLocked(g, r)
 	}
@@ -192,7 +193,8 @@ func (m *Manager) moved(t tenant.ID, state catalog.Graph) {
 	g, r := graphKey{t, state.Name}, routeOf(state)
 	m.mu.Lock()
 	var idle []*loaded
-	if known := m.routes[g]; known == nil || known.rev < r.rev {
+	m.seen[g] = max(m.seen[g], r.rev)
+	if known := m.routes[g]; r.rev == m.seen[g] && (known == nil || known.rev < r.rev) {
 		m.forgetLocked(g)
 		m.routes[g] = r
 		idle = m.settleLocked(g, r)

@@ -92,10 +92,10 @@ type warmed struct {
 // warmUp runs the model once on declared inputs, or on made-up ones. A failure on declared ones is an error.
 func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
 	sig := r.Signature()
-	in, err := s.warmInputs(sig)
 	declared := len(s.Warm) > 0
-	if !declared {
-		in, err = synthesise(sig, 1)
+	in, err := synthesise(sig, 1)
+	if declared {
+		in, err = s.warmInputs(sig)
 	}
 	var w warmed
 	if err == nil {
@@ -122,21 +122,22 @@ func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
 	return w, nil
 }
 
-// repeated returns in with its rows repeated until there are so many; nil when they cannot be.
+// repeated returns in with so many rows, its own again and again; nil when they cannot be made.
 func repeated(in []runners.Tensor, rows int64) []runners.Tensor {
 	out := make([]runners.Tensor, len(in))
 	for i := range in {
 		t := &in[i]
-		if len(t.Shape) == 0 || t.Shape[0] == 0 || rows%t.Shape[0] != 0 || t.DType == runners.BYTES {
+		if len(t.Shape) == 0 || t.Shape[0] == 0 || t.DType == runners.BYTES {
 			return nil
 		}
-		times := rows / t.Shape[0]
-		if int64(len(t.Data))*times > maxWarmBytes {
+		row := int64(len(t.Data)) / t.Shape[0]
+		if row > maxWarmBytes/rows {
 			return nil
 		}
 		out[i] = runners.Tensor{DType: t.DType, Shape: append([]int64{rows}, t.Shape[1:]...)}
-		for range times {
-			out[i].Data = append(out[i].Data, t.Data...)
+		for n := range rows {
+			at := n % t.Shape[0] * row
+			out[i].Data = append(out[i].Data, t.Data[at:at+row]...)
 		}
 	}
 	return out

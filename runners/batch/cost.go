@@ -40,6 +40,26 @@ func (c Cost) Foretell(shape string, rows int) (time.Duration, bool) {
 	return m.foretell(shape, rows), known
 }
 
+// ShapeCost is what runs on one shape take.
+type ShapeCost struct {
+	Shape        string
+	Base, PerRow time.Duration
+	// Runs is how many runs that rests on; later ones count more.
+	Runs float64
+}
+
+// ByShape returns what is known of each shape of which enough is known, in no order.
+func (c Cost) ByShape() []ShapeCost {
+	m := newModel(c)
+	var lines []ShapeCost
+	for shape, s := range m.shapes {
+		if base, slope, known := m.line(shape); known {
+			lines = append(lines, ShapeCost{shape, seconds(base), seconds(slope), s.N})
+		}
+	}
+	return lines
+}
+
 const (
 	decay        = 0.98 // what a run counts for after one more: half after 34
 	enoughRuns   = 4    // before which nothing is foretold

@@ -18,7 +18,10 @@ import (
 // PushOption changes how a file is pushed.
 type PushOption interface{ applyPush(*pushSettings) }
 
-type pushSettings struct{ progress func(done, total int64) }
+type pushSettings struct {
+	progress func(done, total int64)
+	options  *tandemv1.ModelOptions
+}
 
 type pushFunc func(*pushSettings)
 
@@ -30,12 +33,19 @@ func WithProgress(f func(done, total int64)) PushOption {
 	return pushFunc(func(s *pushSettings) { s.progress = f })
 }
 
+// WithModelOptions says how a model is to be served. The same file with other options is another version. It does nothing for
+// plugins. Default: as the server chooses.
+func WithModelOptions(o *tandemv1.ModelOptions) PushOption {
+	return pushFunc(func(s *pushSettings) { s.options = o })
+}
+
 // PushModel uploads an ONNX file of size bytes as a new version of the model name and returns it. file is read twice. A
 // push that broke off goes on where it stopped when it is tried again with the same file; within one call, a chunk that
 // failed because the server was away is tried again for a minute.
 func (c *Client) PushModel(ctx context.Context, name string, file io.ReaderAt, size int64, opts ...PushOption) (*tandemv1.Model, error) {
 	var model *tandemv1.Model
-	err := push(ctx, file, size, opts, transfer{
+	s := settingsOf(opts)
+	err := push(ctx, file, size, s, transfer{
 		begin: func(ctx context.Context, digest string) (begun, error) {
 			return c.Models.BeginModelUpload(ctx, &tandemv1.BeginModelUploadRequest{Name: name, SizeBytes: size, Digest: digest})
 		},
@@ -43,7 +53,7 @@ func (c *Client) PushModel(ctx context.Context, name string, file io.ReaderAt, s
 			return c.Models.PutModelChunk(ctx, &tandemv1.PutModelChunkRequest{UploadId: id, Offset: off, Data: data, Crc32C: crc})
 		},
 		finish: func(ctx context.Context, id string) error {
-			res, err := c.Models.FinishModelUpload(ctx, &tandemv1.FinishModelUploadRequest{UploadId: id})
+			res, err := c.Models.FinishModelUpload(ctx, &tandemv1.FinishModelUploadRequest{UploadId: id, Options: s.options})
 			model = res.GetModel()
 			return err
 		},
@@ -54,7 +64,7 @@ func (c *Client) PushModel(ctx context.Context, name string, file io.ReaderAt, s
 // PushPlugin uploads a WebAssembly module like PushModel and returns the new version of the plugin name.
 func (c *Client) PushPlugin(ctx context.Context, name string, file io.ReaderAt, size int64, opts ...PushOption) (*tandemv1.Plugin, error) {
 	var plugin *tandemv1.Plugin
-	err := push(ctx, file, size, opts, transfer{
+	err := push(ctx, file, size, settingsOf(opts), transfer{
 		begin: func(ctx context.Context, digest string) (begun, error) {
 			return c.Plugins.BeginPluginUpload(ctx, &tandemv1.BeginPluginUploadRequest{Name: name, SizeBytes: size, Digest: digest})
 		},
@@ -92,11 +102,15 @@ const defaultChunk = 1 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func push(ctx context.Context, file io.ReaderAt, size int64, opts []PushOption, t transfer) error {
+func settingsOf(opts []PushOption) pushSettings {
 	s := pushSettings{progress: func(int64, int64) {}}
 	for _, o := range opts {
 		o.applyPush(&s)
 	}
+	return s
+}
+
+func push(ctx context.Context, file io.ReaderAt, size int64, s pushSettings, t transfer) error {
 	h := sha256.New()
 	if _, err := io.Copy(h, io.NewSectionReader(file, 0, size)); err != nil {
 		return fmt.Errorf("read file: %w", err)

@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -50,7 +51,17 @@ type Model struct {
 	Tags []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Where the model runs on this server, for instance "webgpu: 12 operators, cpu: 2" or "cpu (cuda:0: ...)": as it is
 	// loaded now, else where it ran when it was pushed. Default: empty, not known.
-	Placement     string `protobuf:"bytes,20,opt,name=placement,proto3" json:"placement,omitempty"`
+	Placement string `protobuf:"bytes,20,opt,name=placement,proto3" json:"placement,omitempty"`
+	// How its owner wants it to be served. Default: absent, as the server chooses.
+	Options *ModelOptions `protobuf:"bytes,21,opt,name=options,proto3" json:"options,omitempty"`
+	// Why the model could not be warmed after it was loaded. Default: empty, it was.
+	WarmUpNote string `protobuf:"bytes,22,opt,name=warm_up_note,json=warmUpNote,proto3" json:"warm_up_note,omitempty"`
+	// Whether it is in memory on this server. One that is not is loaded when it is called.
+	Loaded bool `protobuf:"varint,23,opt,name=loaded,proto3" json:"loaded,omitempty"`
+	// What it takes in memory on this server, or took when it was loaded last. Default: 0, not known.
+	MemoryBytes int64 `protobuf:"varint,24,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// What this server learned of its running times, by the shapes of its inputs. Empty in lists.
+	Learned       []*LearnedCost `protobuf:"bytes,25,rep,name=learned,proto3" json:"learned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,6 +180,380 @@ func (x *Model) GetPlacement() string {
 	return ""
 }
 
+func (x *Model) GetOptions() *ModelOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Model) GetWarmUpNote() string {
+	if x != nil {
+		return x.WarmUpNote
+	}
+	return ""
+}
+
+func (x *Model) GetLoaded() bool {
+	if x != nil {
+		return x.Loaded
+	}
+	return false
+}
+
+func (x *Model) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Model) GetLearned() []*LearnedCost {
+	if x != nil {
+		return x.Learned
+	}
+	return nil
+}
+
+// ModelOptions are how the owner of a model wants it to be served. What is left out is up to the server.
+type ModelOptions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Most rows of one run. Default: as measured, else 32.
+	MaxRows int32 `protobuf:"varint,1,opt,name=max_rows,json=maxRows,proto3" json:"max_rows,omitempty"`
+	// How long an idle model waits for more rows after a request came. Default: 0, it does not.
+	MaxDelay *durationpb.Duration `protobuf:"bytes,2,opt,name=max_delay,json=maxDelay,proto3" json:"max_delay,omitempty"`
+	// Most rows that wait. Default: 64 times max_rows.
+	MaxQueueRows int32 `protobuf:"varint,3,opt,name=max_queue_rows,json=maxQueueRows,proto3" json:"max_queue_rows,omitempty"`
+	// Threads that work on one operator, the caller's own counted; at most the cores that models may use. Default: as measured.
+	Threads int32 `protobuf:"varint,4,opt,name=threads,proto3" json:"threads,omitempty"`
+	// Runs at once; at most the cores that models may use. Default: as many as the resource plan gives.
+	Concurrency int32 `protobuf:"varint,5,opt,name=concurrency,proto3" json:"concurrency,omitempty"`
+	// How many times it is loaded. Default: 1, which takes several runs at once.
+	Instances int32 `protobuf:"varint,6,opt,name=instances,proto3" json:"instances,omitempty"`
+	// Whether threads of its own wait actively while no other model needs the cores. Default: false.
+	Spin bool `protobuf:"varint,7,opt,name=spin,proto3" json:"spin,omitempty"`
+	// Dimensions that are made longer so that requests of several shapes share a run. Outputs are cut back where the model says,
+	// by the dimension's name, that they are as long.
+	Pad []*Padding `protobuf:"bytes,8,rep,name=pad,proto3" json:"pad,omitempty"`
+	// Sizes that padded dimensions are brought to, ascending; longer ones stay as they are. Default: powers of two.
+	Buckets []int64 `protobuf:"varint,9,rep,packed,name=buckets,proto3" json:"buckets,omitempty"`
+	// What the loaded model takes in memory, all instances together. Default: as measured.
+	MemoryBytes int64 `protobuf:"varint,10,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Inputs of the run that warms it after it was loaded. A model that fails on them is not served. Default: made up from its
+	// inputs' shapes, and a failure is noted only.
+	Warm          []*WarmInput `protobuf:"bytes,11,rep,name=warm,proto3" json:"warm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelOptions) Reset() {
+	*x = ModelOptions{}
+	mi := &file_tandem_v1_model_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelOptions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelOptions) ProtoMessage() {}
+
+func (x *ModelOptions) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_model_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelOptions.ProtoReflect.Descriptor instead.
+func (*ModelOptions) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ModelOptions) GetMaxRows() int32 {
+	if x != nil {
+		return x.MaxRows
+	}
+	return 0
+}
+
+func (x *ModelOptions) GetMaxDelay() *durationpb.Duration {
+	if x != nil {
+		return x.MaxDelay
+	}
+	return nil
+}
+
+func (x *ModelOptions) GetMaxQueueRows() int32 {
+	if x != nil {
+		return x.MaxQueueRows
+	}
+	return 0
+}
+
+func (x *ModelOptions) GetThreads() int32 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+func (x *ModelOptions) GetConcurrency() int32 {
+	if x != nil {
+		return x.Concurrency
+	}
+	return 0
+}
+
+func (x *ModelOptions) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *ModelOptions) GetSpin() bool {
+	if x != nil {
+		return x.Spin
+	}
+	return false
+}
+
+func (x *ModelOptions) GetPad() []*Padding {
+	if x != nil {
+		return x.Pad
+	}
+	return nil
+}
+
+func (x *ModelOptions) GetBuckets() []int64 {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+func (x *ModelOptions) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *ModelOptions) GetWarm() []*WarmInput {
+	if x != nil {
+		return x.Warm
+	}
+	return nil
+}
+
+// Padding is one dimension of an input that is made longer at its end.
+type Padding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the input.
+	Input string `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
+	// The dimension, from 1: dimension 0 is the rows.
+	Axis int32 `protobuf:"varint,2,opt,name=axis,proto3" json:"axis,omitempty"`
+	// What it is filled with. Default: 0.
+	Value         float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Padding) Reset() {
+	*x = Padding{}
+	mi := &file_tandem_v1_model_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Padding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Padding) ProtoMessage() {}
+
+func (x *Padding) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_model_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Padding.ProtoReflect.Descriptor instead.
+func (*Padding) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Padding) GetInput() string {
+	if x != nil {
+		return x.Input
+	}
+	return ""
+}
+
+func (x *Padding) GetAxis() int32 {
+	if x != nil {
+		return x.Axis
+	}
+	return 0
+}
+
+func (x *Padding) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+// WarmInput is an input whose elements are all the same.
+type WarmInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the input.
+	Input string `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
+	// Its shape.
+	Shape []int64 `protobuf:"varint,2,rep,packed,name=shape,proto3" json:"shape,omitempty"`
+	// Every element; strings are empty. Default: 0.
+	Value         float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WarmInput) Reset() {
+	*x = WarmInput{}
+	mi := &file_tandem_v1_model_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WarmInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WarmInput) ProtoMessage() {}
+
+func (x *WarmInput) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_model_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WarmInput.ProtoReflect.Descriptor instead.
+func (*WarmInput) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WarmInput) GetInput() string {
+	if x != nil {
+		return x.Input
+	}
+	return ""
+}
+
+func (x *WarmInput) GetShape() []int64 {
+	if x != nil {
+		return x.Shape
+	}
+	return nil
+}
+
+func (x *WarmInput) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+// LearnedCost is what runs on inputs of one shape take: base and for every row per_row.
+type LearnedCost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Shapes of the inputs without the rows: dimensions joined by x, inputs by a space.
+	Shape string `protobuf:"bytes,1,opt,name=shape,proto3" json:"shape,omitempty"`
+	// Time of a run that does not depend on its rows.
+	Base *durationpb.Duration `protobuf:"bytes,2,opt,name=base,proto3" json:"base,omitempty"`
+	// Time for every row.
+	PerRow *durationpb.Duration `protobuf:"bytes,3,opt,name=per_row,json=perRow,proto3" json:"per_row,omitempty"`
+	// How many runs that rests on; later ones count more.
+	Runs          float64 `protobuf:"fixed64,4,opt,name=runs,proto3" json:"runs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnedCost) Reset() {
+	*x = LearnedCost{}
+	mi := &file_tandem_v1_model_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnedCost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnedCost) ProtoMessage() {}
+
+func (x *LearnedCost) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_model_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnedCost.ProtoReflect.Descriptor instead.
+func (*LearnedCost) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LearnedCost) GetShape() string {
+	if x != nil {
+		return x.Shape
+	}
+	return ""
+}
+
+func (x *LearnedCost) GetBase() *durationpb.Duration {
+	if x != nil {
+		return x.Base
+	}
+	return nil
+}
+
+func (x *LearnedCost) GetPerRow() *durationpb.Duration {
+	if x != nil {
+		return x.PerRow
+	}
+	return nil
+}
+
+func (x *LearnedCost) GetRuns() float64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
 // ModelPort is an input or output of a model.
 type ModelPort struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -188,7 +573,7 @@ type ModelPort struct {
 
 func (x *ModelPort) Reset() {
 	*x = ModelPort{}
-	mi := &file_tandem_v1_model_proto_msgTypes[1]
+	mi := &file_tandem_v1_model_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +585,7 @@ func (x *ModelPort) String() string {
 func (*ModelPort) ProtoMessage() {}
 
 func (x *ModelPort) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[1]
+	mi := &file_tandem_v1_model_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +598,7 @@ func (x *ModelPort) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelPort.ProtoReflect.Descriptor instead.
 func (*ModelPort) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{1}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ModelPort) GetName() string {
@@ -264,7 +649,7 @@ type ModelDimension struct {
 
 func (x *ModelDimension) Reset() {
 	*x = ModelDimension{}
-	mi := &file_tandem_v1_model_proto_msgTypes[2]
+	mi := &file_tandem_v1_model_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -276,7 +661,7 @@ func (x *ModelDimension) String() string {
 func (*ModelDimension) ProtoMessage() {}
 
 func (x *ModelDimension) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[2]
+	mi := &file_tandem_v1_model_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -289,7 +674,7 @@ func (x *ModelDimension) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelDimension.ProtoReflect.Descriptor instead.
 func (*ModelDimension) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{2}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ModelDimension) GetSize() int64 {
@@ -322,7 +707,7 @@ type BeginModelUploadRequest struct {
 
 func (x *BeginModelUploadRequest) Reset() {
 	*x = BeginModelUploadRequest{}
-	mi := &file_tandem_v1_model_proto_msgTypes[3]
+	mi := &file_tandem_v1_model_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +719,7 @@ func (x *BeginModelUploadRequest) String() string {
 func (*BeginModelUploadRequest) ProtoMessage() {}
 
 func (x *BeginModelUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[3]
+	mi := &file_tandem_v1_model_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +732,7 @@ func (x *BeginModelUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginModelUploadRequest.ProtoReflect.Descriptor instead.
 func (*BeginModelUploadRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{3}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BeginModelUploadRequest) GetName() string {
@@ -386,7 +771,7 @@ type BeginModelUploadResponse struct {
 
 func (x *BeginModelUploadResponse) Reset() {
 	*x = BeginModelUploadResponse{}
-	mi := &file_tandem_v1_model_proto_msgTypes[4]
+	mi := &file_tandem_v1_model_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +783,7 @@ func (x *BeginModelUploadResponse) String() string {
 func (*BeginModelUploadResponse) ProtoMessage() {}
 
 func (x *BeginModelUploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[4]
+	mi := &file_tandem_v1_model_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +796,7 @@ func (x *BeginModelUploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginModelUploadResponse.ProtoReflect.Descriptor instead.
 func (*BeginModelUploadResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{4}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BeginModelUploadResponse) GetUploadId() string {
@@ -452,7 +837,7 @@ type PutModelChunkRequest struct {
 
 func (x *PutModelChunkRequest) Reset() {
 	*x = PutModelChunkRequest{}
-	mi := &file_tandem_v1_model_proto_msgTypes[5]
+	mi := &file_tandem_v1_model_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +849,7 @@ func (x *PutModelChunkRequest) String() string {
 func (*PutModelChunkRequest) ProtoMessage() {}
 
 func (x *PutModelChunkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[5]
+	mi := &file_tandem_v1_model_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +862,7 @@ func (x *PutModelChunkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutModelChunkRequest.ProtoReflect.Descriptor instead.
 func (*PutModelChunkRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{5}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PutModelChunkRequest) GetUploadId() string {
@@ -519,7 +904,7 @@ type PutModelChunkResponse struct {
 
 func (x *PutModelChunkResponse) Reset() {
 	*x = PutModelChunkResponse{}
-	mi := &file_tandem_v1_model_proto_msgTypes[6]
+	mi := &file_tandem_v1_model_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -531,7 +916,7 @@ func (x *PutModelChunkResponse) String() string {
 func (*PutModelChunkResponse) ProtoMessage() {}
 
 func (x *PutModelChunkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[6]
+	mi := &file_tandem_v1_model_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -544,7 +929,7 @@ func (x *PutModelChunkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutModelChunkResponse.ProtoReflect.Descriptor instead.
 func (*PutModelChunkResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{6}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PutModelChunkResponse) GetCommittedOffset() int64 {
@@ -558,14 +943,16 @@ func (x *PutModelChunkResponse) GetCommittedOffset() int64 {
 type FinishModelUploadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the upload.
-	UploadId      string `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	UploadId string `protobuf:"bytes,1,opt,name=upload_id,json=uploadId,proto3" json:"upload_id,omitempty"`
+	// How the model is to be served. The same file with other options is another version. Default: absent, as the server chooses.
+	Options       *ModelOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *FinishModelUploadRequest) Reset() {
 	*x = FinishModelUploadRequest{}
-	mi := &file_tandem_v1_model_proto_msgTypes[7]
+	mi := &file_tandem_v1_model_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +964,7 @@ func (x *FinishModelUploadRequest) String() string {
 func (*FinishModelUploadRequest) ProtoMessage() {}
 
 func (x *FinishModelUploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[7]
+	mi := &file_tandem_v1_model_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +977,7 @@ func (x *FinishModelUploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishModelUploadRequest.ProtoReflect.Descriptor instead.
 func (*FinishModelUploadRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{7}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *FinishModelUploadRequest) GetUploadId() string {
@@ -598,6 +985,13 @@ func (x *FinishModelUploadRequest) GetUploadId() string {
 		return x.UploadId
 	}
 	return ""
+}
+
+func (x *FinishModelUploadRequest) GetOptions() *ModelOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
 }
 
 // FinishModelUploadResponse carries the new version.
@@ -611,7 +1005,7 @@ type FinishModelUploadResponse struct {
 
 func (x *FinishModelUploadResponse) Reset() {
 	*x = FinishModelUploadResponse{}
-	mi := &file_tandem_v1_model_proto_msgTypes[8]
+	mi := &file_tandem_v1_model_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +1017,7 @@ func (x *FinishModelUploadResponse) String() string {
 func (*FinishModelUploadResponse) ProtoMessage() {}
 
 func (x *FinishModelUploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[8]
+	mi := &file_tandem_v1_model_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +1030,7 @@ func (x *FinishModelUploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishModelUploadResponse.ProtoReflect.Descriptor instead.
 func (*FinishModelUploadResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{8}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *FinishModelUploadResponse) GetModel() *Model {
@@ -657,7 +1051,7 @@ type GetModelRequest struct {
 
 func (x *GetModelRequest) Reset() {
 	*x = GetModelRequest{}
-	mi := &file_tandem_v1_model_proto_msgTypes[9]
+	mi := &file_tandem_v1_model_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +1063,7 @@ func (x *GetModelRequest) String() string {
 func (*GetModelRequest) ProtoMessage() {}
 
 func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[9]
+	mi := &file_tandem_v1_model_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +1076,7 @@ func (x *GetModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelRequest.ProtoReflect.Descriptor instead.
 func (*GetModelRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{9}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetModelRequest) GetName() string {
@@ -703,7 +1097,7 @@ type GetModelResponse struct {
 
 func (x *GetModelResponse) Reset() {
 	*x = GetModelResponse{}
-	mi := &file_tandem_v1_model_proto_msgTypes[10]
+	mi := &file_tandem_v1_model_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +1109,7 @@ func (x *GetModelResponse) String() string {
 func (*GetModelResponse) ProtoMessage() {}
 
 func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[10]
+	mi := &file_tandem_v1_model_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +1122,7 @@ func (x *GetModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetModelResponse.ProtoReflect.Descriptor instead.
 func (*GetModelResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{10}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetModelResponse) GetModel() *Model {
@@ -753,7 +1147,7 @@ type ListModelsRequest struct {
 
 func (x *ListModelsRequest) Reset() {
 	*x = ListModelsRequest{}
-	mi := &file_tandem_v1_model_proto_msgTypes[11]
+	mi := &file_tandem_v1_model_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +1159,7 @@ func (x *ListModelsRequest) String() string {
 func (*ListModelsRequest) ProtoMessage() {}
 
 func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[11]
+	mi := &file_tandem_v1_model_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +1172,7 @@ func (x *ListModelsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsRequest.ProtoReflect.Descriptor instead.
 func (*ListModelsRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{11}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListModelsRequest) GetPageSize() int32 {
@@ -815,7 +1209,7 @@ type ListModelsResponse struct {
 
 func (x *ListModelsResponse) Reset() {
 	*x = ListModelsResponse{}
-	mi := &file_tandem_v1_model_proto_msgTypes[12]
+	mi := &file_tandem_v1_model_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +1221,7 @@ func (x *ListModelsResponse) String() string {
 func (*ListModelsResponse) ProtoMessage() {}
 
 func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[12]
+	mi := &file_tandem_v1_model_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +1234,7 @@ func (x *ListModelsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListModelsResponse.ProtoReflect.Descriptor instead.
 func (*ListModelsResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{12}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListModelsResponse) GetModels() []*Model {
@@ -868,7 +1262,7 @@ type DeleteModelRequest struct {
 
 func (x *DeleteModelRequest) Reset() {
 	*x = DeleteModelRequest{}
-	mi := &file_tandem_v1_model_proto_msgTypes[13]
+	mi := &file_tandem_v1_model_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1274,7 @@ func (x *DeleteModelRequest) String() string {
 func (*DeleteModelRequest) ProtoMessage() {}
 
 func (x *DeleteModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[13]
+	mi := &file_tandem_v1_model_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1287,7 @@ func (x *DeleteModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteModelRequest.ProtoReflect.Descriptor instead.
 func (*DeleteModelRequest) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{13}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteModelRequest) GetName() string {
@@ -916,7 +1310,7 @@ type DeleteModelResponse struct {
 
 func (x *DeleteModelResponse) Reset() {
 	*x = DeleteModelResponse{}
-	mi := &file_tandem_v1_model_proto_msgTypes[14]
+	mi := &file_tandem_v1_model_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1322,7 @@ func (x *DeleteModelResponse) String() string {
 func (*DeleteModelResponse) ProtoMessage() {}
 
 func (x *DeleteModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_model_proto_msgTypes[14]
+	mi := &file_tandem_v1_model_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1335,7 @@ func (x *DeleteModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteModelResponse.ProtoReflect.Descriptor instead.
 func (*DeleteModelResponse) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_model_proto_rawDescGZIP(), []int{14}
+	return file_tandem_v1_model_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeleteModelResponse) GetVersions() []int32 {
@@ -962,7 +1356,7 @@ var File_tandem_v1_model_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_model_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\x8c\x03\n" +
+	"\x15tandem/v1/model.proto\x12\ttandem.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15tandem/v1/value.proto\"\xce\x04\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x05R\aversion\x12\x16\n" +
@@ -979,7 +1373,39 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	" \x01(\tR\n" +
 	"notBatched\x12\x12\n" +
 	"\x04tags\x18\v \x03(\tR\x04tags\x12\x1c\n" +
-	"\tplacement\x18\x14 \x01(\tR\tplacement\"\xbd\x01\n" +
+	"\tplacement\x18\x14 \x01(\tR\tplacement\x121\n" +
+	"\aoptions\x18\x15 \x01(\v2\x17.tandem.v1.ModelOptionsR\aoptions\x12 \n" +
+	"\fwarm_up_note\x18\x16 \x01(\tR\n" +
+	"warmUpNote\x12\x16\n" +
+	"\x06loaded\x18\x17 \x01(\bR\x06loaded\x12!\n" +
+	"\fmemory_bytes\x18\x18 \x01(\x03R\vmemoryBytes\x120\n" +
+	"\alearned\x18\x19 \x03(\v2\x16.tandem.v1.LearnedCostR\alearned\"\xb8\x03\n" +
+	"\fModelOptions\x12\"\n" +
+	"\bmax_rows\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\amaxRows\x126\n" +
+	"\tmax_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bmaxDelay\x12-\n" +
+	"\x0emax_queue_rows\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\fmaxQueueRows\x12!\n" +
+	"\athreads\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\athreads\x12)\n" +
+	"\vconcurrency\x18\x05 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\vconcurrency\x12%\n" +
+	"\tinstances\x18\x06 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\tinstances\x12\x12\n" +
+	"\x04spin\x18\a \x01(\bR\x04spin\x12$\n" +
+	"\x03pad\x18\b \x03(\v2\x12.tandem.v1.PaddingR\x03pad\x12\x18\n" +
+	"\abuckets\x18\t \x03(\x03R\abuckets\x12*\n" +
+	"\fmemory_bytes\x18\n" +
+	" \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vmemoryBytes\x12(\n" +
+	"\x04warm\x18\v \x03(\v2\x14.tandem.v1.WarmInputR\x04warm\"R\n" +
+	"\aPadding\x12\x14\n" +
+	"\x05input\x18\x01 \x01(\tR\x05input\x12\x1b\n" +
+	"\x04axis\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\x04axis\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x01R\x05value\"M\n" +
+	"\tWarmInput\x12\x14\n" +
+	"\x05input\x18\x01 \x01(\tR\x05input\x12\x14\n" +
+	"\x05shape\x18\x02 \x03(\x03R\x05shape\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x01R\x05value\"\x9a\x01\n" +
+	"\vLearnedCost\x12\x14\n" +
+	"\x05shape\x18\x01 \x01(\tR\x05shape\x12-\n" +
+	"\x04base\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04base\x122\n" +
+	"\aper_row\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06perRow\x12\x12\n" +
+	"\x04runs\x18\x04 \x01(\x01R\x04runs\"\xbd\x01\n" +
 	"\tModelPort\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
 	"\tdata_type\x18\x02 \x01(\x0e2\x13.tandem.v1.DataTypeR\bdataType\x12\x1b\n" +
@@ -1006,9 +1432,10 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"\x04data\x18\x03 \x01(\fB\a\xbaH\x04z\x02\x10\x01R\x04data\x12\x16\n" +
 	"\x06crc32c\x18\x04 \x01(\aR\x06crc32c\"B\n" +
 	"\x15PutModelChunkResponse\x12)\n" +
-	"\x10committed_offset\x18\x01 \x01(\x03R\x0fcommittedOffset\"B\n" +
+	"\x10committed_offset\x18\x01 \x01(\x03R\x0fcommittedOffset\"u\n" +
 	"\x18FinishModelUploadRequest\x12&\n" +
-	"\tupload_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\buploadId\"C\n" +
+	"\tupload_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\buploadId\x121\n" +
+	"\aoptions\x18\x02 \x01(\v2\x17.tandem.v1.ModelOptionsR\aoptions\"C\n" +
 	"\x19FinishModelUploadResponse\x12&\n" +
 	"\x05model\x18\x01 \x01(\v2\x10.tandem.v1.ModelR\x05model\"1\n" +
 	"\x0fGetModelRequest\x12\x1e\n" +
@@ -1056,52 +1483,65 @@ func file_tandem_v1_model_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_model_proto_rawDescData
 }
 
-var file_tandem_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_tandem_v1_model_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_tandem_v1_model_proto_goTypes = []any{
 	(*Model)(nil),                     // 0: tandem.v1.Model
-	(*ModelPort)(nil),                 // 1: tandem.v1.ModelPort
-	(*ModelDimension)(nil),            // 2: tandem.v1.ModelDimension
-	(*BeginModelUploadRequest)(nil),   // 3: tandem.v1.BeginModelUploadRequest
-	(*BeginModelUploadResponse)(nil),  // 4: tandem.v1.BeginModelUploadResponse
-	(*PutModelChunkRequest)(nil),      // 5: tandem.v1.PutModelChunkRequest
-	(*PutModelChunkResponse)(nil),     // 6: tandem.v1.PutModelChunkResponse
-	(*FinishModelUploadRequest)(nil),  // 7: tandem.v1.FinishModelUploadRequest
-	(*FinishModelUploadResponse)(nil), // 8: tandem.v1.FinishModelUploadResponse
-	(*GetModelRequest)(nil),           // 9: tandem.v1.GetModelRequest
-	(*GetModelResponse)(nil),          // 10: tandem.v1.GetModelResponse
-	(*ListModelsRequest)(nil),         // 11: tandem.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),        // 12: tandem.v1.ListModelsResponse
-	(*DeleteModelRequest)(nil),        // 13: tandem.v1.DeleteModelRequest
-	(*DeleteModelResponse)(nil),       // 14: tandem.v1.DeleteModelResponse
-	(*timestamppb.Timestamp)(nil),     // 15: google.protobuf.Timestamp
-	(DataType)(0),                     // 16: tandem.v1.DataType
+	(*ModelOptions)(nil),              // 1: tandem.v1.ModelOptions
+	(*Padding)(nil),                   // 2: tandem.v1.Padding
+	(*WarmInput)(nil),                 // 3: tandem.v1.WarmInput
+	(*LearnedCost)(nil),               // 4: tandem.v1.LearnedCost
+	(*ModelPort)(nil),                 // 5: tandem.v1.ModelPort
+	(*ModelDimension)(nil),            // 6: tandem.v1.ModelDimension
+	(*BeginModelUploadRequest)(nil),   // 7: tandem.v1.BeginModelUploadRequest
+	(*BeginModelUploadResponse)(nil),  // 8: tandem.v1.BeginModelUploadResponse
+	(*PutModelChunkRequest)(nil),      // 9: tandem.v1.PutModelChunkRequest
+	(*PutModelChunkResponse)(nil),     // 10: tandem.v1.PutModelChunkResponse
+	(*FinishModelUploadRequest)(nil),  // 11: tandem.v1.FinishModelUploadRequest
+	(*FinishModelUploadResponse)(nil), // 12: tandem.v1.FinishModelUploadResponse
+	(*GetModelRequest)(nil),           // 13: tandem.v1.GetModelRequest
+	(*GetModelResponse)(nil),          // 14: tandem.v1.GetModelResponse
+	(*ListModelsRequest)(nil),         // 15: tandem.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),        // 16: tandem.v1.ListModelsResponse
+	(*DeleteModelRequest)(nil),        // 17: tandem.v1.DeleteModelRequest
+	(*DeleteModelResponse)(nil),       // 18: tandem.v1.DeleteModelResponse
+	(*timestamppb.Timestamp)(nil),     // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 20: google.protobuf.Duration
+	(DataType)(0),                     // 21: tandem.v1.DataType
 }
 var file_tandem_v1_model_proto_depIdxs = []int32{
-	15, // 0: tandem.v1.Model.create_time:type_name -> google.protobuf.Timestamp
-	1,  // 1: tandem.v1.Model.inputs:type_name -> tandem.v1.ModelPort
-	1,  // 2: tandem.v1.Model.outputs:type_name -> tandem.v1.ModelPort
-	16, // 3: tandem.v1.ModelPort.data_type:type_name -> tandem.v1.DataType
-	2,  // 4: tandem.v1.ModelPort.dimensions:type_name -> tandem.v1.ModelDimension
-	0,  // 5: tandem.v1.FinishModelUploadResponse.model:type_name -> tandem.v1.Model
-	0,  // 6: tandem.v1.GetModelResponse.model:type_name -> tandem.v1.Model
-	0,  // 7: tandem.v1.ListModelsResponse.models:type_name -> tandem.v1.Model
-	3,  // 8: tandem.v1.ModelService.BeginModelUpload:input_type -> tandem.v1.BeginModelUploadRequest
-	5,  // 9: tandem.v1.ModelService.PutModelChunk:input_type -> tandem.v1.PutModelChunkRequest
-	7,  // 10: tandem.v1.ModelService.FinishModelUpload:input_type -> tandem.v1.FinishModelUploadRequest
-	9,  // 11: tandem.v1.ModelService.GetModel:input_type -> tandem.v1.GetModelRequest
-	11, // 12: tandem.v1.ModelService.ListModels:input_type -> tandem.v1.ListModelsRequest
-	13, // 13: tandem.v1.ModelService.DeleteModel:input_type -> tandem.v1.DeleteModelRequest
-	4,  // 14: tandem.v1.ModelService.BeginModelUpload:output_type -> tandem.v1.BeginModelUploadResponse
-	6,  // 15: tandem.v1.ModelService.PutModelChunk:output_type -> tandem.v1.PutModelChunkResponse
-	8,  // 16: tandem.v1.ModelService.FinishModelUpload:output_type -> tandem.v1.FinishModelUploadResponse
-	10, // 17: tandem.v1.ModelService.GetModel:output_type -> tandem.v1.GetModelResponse
-	12, // 18: tandem.v1.ModelService.ListModels:output_type -> tandem.v1.ListModelsResponse
-	14, // 19: tandem.v1.ModelService.DeleteModel:output_type -> tandem.v1.DeleteModelResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	19, // 0: tandem.v1.Model.create_time:type_name -> google.protobuf.Timestamp
+	5,  // 1: tandem.v1.Model.inputs:type_name -> tandem.v1.ModelPort
+	5,  // 2: tandem.v1.Model.outputs:type_name -> tandem.v1.ModelPort
+	1,  // 3: tandem.v1.Model.options:type_name -> tandem.v1.ModelOptions
+	4,  // 4: tandem.v1.Model.learned:type_name -> tandem.v1.LearnedCost
+	20, // 5: tandem.v1.ModelOptions.max_delay:type_name -> google.protobuf.Duration
+	2,  // 6: tandem.v1.ModelOptions.pad:type_name -> tandem.v1.Padding
+	3,  // 7: tandem.v1.ModelOptions.warm:type_name -> tandem.v1.WarmInput
+	20, // 8: tandem.v1.LearnedCost.base:type_name -> google.protobuf.Duration
+	20, // 9: tandem.v1.LearnedCost.per_row:type_name -> google.protobuf.Duration
+	21, // 10: tandem.v1.ModelPort.data_type:type_name -> tandem.v1.DataType
+	6,  // 11: tandem.v1.ModelPort.dimensions:type_name -> tandem.v1.ModelDimension
+	1,  // 12: tandem.v1.FinishModelUploadRequest.options:type_name -> tandem.v1.ModelOptions
+	0,  // 13: tandem.v1.FinishModelUploadResponse.model:type_name -> tandem.v1.Model
+	0,  // 14: tandem.v1.GetModelResponse.model:type_name -> tandem.v1.Model
+	0,  // 15: tandem.v1.ListModelsResponse.models:type_name -> tandem.v1.Model
+	7,  // 16: tandem.v1.ModelService.BeginModelUpload:input_type -> tandem.v1.BeginModelUploadRequest
+	9,  // 17: tandem.v1.ModelService.PutModelChunk:input_type -> tandem.v1.PutModelChunkRequest
+	11, // 18: tandem.v1.ModelService.FinishModelUpload:input_type -> tandem.v1.FinishModelUploadRequest
+	13, // 19: tandem.v1.ModelService.GetModel:input_type -> tandem.v1.GetModelRequest
+	15, // 20: tandem.v1.ModelService.ListModels:input_type -> tandem.v1.ListModelsRequest
+	17, // 21: tandem.v1.ModelService.DeleteModel:input_type -> tandem.v1.DeleteModelRequest
+	8,  // 22: tandem.v1.ModelService.BeginModelUpload:output_type -> tandem.v1.BeginModelUploadResponse
+	10, // 23: tandem.v1.ModelService.PutModelChunk:output_type -> tandem.v1.PutModelChunkResponse
+	12, // 24: tandem.v1.ModelService.FinishModelUpload:output_type -> tandem.v1.FinishModelUploadResponse
+	14, // 25: tandem.v1.ModelService.GetModel:output_type -> tandem.v1.GetModelResponse
+	16, // 26: tandem.v1.ModelService.ListModels:output_type -> tandem.v1.ListModelsResponse
+	18, // 27: tandem.v1.ModelService.DeleteModel:output_type -> tandem.v1.DeleteModelResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_model_proto_init() }
@@ -1116,7 +1556,7 @@ func file_tandem_v1_model_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_model_proto_rawDesc), len(file_tandem_v1_model_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

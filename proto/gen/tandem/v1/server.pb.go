@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -168,11 +169,474 @@ func (x *GetServerInfoResponse) GetMaxRequestBytes() int64 {
 	return 0
 }
 
+// GetPlanRequest is empty.
+type GetPlanRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlanRequest) Reset() {
+	*x = GetPlanRequest{}
+	mi := &file_tandem_v1_server_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlanRequest) ProtoMessage() {}
+
+func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_server_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlanRequest.ProtoReflect.Descriptor instead.
+func (*GetPlanRequest) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_server_proto_rawDescGZIP(), []int{2}
+}
+
+// GetPlanResponse is the resource plan.
+type GetPlanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Cores that models may use; a cgroup's quota need not be whole.
+	Cores float64 `protobuf:"fixed64,1,opt,name=cores,proto3" json:"cores,omitempty"`
+	// What set cores.
+	CoresSource string `protobuf:"bytes,2,opt,name=cores_source,json=coresSource,proto3" json:"cores_source,omitempty"`
+	// Most runs of models at once on the cores, all tenants together.
+	MostRuns int32 `protobuf:"varint,3,opt,name=most_runs,json=mostRuns,proto3" json:"most_runs,omitempty"`
+	// Most threads that work for models at once, all tenants together.
+	MostThreads int32 `protobuf:"varint,4,opt,name=most_threads,json=mostThreads,proto3" json:"most_threads,omitempty"`
+	// What all models that are in memory take.
+	MemoryBytes int64 `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// What they may take together. Default: 0, there is no bound.
+	MemoryBudgetBytes int64 `protobuf:"varint,6,opt,name=memory_budget_bytes,json=memoryBudgetBytes,proto3" json:"memory_budget_bytes,omitempty"`
+	// The tenant's models: those in memory in the order in which they came, then the others.
+	Models []*PlannedModel `protobuf:"bytes,7,rep,name=models,proto3" json:"models,omitempty"`
+	// How many models of other tenants are in memory.
+	OtherModels int32 `protobuf:"varint,8,opt,name=other_models,json=otherModels,proto3" json:"other_models,omitempty"`
+	// For what the plan was made again last.
+	MadeFor string `protobuf:"bytes,9,opt,name=made_for,json=madeFor,proto3" json:"made_for,omitempty"`
+	// When.
+	MadeTime      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=made_time,json=madeTime,proto3" json:"made_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPlanResponse) Reset() {
+	*x = GetPlanResponse{}
+	mi := &file_tandem_v1_server_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPlanResponse) ProtoMessage() {}
+
+func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_server_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPlanResponse.ProtoReflect.Descriptor instead.
+func (*GetPlanResponse) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_server_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetPlanResponse) GetCores() float64 {
+	if x != nil {
+		return x.Cores
+	}
+	return 0
+}
+
+func (x *GetPlanResponse) GetCoresSource() string {
+	if x != nil {
+		return x.CoresSource
+	}
+	return ""
+}
+
+func (x *GetPlanResponse) GetMostRuns() int32 {
+	if x != nil {
+		return x.MostRuns
+	}
+	return 0
+}
+
+func (x *GetPlanResponse) GetMostThreads() int32 {
+	if x != nil {
+		return x.MostThreads
+	}
+	return 0
+}
+
+func (x *GetPlanResponse) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *GetPlanResponse) GetMemoryBudgetBytes() int64 {
+	if x != nil {
+		return x.MemoryBudgetBytes
+	}
+	return 0
+}
+
+func (x *GetPlanResponse) GetModels() []*PlannedModel {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+func (x *GetPlanResponse) GetOtherModels() int32 {
+	if x != nil {
+		return x.OtherModels
+	}
+	return 0
+}
+
+func (x *GetPlanResponse) GetMadeFor() string {
+	if x != nil {
+		return x.MadeFor
+	}
+	return ""
+}
+
+func (x *GetPlanResponse) GetMadeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MadeTime
+	}
+	return nil
+}
+
+// PlannedModel is what one model has.
+type PlannedModel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model, as name@version.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// Whether it is in memory. One that is not is loaded when it is called, and has no share until then.
+	Loaded bool `protobuf:"varint,2,opt,name=loaded,proto3" json:"loaded,omitempty"`
+	// What it takes in memory, or took when it was loaded last. Default: 0, not known.
+	MemoryBytes int64 `protobuf:"varint,3,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Where it runs: "cpu", or an accelerator such as "cuda:0".
+	Device string `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	// Its fair share of the cores, when all models are busy.
+	Cores float64 `protobuf:"fixed64,5,opt,name=cores,proto3" json:"cores,omitempty"`
+	// Threads that work on one operator, the caller's own counted.
+	Threads int32 `protobuf:"varint,6,opt,name=threads,proto3" json:"threads,omitempty"`
+	// Whether these are its own; else they are those that all models share.
+	OwnThreads bool `protobuf:"varint,7,opt,name=own_threads,json=ownThreads,proto3" json:"own_threads,omitempty"`
+	// Whether threads of its own wait actively.
+	Spin bool `protobuf:"varint,8,opt,name=spin,proto3" json:"spin,omitempty"`
+	// Runs at once that it may have whatever other models do.
+	GuaranteedRuns int32 `protobuf:"varint,9,opt,name=guaranteed_runs,json=guaranteedRuns,proto3" json:"guaranteed_runs,omitempty"`
+	// Runs at once that it may have while other models leave cores free.
+	MostRuns int32 `protobuf:"varint,10,opt,name=most_runs,json=mostRuns,proto3" json:"most_runs,omitempty"`
+	// How many times it is loaded.
+	Instances int32 `protobuf:"varint,11,opt,name=instances,proto3" json:"instances,omitempty"`
+	// Most rows of one run.
+	MaxRows int32 `protobuf:"varint,12,opt,name=max_rows,json=maxRows,proto3" json:"max_rows,omitempty"`
+	// Why.
+	Why *PlanReasons `protobuf:"bytes,13,opt,name=why,proto3" json:"why,omitempty"`
+	// Why requests do not share runs. Default: empty, they do.
+	NotBatched string `protobuf:"bytes,14,opt,name=not_batched,json=notBatched,proto3" json:"not_batched,omitempty"`
+	// Runs that go on now.
+	Running int32 `protobuf:"varint,15,opt,name=running,proto3" json:"running,omitempty"`
+	// Requests that wait.
+	Waiting int32 `protobuf:"varint,16,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Runs since it was loaded.
+	Runs uint64 `protobuf:"varint,17,opt,name=runs,proto3" json:"runs,omitempty"`
+	// Rows of these runs.
+	Rows uint64 `protobuf:"varint,18,opt,name=rows,proto3" json:"rows,omitempty"`
+	// How often it was loaded since a release needed it.
+	Loads         int32 `protobuf:"varint,19,opt,name=loads,proto3" json:"loads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlannedModel) Reset() {
+	*x = PlannedModel{}
+	mi := &file_tandem_v1_server_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlannedModel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlannedModel) ProtoMessage() {}
+
+func (x *PlannedModel) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_server_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlannedModel.ProtoReflect.Descriptor instead.
+func (*PlannedModel) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_server_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PlannedModel) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *PlannedModel) GetLoaded() bool {
+	if x != nil {
+		return x.Loaded
+	}
+	return false
+}
+
+func (x *PlannedModel) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *PlannedModel) GetCores() float64 {
+	if x != nil {
+		return x.Cores
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetThreads() int32 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetOwnThreads() bool {
+	if x != nil {
+		return x.OwnThreads
+	}
+	return false
+}
+
+func (x *PlannedModel) GetSpin() bool {
+	if x != nil {
+		return x.Spin
+	}
+	return false
+}
+
+func (x *PlannedModel) GetGuaranteedRuns() int32 {
+	if x != nil {
+		return x.GuaranteedRuns
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetMostRuns() int32 {
+	if x != nil {
+		return x.MostRuns
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetMaxRows() int32 {
+	if x != nil {
+		return x.MaxRows
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetWhy() *PlanReasons {
+	if x != nil {
+		return x.Why
+	}
+	return nil
+}
+
+func (x *PlannedModel) GetNotBatched() string {
+	if x != nil {
+		return x.NotBatched
+	}
+	return ""
+}
+
+func (x *PlannedModel) GetRunning() int32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetWaiting() int32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetRuns() uint64 {
+	if x != nil {
+		return x.Runs
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetRows() uint64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *PlannedModel) GetLoads() int32 {
+	if x != nil {
+		return x.Loads
+	}
+	return 0
+}
+
+// PlanReasons says of each choice why it was made.
+type PlanReasons struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of cores.
+	Cores string `protobuf:"bytes,1,opt,name=cores,proto3" json:"cores,omitempty"`
+	// Of threads and own_threads.
+	Threads string `protobuf:"bytes,2,opt,name=threads,proto3" json:"threads,omitempty"`
+	// Of spin.
+	Spin string `protobuf:"bytes,3,opt,name=spin,proto3" json:"spin,omitempty"`
+	// Of guaranteed_runs and most_runs.
+	Runs string `protobuf:"bytes,4,opt,name=runs,proto3" json:"runs,omitempty"`
+	// Of instances.
+	Instances string `protobuf:"bytes,5,opt,name=instances,proto3" json:"instances,omitempty"`
+	// Of max_rows.
+	MaxRows       string `protobuf:"bytes,6,opt,name=max_rows,json=maxRows,proto3" json:"max_rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanReasons) Reset() {
+	*x = PlanReasons{}
+	mi := &file_tandem_v1_server_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanReasons) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanReasons) ProtoMessage() {}
+
+func (x *PlanReasons) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_server_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanReasons.ProtoReflect.Descriptor instead.
+func (*PlanReasons) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_server_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PlanReasons) GetCores() string {
+	if x != nil {
+		return x.Cores
+	}
+	return ""
+}
+
+func (x *PlanReasons) GetThreads() string {
+	if x != nil {
+		return x.Threads
+	}
+	return ""
+}
+
+func (x *PlanReasons) GetSpin() string {
+	if x != nil {
+		return x.Spin
+	}
+	return ""
+}
+
+func (x *PlanReasons) GetRuns() string {
+	if x != nil {
+		return x.Runs
+	}
+	return ""
+}
+
+func (x *PlanReasons) GetInstances() string {
+	if x != nil {
+		return x.Instances
+	}
+	return ""
+}
+
+func (x *PlanReasons) GetMaxRows() string {
+	if x != nil {
+		return x.MaxRows
+	}
+	return ""
+}
+
 var File_tandem_v1_server_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_server_proto_rawDesc = "" +
 	"\n" +
-	"\x16tandem/v1/server.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\"\x16\n" +
+	"\x16tandem/v1/server.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
 	"\x14GetServerInfoRequest\"\xbf\x02\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12/\n" +
@@ -183,9 +647,53 @@ const file_tandem_v1_server_proto_rawDesc = "" +
 	"\x04role\x18\x06 \x01(\tR\x04role\x12\x1f\n" +
 	"\vplugin_abis\x18\a \x03(\tR\n" +
 	"pluginAbis\x12*\n" +
-	"\x11max_request_bytes\x18\b \x01(\x03R\x0fmaxRequestBytes2h\n" +
+	"\x11max_request_bytes\x18\b \x01(\x03R\x0fmaxRequestBytes\"\x10\n" +
+	"\x0eGetPlanRequest\"\x85\x03\n" +
+	"\x0fGetPlanResponse\x12\x14\n" +
+	"\x05cores\x18\x01 \x01(\x01R\x05cores\x12!\n" +
+	"\fcores_source\x18\x02 \x01(\tR\vcoresSource\x12\x1b\n" +
+	"\tmost_runs\x18\x03 \x01(\x05R\bmostRuns\x12!\n" +
+	"\fmost_threads\x18\x04 \x01(\x05R\vmostThreads\x12!\n" +
+	"\fmemory_bytes\x18\x05 \x01(\x03R\vmemoryBytes\x12.\n" +
+	"\x13memory_budget_bytes\x18\x06 \x01(\x03R\x11memoryBudgetBytes\x12/\n" +
+	"\x06models\x18\a \x03(\v2\x17.tandem.v1.PlannedModelR\x06models\x12!\n" +
+	"\fother_models\x18\b \x01(\x05R\votherModels\x12\x19\n" +
+	"\bmade_for\x18\t \x01(\tR\amadeFor\x127\n" +
+	"\tmade_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\bmadeTime\"\x98\x04\n" +
+	"\fPlannedModel\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
+	"\x06loaded\x18\x02 \x01(\bR\x06loaded\x12!\n" +
+	"\fmemory_bytes\x18\x03 \x01(\x03R\vmemoryBytes\x12\x16\n" +
+	"\x06device\x18\x04 \x01(\tR\x06device\x12\x14\n" +
+	"\x05cores\x18\x05 \x01(\x01R\x05cores\x12\x18\n" +
+	"\athreads\x18\x06 \x01(\x05R\athreads\x12\x1f\n" +
+	"\vown_threads\x18\a \x01(\bR\n" +
+	"ownThreads\x12\x12\n" +
+	"\x04spin\x18\b \x01(\bR\x04spin\x12'\n" +
+	"\x0fguaranteed_runs\x18\t \x01(\x05R\x0eguaranteedRuns\x12\x1b\n" +
+	"\tmost_runs\x18\n" +
+	" \x01(\x05R\bmostRuns\x12\x1c\n" +
+	"\tinstances\x18\v \x01(\x05R\tinstances\x12\x19\n" +
+	"\bmax_rows\x18\f \x01(\x05R\amaxRows\x12(\n" +
+	"\x03why\x18\r \x01(\v2\x16.tandem.v1.PlanReasonsR\x03why\x12\x1f\n" +
+	"\vnot_batched\x18\x0e \x01(\tR\n" +
+	"notBatched\x12\x18\n" +
+	"\arunning\x18\x0f \x01(\x05R\arunning\x12\x18\n" +
+	"\awaiting\x18\x10 \x01(\x05R\awaiting\x12\x12\n" +
+	"\x04runs\x18\x11 \x01(\x04R\x04runs\x12\x12\n" +
+	"\x04rows\x18\x12 \x01(\x04R\x04rows\x12\x14\n" +
+	"\x05loads\x18\x13 \x01(\x05R\x05loads\"\x9e\x01\n" +
+	"\vPlanReasons\x12\x14\n" +
+	"\x05cores\x18\x01 \x01(\tR\x05cores\x12\x18\n" +
+	"\athreads\x18\x02 \x01(\tR\athreads\x12\x12\n" +
+	"\x04spin\x18\x03 \x01(\tR\x04spin\x12\x12\n" +
+	"\x04runs\x18\x04 \x01(\tR\x04runs\x12\x1c\n" +
+	"\tinstances\x18\x05 \x01(\tR\tinstances\x12\x19\n" +
+	"\bmax_rows\x18\x06 \x01(\tR\amaxRows2\xaf\x01\n" +
 	"\rServerService\x12W\n" +
-	"\rGetServerInfo\x12\x1f.tandem.v1.GetServerInfoRequest\x1a .tandem.v1.GetServerInfoResponse\"\x03\x90\x02\x01B\x9e\x01\n" +
+	"\rGetServerInfo\x12\x1f.tandem.v1.GetServerInfoRequest\x1a .tandem.v1.GetServerInfoResponse\"\x03\x90\x02\x01\x12E\n" +
+	"\aGetPlan\x12\x19.tandem.v1.GetPlanRequest\x1a\x1a.tandem.v1.GetPlanResponse\"\x03\x90\x02\x01B\x9e\x01\n" +
 	"\rcom.tandem.v1B\vServerProtoP\x01Z;github.com/tandem-serve/tandem/proto/gen/tandem/v1;tandemv1\xa2\x02\x03TXX\xaa\x02\tTandem.V1\xca\x02\tTandem\\V1\xe2\x02\x15Tandem\\V1\\GPBMetadata\xea\x02\n" +
 	"Tandem::V1b\x06proto3"
 
@@ -201,21 +709,31 @@ func file_tandem_v1_server_proto_rawDescGZIP() []byte {
 	return file_tandem_v1_server_proto_rawDescData
 }
 
-var file_tandem_v1_server_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_tandem_v1_server_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_tandem_v1_server_proto_goTypes = []any{
 	(*GetServerInfoRequest)(nil),  // 0: tandem.v1.GetServerInfoRequest
 	(*GetServerInfoResponse)(nil), // 1: tandem.v1.GetServerInfoResponse
-	(*durationpb.Duration)(nil),   // 2: google.protobuf.Duration
+	(*GetPlanRequest)(nil),        // 2: tandem.v1.GetPlanRequest
+	(*GetPlanResponse)(nil),       // 3: tandem.v1.GetPlanResponse
+	(*PlannedModel)(nil),          // 4: tandem.v1.PlannedModel
+	(*PlanReasons)(nil),           // 5: tandem.v1.PlanReasons
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
 }
 var file_tandem_v1_server_proto_depIdxs = []int32{
-	2, // 0: tandem.v1.GetServerInfoResponse.uptime:type_name -> google.protobuf.Duration
-	0, // 1: tandem.v1.ServerService.GetServerInfo:input_type -> tandem.v1.GetServerInfoRequest
-	1, // 2: tandem.v1.ServerService.GetServerInfo:output_type -> tandem.v1.GetServerInfoResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	6, // 0: tandem.v1.GetServerInfoResponse.uptime:type_name -> google.protobuf.Duration
+	4, // 1: tandem.v1.GetPlanResponse.models:type_name -> tandem.v1.PlannedModel
+	7, // 2: tandem.v1.GetPlanResponse.made_time:type_name -> google.protobuf.Timestamp
+	5, // 3: tandem.v1.PlannedModel.why:type_name -> tandem.v1.PlanReasons
+	0, // 4: tandem.v1.ServerService.GetServerInfo:input_type -> tandem.v1.GetServerInfoRequest
+	2, // 5: tandem.v1.ServerService.GetPlan:input_type -> tandem.v1.GetPlanRequest
+	1, // 6: tandem.v1.ServerService.GetServerInfo:output_type -> tandem.v1.GetServerInfoResponse
+	3, // 7: tandem.v1.ServerService.GetPlan:output_type -> tandem.v1.GetPlanResponse
+	6, // [6:8] is the sub-list for method output_type
+	4, // [4:6] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_server_proto_init() }
@@ -229,7 +747,7 @@ func file_tandem_v1_server_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_server_proto_rawDesc), len(file_tandem_v1_server_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,8 @@ const (
 	// ServerServiceGetServerInfoProcedure is the procedure name of the ServerService's GetServerInfo
 	// RPC.
 	ServerServiceGetServerInfoProcedure = "/tandem.v1.ServerService/GetServerInfo"
+	// ServerServiceGetPlanProcedure is the procedure name of the ServerService's GetPlan RPC.
+	ServerServiceGetPlanProcedure = "/tandem.v1.ServerService/GetPlan"
 )
 
 var (
@@ -38,12 +40,22 @@ var (
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
 		}
 	})
+	serverServiceGetPlanSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           v1.File_tandem_v1_server_proto.Services().ByName("ServerService").Methods().ByName("GetPlan"),
+			Procedure:        ServerServiceGetPlanProcedure,
+			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
 )
 
 // ServerServiceClient is a client for the tandem.v1.ServerService service.
 type ServerServiceClient interface {
 	// GetServerInfo returns what this server is and can do. Every role may call it.
 	GetServerInfo(context.Context, *v1.GetServerInfoRequest) (*v1.GetServerInfoResponse, error)
+	// GetPlan returns how cores, accelerators and memory are shared out between the models that releases run, and why.
+	GetPlan(context.Context, *v1.GetPlanRequest) (*v1.GetPlanResponse, error)
 }
 
 // NewServerServiceClient constructs a client for the tandem.v1.ServerService service. Multiple
@@ -56,6 +68,8 @@ func NewServerServiceClient(client *connect.Client) ServerServiceClient {
 type ServerServiceHandler interface {
 	// GetServerInfo returns what this server is and can do. Every role may call it.
 	GetServerInfo(context.Context, *v1.GetServerInfoRequest) (*v1.GetServerInfoResponse, error)
+	// GetPlan returns how cores, accelerators and memory are shared out between the models that releases run, and why.
+	GetPlan(context.Context, *v1.GetPlanRequest) (*v1.GetPlanResponse, error)
 }
 
 // RegisterServerServiceHandler registers svc as the tandem.v1.ServerService implementation on
@@ -64,6 +78,7 @@ func RegisterServerServiceHandler(server *connect.Server, svc ServerServiceHandl
 	adapter := serverServiceHandler{svc: svc}
 	server.Register(
 		connect.Method{Spec: serverServiceGetServerInfoSpec(), Handler: adapter.getServerInfo},
+		connect.Method{Spec: serverServiceGetPlanSpec(), Handler: adapter.getPlan},
 	)
 }
 
@@ -72,6 +87,10 @@ type UnimplementedServerServiceHandler struct{}
 
 func (UnimplementedServerServiceHandler) GetServerInfo(context.Context, *v1.GetServerInfoRequest) (*v1.GetServerInfoResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "tandem.v1.ServerService.GetServerInfo is not implemented")
+}
+
+func (UnimplementedServerServiceHandler) GetPlan(context.Context, *v1.GetPlanRequest) (*v1.GetPlanResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "tandem.v1.ServerService.GetPlan is not implemented")
 }
 
 type serverServiceClient struct {
@@ -86,6 +105,14 @@ func (c *serverServiceClient) GetServerInfo(ctx context.Context, req *v1.GetServ
 	return &res, nil
 }
 
+func (c *serverServiceClient) GetPlan(ctx context.Context, req *v1.GetPlanRequest) (*v1.GetPlanResponse, error) {
+	var res v1.GetPlanResponse
+	if err := c.client.CallUnary(ctx, serverServiceGetPlanSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
 type serverServiceHandler struct{ svc ServerServiceHandler }
 
 func (h serverServiceHandler) getServerInfo(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
@@ -94,6 +121,18 @@ func (h serverServiceHandler) getServerInfo(ctx context.Context, _ connect.Spec,
 		return err
 	}
 	res, err := h.svc.GetServerInfo(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h serverServiceHandler) getPlan(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.GetPlanRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.GetPlan(ctx, &req)
 	if err != nil {
 		return err
 	}
