@@ -89,7 +89,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	k, plain := newKey("acme")
 	want(b, "put tenant", c.PutTenant(b.Context(), tenant.Tenant{ID: "acme"}), nil)
 	want(b, "put key", c.PutKey(b.Context(), k), nil)
-	a := tenant.NewAuthenticator(c, nil)
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: c})
 	for b.Loop() {
 		if _, err := a.Authenticate(b.Context(), "Bearer "+plain); err != nil {
 			b.Fatal(err)

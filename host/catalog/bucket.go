@@ -24,6 +24,7 @@ import (
 //	release.<tenant>.<id>     releaseRecord
 //	tenant.<tenant>           tenant.Tenant
 //	key.<id>                  tenant.Key
+//	use.<tenant>              when its keys were last used
 //
 // Names may have dots, tenants may not, so a key has one meaning.
 const bucketName = "tandem_catalog"
@@ -33,6 +34,7 @@ const (
 	prefixRelease = "release"
 	prefixTenant  = "tenant"
 	prefixKey     = "key"
+	prefixUse     = "use"
 )
 
 // maxAttempts is how often a compare-and-set is tried. Each round has a winner, so this many writers of one record at

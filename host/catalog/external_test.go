@@ -89,7 +89,7 @@ func TestExternal(t *testing.T) {
 	k, plain := newKey("acme")
 	want(t, "put tenant", one.PutTenant(t.Context(), tenant.Tenant{ID: "acme"}), nil)
 	want(t, "put key", one.PutKey(t.Context(), k), nil)
-	a := tenant.NewAuthenticator(two, nil)
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: two})
 	eventually(t, "the other knows the key", func() bool {
 		_, err := a.Authenticate(t.Context(), "Bearer "+plain)
 		return err == nil
@@ -109,7 +109,7 @@ func TestExternalRestart(t *testing.T) {
 	k, plain := newKey("acme")
 	want(t, "put tenant", c.PutTenant(t.Context(), tenant.Tenant{ID: "acme"}), nil)
 	want(t, "put key", c.PutKey(t.Context(), k), nil)
-	a := tenant.NewAuthenticator(c, nil)
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: c})
 	w := watch(t, c)
 	w.want("model acme/m", "synced")
 

@@ -13,6 +13,7 @@ type mirror struct {
 	bucket    *bucket
 	connected func() bool
 	first     chan struct{} // closed at the first sync
+	changes   chan struct{} // has a value when records changed; holds one
 	// epoch is the epoch of the last complete listing, or -1.
 	epoch atomic.Int64
 
@@ -29,7 +30,8 @@ type mirrored struct {
 }
 
 func newMirror(b *bucket, connected func() bool) *mirror {
-	m := &mirror{bucket: b, connected: connected, first: make(chan struct{}), records: make(map[string]mirrored)}
+	m := &mirror{bucket: b, connected: connected, first: make(chan struct{}),
+		changes: make(chan struct{}, 1), records: make(map[string]mirrored)}
 	m.epoch.Store(-1)
 	return m
 }
@@ -62,6 +64,7 @@ func (m *mirror) wait(ctx context.Context) error {
 
 // told takes what the store says.
 func (m *mirror) told(key string, r mirrored) {
+	defer m.signal()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.records[key].rev > r.rev {
@@ -76,10 +79,26 @@ func (m *mirror) told(key string, r mirrored) {
 
 // wrote takes what this process has written.
 func (m *mirror) wrote(key string, r mirrored) {
+	defer m.signal()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.records[key].rev < r.rev {
 		m.records[key] = r
+	}
+}
+
+// removed takes that this process has removed a record for good.
+func (m *mirror) removed(key string) {
+	m.mu.Lock()
+	rev := m.records[key].rev + 1
+	m.mu.Unlock()
+	m.wrote(key, mirrored{rev: rev})
+}
+
+func (m *mirror) signal() {
+	select {
+	case m.changes <- struct{}{}:
+	default:
 	}
 }
 

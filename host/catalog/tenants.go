@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-serve/tandem/host/tenant"
 )
@@ -27,6 +28,103 @@ func (c *Catalog) PutTenant(ctx context.Context, t tenant.Tenant) error {
 	c.mirror.wrote(key, mirrored{value: t, rev: rev})
 	return nil
 }
+
+// UpdateTenant changes a tenant by compare-and-set and returns it as it is then. change may be called several times. A
+// tenant that is not there is tenant.ErrNotFound, and change's own error is returned as it is.
+func (c *Catalog) UpdateTenant(ctx context.Context, id tenant.ID, change func(*tenant.Tenant) error) (tenant.Tenant, error) {
+	if err := tenant.CheckID(id); err != nil {
+		return tenant.Tenant{}, err
+	}
+	key := prefixTenant + "." + string(id)
+	t, rev, err := update(ctx, c.bucket, key, func(cur *tenant.Tenant) error {
+		if cur.ID == "" {
+			return tenant.ErrNotFound
+		}
+		return change(cur)
+	})
+	if err != nil {
+		return tenant.Tenant{}, fmt.Errorf("update tenant %s: %w", id, err)
+	}
+	c.mirror.wrote(key, mirrored{value: t, rev: rev})
+	return t, nil
+}
+
+// CreateTenant stores a new tenant, or returns tenant.ErrExists.
+func (c *Catalog) CreateTenant(ctx context.Context, t tenant.Tenant) error {
+	if err := tenant.CheckID(t.ID); err != nil {
+		return err
+	}
+	key := prefixTenant + "." + string(t.ID)
+	rev, err := c.bucket.create(ctx, key, t)
+	if errors.Is(err, ErrConflict) {
+		return fmt.Errorf("create tenant %s: %w", t.ID, tenant.ErrExists)
+	}
+	if err != nil {
+		return fmt.Errorf("create tenant %s: %w", t.ID, err)
+	}
+	c.mirror.wrote(key, mirrored{value: t, rev: rev})
+	return nil
+}
+
+// DeleteTenant implements tenant.Store.
+func (c *Catalog) DeleteTenant(ctx context.Context, id tenant.ID) error {
+	if err := tenant.CheckID(id); err != nil {
+		return err
+	}
+	key := prefixTenant + "." + string(id)
+	if err := errors.Join(c.bucket.remove(ctx, prefixUse+"."+string(id)), c.bucket.remove(ctx, key)); err != nil {
+		return fmt.Errorf("delete tenant %s: %w", id, err)
+	}
+	c.mirror.removed(key)
+	return nil
+}
+
+// maxNotedUses bounds the keys whose last use is kept for a tenant; the ones used longest ago go first.
+const maxNotedUses = 10_000
+
+// NoteUse implements tenant.Store.
+func (c *Catalog) NoteUse(ctx context.Context, id tenant.ID, used map[string]time.Time) error {
+	if err := tenant.CheckID(id); err != nil {
+		return err
+	}
+	_, _, err := update(ctx, c.bucket, prefixUse+"."+string(id), func(cur *map[string]time.Time) error {
+		if *cur == nil {
+			*cur = make(map[string]time.Time, len(used))
+		}
+		for key, at := range used {
+			if at.After((*cur)[key]) {
+				(*cur)[key] = at
+			}
+		}
+		for len(*cur) > maxNotedUses {
+			oldest := ""
+			for key, at := range *cur {
+				if oldest == "" || at.Before((*cur)[oldest]) {
+					oldest = key
+				}
+			}
+			delete(*cur, oldest)
+		}
+		return nil
+	})
+	return err
+}
+
+// LastUse implements tenant.Store.
+func (c *Catalog) LastUse(ctx context.Context, id tenant.ID) (map[string]time.Time, error) {
+	if err := tenant.CheckID(id); err != nil {
+		return nil, err
+	}
+	used, _, err := get[map[string]time.Time](ctx, c.bucket, prefixUse+"."+string(id))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return used, err
+}
+
+// AccessChanges returns a channel that has a value whenever tenants or keys may have changed since the last one was taken:
+// here, or by another process on the same store.
+func (c *Catalog) AccessChanges() <-chan struct{} { return c.mirror.changes }
 
 // GetTenant implements tenant.Store. It answers from memory.
 func (c *Catalog) GetTenant(ctx context.Context, id tenant.ID) (tenant.Tenant, error) {

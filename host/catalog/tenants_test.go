@@ -82,7 +82,7 @@ func TestCorruptKeyIsNoKey(t *testing.T) {
 	want(t, "damage", c.PutRaw(t.Context(), "key."+k.ID, []byte("{}")), nil)
 	c.Close(t.Context())
 	c = open(t, catalog.Config{Dir: dir})
-	_, err := tenant.NewAuthenticator(c, nil).Authenticate(t.Context(), "Bearer "+plain)
+	_, err := tenant.NewAuthenticator(tenant.AuthConfig{Store: c}).Authenticate(t.Context(), "Bearer "+plain)
 	want(t, "authenticate", err, catalog.ErrCorrupt)
 }
 
@@ -90,7 +90,7 @@ func TestCorruptKeyIsNoKey(t *testing.T) {
 // refused.
 func TestRevocation(t *testing.T) {
 	c := open(t, catalog.Config{Relist: 5 * time.Millisecond})
-	a := tenant.NewAuthenticator(c, nil)
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: c})
 	want(t, "put tenant", c.PutTenant(t.Context(), tenant.Tenant{ID: "acme"}), nil)
 	for range 50 {
 		k, plain := newKey("acme")

@@ -96,7 +96,7 @@ func (s *Server) openStores(ctx context.Context, p *parts) (err error) {
 	if s.admin, err = tenant.Bootstrap(ctx, p.catalog, s.cfg.DataDir); err != nil {
 		return fmt.Errorf("make the first key: %w", err)
 	}
-	p.auth = tenant.NewAuthenticator(p.catalog, nil)
+	p.auth = tenant.NewAuthenticator(tenant.AuthConfig{Store: p.catalog})
 	return nil
 }
 

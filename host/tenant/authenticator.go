@@ -11,57 +11,150 @@ import (
 	"github.com/tandem-serve/tandem/host/tenant/internal/ctxkey"
 )
 
+// Verifier turns a bearer token that is no API key into a caller. Package host/tenant/oidc has one.
+type Verifier interface {
+	// Verify returns the caller that the token names, and when the token expires. What is wrong with the token is an error
+	// for which errors.Is(err, ErrUnauthenticated) holds.
+	Verify(ctx context.Context, token string) (Principal, time.Time, error)
+}
+
+// AuthConfig configures an Authenticator.
+type AuthConfig struct {
+	// Store has tenants and keys. Required.
+	Store Store
+	// Tokens verifies bearer tokens that are no keys. Default: they are refused.
+	Tokens Verifier
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
 // Authenticator turns a credential into a caller. Its methods may overlap.
 //
 // It keeps no cache of its own: the [Store] answers GetKey from memory and reflects a revocation before DeleteKey
-// returns, so a revoked key is refused from then on.
+// returns, so a revoked key is refused from then on. What is open under a credential ends when the credential does: see
+// [Authenticator.Recheck].
 type Authenticator struct {
-	store Store
-	now   func() time.Time
+	store    Store
+	tokens   Verifier
+	now      func() time.Time
+	sessions sessions
+	uses     uses
 }
 
-// NewAuthenticator returns an Authenticator over store. A nil now is time.Now.
-func NewAuthenticator(store Store, now func() time.Time) *Authenticator {
-	if now == nil {
-		now = time.Now
+// NewAuthenticator returns an Authenticator.
+func NewAuthenticator(cfg AuthConfig) *Authenticator {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	return &Authenticator{store: store, now: now}
+	return &Authenticator{store: cfg.Store, tokens: cfg.Tokens, now: cfg.Now}
 }
 
 // Authenticate verifies the value of an Authorization header, "Bearer tdm_…", and returns its caller. The error is
 // [ErrUnauthenticated], [ErrSuspended], or one of the store's.
 func (a *Authenticator) Authenticate(ctx context.Context, header string) (Principal, error) {
+	p, _, err := a.authenticate(ctx, header)
+	return p, err
+}
+
+// authenticate also returns when the credential expires; the zero time is never.
+func (a *Authenticator) authenticate(ctx context.Context, header string) (Principal, time.Time, error) {
 	plain, ok := bearer(header)
 	if !ok {
-		return Principal{}, ErrUnauthenticated
+		return Principal{}, time.Time{}, ErrUnauthenticated
+	}
+	if a.tokens != nil && !strings.HasPrefix(plain, keyPrefix) {
+		return a.verifyToken(ctx, plain)
 	}
 	id, secret, ok := ParseKey(plain)
 	if !ok {
-		return Principal{}, ErrUnauthenticated
+		return Principal{}, time.Time{}, ErrUnauthenticated
 	}
 	k, err := a.lookup(ctx, id)
 	if err != nil {
-		return Principal{}, err
+		return Principal{}, time.Time{}, err
 	}
 	if !k.Matches(secret) || k.ID != id || !k.Role.Valid() {
-		return Principal{}, ErrUnauthenticated
+		return Principal{}, time.Time{}, ErrUnauthenticated
 	}
-	if !k.ExpiresAt.IsZero() && !a.now().Before(k.ExpiresAt) {
-		return Principal{}, ErrUnauthenticated
+	now := a.now()
+	if !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt) {
+		return Principal{}, time.Time{}, ErrUnauthenticated
 	}
 	if err := a.checkTenant(ctx, k.Tenant); err != nil {
-		return Principal{}, err
+		return Principal{}, time.Time{}, err
 	}
-	return Principal{Tenant: k.Tenant, KeyID: k.ID, Role: k.Role}, nil
+	a.uses.note(k.Tenant, k.ID, now)
+	return Principal{Tenant: k.Tenant, KeyID: k.ID, Role: k.Role, Graphs: k.Graphs}, k.ExpiresAt, nil
 }
 
-// Enter is Authenticate followed by putting the caller into the context.
-func (a *Authenticator) Enter(ctx context.Context, header string) (context.Context, error) {
-	p, err := a.Authenticate(ctx, header)
+func (a *Authenticator) verifyToken(ctx context.Context, token string) (Principal, time.Time, error) {
+	p, expires, err := a.tokens.Verify(ctx, token)
 	if err != nil {
-		return nil, err
+		return Principal{}, time.Time{}, err
 	}
-	return context.WithValue(ctx, ctxkey.Principal{}, p), nil
+	if !p.Role.Valid() || CheckID(p.Tenant) != nil {
+		return Principal{}, time.Time{}, ErrUnauthenticated
+	}
+	return p, expires, a.checkTenant(ctx, p.Tenant)
+}
+
+// Enter is Authenticate followed by putting the caller into the context. The context ends when leave is called, when the
+// credential expires, and when [Authenticator.Recheck] finds it gone; its cause then is [ErrUnauthenticated] or
+// [ErrSuspended]. The caller calls leave, once.
+func (a *Authenticator) Enter(ctx context.Context, header string) (_ context.Context, leave func(), err error) {
+	p, expires, err := a.authenticate(ctx, header)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx = context.WithValue(ctx, ctxkey.Principal{}, p)
+	var stop context.CancelFunc = func() {}
+	if !expires.IsZero() {
+		ctx, stop = context.WithDeadlineCause(ctx, expires, ErrUnauthenticated)
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	s := &session{principal: p, end: end}
+	a.sessions.add(s)
+	return ctx, func() {
+		a.sessions.remove(s)
+		end(nil)
+		stop()
+	}, nil
+}
+
+// Recheck ends every context whose credential does not hold any more: its key is revoked, its tenant suspended or gone. Call
+// it after keys or tenants have changed. A store that does not answer ends nothing.
+func (a *Authenticator) Recheck(ctx context.Context) {
+	for _, s := range a.sessions.all() {
+		err := a.holds(ctx, s.principal)
+		if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrSuspended) {
+			s.end(err)
+		}
+	}
+}
+
+func (a *Authenticator) holds(ctx context.Context, p Principal) error {
+	if p.KeyID != "" {
+		k, err := a.lookup(ctx, p.KeyID)
+		if err != nil {
+			return err
+		}
+		if k.ID != p.KeyID {
+			return ErrUnauthenticated
+		}
+	}
+	return a.checkTenant(ctx, p.Tenant)
+}
+
+// FlushUse stores when keys were last used, as far as that changed since the last time. Call it every now and then, and at
+// the end.
+func (a *Authenticator) FlushUse(ctx context.Context) error {
+	var errs []error
+	for id, used := range a.uses.take() {
+		if err := a.store.NoteUse(ctx, id, used); err != nil {
+			errs = append(errs, fmt.Errorf("note the use of keys of %s: %w", id, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // lookup returns a key that matches nothing when there is none, so that an unknown key costs the same hashing as a
@@ -85,7 +178,7 @@ func (a *Authenticator) checkTenant(ctx context.Context, id ID) error {
 	if err != nil {
 		return fmt.Errorf("look up tenant: %w", err)
 	}
-	if t.Suspended {
+	if t.Suspended || t.Deleting {
 		return ErrSuspended
 	}
 	return nil

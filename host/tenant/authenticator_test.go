@@ -7,13 +7,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tandem-serve/tandem/host/tenant"
 )
 
 func TestAuthenticate(t *testing.T) {
 	store := newMemStore()
 	now := testTime
-	a := tenant.NewAuthenticator(store, func() time.Time { return now })
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store, Now: func() time.Time { return now }})
 	add := func(id tenant.ID, role tenant.Role, expires time.Time) (tenant.Key, string) {
 		k, plain := tenant.NewKey(tenant.KeyParams{Tenant: id, Role: role, Now: now, ExpiresAt: expires})
 		if err := store.PutKey(t.Context(), k); err != nil {
@@ -63,12 +65,13 @@ func TestAuthenticate(t *testing.T) {
 		}
 	}
 
-	ctx, err := a.Enter(t.Context(), "Bearer "+goodPlain)
+	ctx, leave, err := a.Enter(t.Context(), "Bearer "+goodPlain)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer leave()
 	want := tenant.Principal{Tenant: "acme", KeyID: good.ID, Role: tenant.RolePublisher}
-	if p, err := tenant.PrincipalFrom(ctx); p != want || err != nil {
+	if p, err := tenant.PrincipalFrom(ctx); cmp.Diff(want, p) != "" || err != nil {
 		t.Errorf("got %+v, %v; want %+v", p, err, want)
 	}
 
@@ -79,14 +82,14 @@ func TestAuthenticate(t *testing.T) {
 	if err := store.DeleteKey(t.Context(), "acme", good.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Enter(t.Context(), "Bearer "+goodPlain); !errors.Is(err, tenant.ErrUnauthenticated) {
+	if _, _, err := a.Enter(t.Context(), "Bearer "+goodPlain); !errors.Is(err, tenant.ErrUnauthenticated) {
 		t.Errorf("revoked: got %v", err)
 	}
 }
 
 func TestAuthenticateReportsTheStore(t *testing.T) {
 	store := newMemStore()
-	a := tenant.NewAuthenticator(store, nil)
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
 	k, plain := tenant.NewKey(tenant.KeyParams{Tenant: "acme", Role: tenant.RoleAdmin, Now: testTime})
 	if err := store.PutKey(t.Context(), k); err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func readAdminKey(t *testing.T, dir string) string {
 
 func TestBootstrap(t *testing.T) {
 	dir, store := t.TempDir(), newMemStore()
-	a := tenant.NewAuthenticator(store, nil)
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
 	path, err := tenant.Bootstrap(t.Context(), store, dir)
 	if err != nil || path != filepath.Join(dir, "admin.key") {
 		t.Fatalf("got %q, %v", path, err)
@@ -93,7 +93,7 @@ func TestBootstrapInterrupted(t *testing.T) {
 		if before != "" && before != plain {
 			t.Errorf("%s: the key changed", op)
 		}
-		if _, err := tenant.NewAuthenticator(store, nil).Authenticate(t.Context(), "Bearer "+plain); err != nil {
+		if _, err := tenant.NewAuthenticator(tenant.AuthConfig{Store: store}).Authenticate(t.Context(), "Bearer "+plain); err != nil {
 			t.Errorf("%s: %v", op, err)
 		}
 		if len(store.keys) != 1 {

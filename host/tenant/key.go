@@ -25,6 +25,8 @@ type Key struct {
 	// Name is for people.
 	Name string `json:"name,omitempty"`
 	Role Role   `json:"role"`
+	// Graphs are the only ones that the key may call; none is all of them. Only keys of [RoleCaller] have some.
+	Graphs []string `json:"graphs,omitempty"`
 	// Hash is the SHA-256 of the secret part. The secret has 256 random bits, so a slow hash would add nothing.
 	Hash      []byte    `json:"hash"`
 	CreatedAt time.Time `json:"created_at"`
@@ -43,6 +45,8 @@ type KeyParams struct {
 	Tenant ID
 	Name   string
 	Role   Role
+	// Graphs are the only ones that the key may call; none is all.
+	Graphs []string
 	// Now is the creation time.
 	Now time.Time
 	// ExpiresAt is the zero time for never.
@@ -71,7 +75,7 @@ func ParseKey(plain string) (id, secret string, ok bool) {
 func keyOf(p KeyParams, id, secret string) Key {
 	sum := sha256.Sum256([]byte(secret))
 	return Key{
-		ID: id, Tenant: p.Tenant, Name: p.Name, Role: p.Role, Hash: sum[:],
+		ID: id, Tenant: p.Tenant, Name: p.Name, Role: p.Role, Graphs: p.Graphs, Hash: sum[:],
 		CreatedAt: p.Now.UTC(), ExpiresAt: p.ExpiresAt,
 	}
 }

@@ -3,6 +3,7 @@ package tenant
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // Role says what a caller may do inside its tenant.
@@ -39,7 +40,7 @@ const (
 	ActionPublish Action = "publish"
 	// ActionManage creates and revokes keys of the caller's tenant.
 	ActionManage Action = "manage"
-	// ActionOperate creates, suspends and deletes tenants. Admins of [Default] only.
+	// ActionOperate creates, limits, suspends and deletes tenants. Admins of [Default] only.
 	ActionOperate Action = "operate"
 )
 
@@ -48,7 +49,27 @@ type Principal struct {
 	Tenant ID
 	// KeyID is the public part of the API key, "" when the caller used none.
 	KeyID string
-	Role  Role
+	// Subject is who an identity provider says the caller is, "" for a caller with a key.
+	Subject string
+	Role    Role
+	// Graphs are the only ones that the caller may call; none is all of them.
+	Graphs []string
+}
+
+// MayCall reports whether the caller's scope has the graph of that name.
+func (p Principal) MayCall(graph string) bool {
+	return len(p.Graphs) == 0 || slices.Contains(p.Graphs, graph)
+}
+
+// Actor names the caller for an audit trail: "key:ID", "oidc:SUBJECT", or "server".
+func (p Principal) Actor() string {
+	switch {
+	case p.KeyID != "":
+		return "key:" + p.KeyID
+	case p.Subject != "":
+		return "oidc:" + p.Subject
+	}
+	return "server"
 }
 
 // Can reports whether p may do a.

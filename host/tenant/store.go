@@ -1,6 +1,9 @@
 package tenant
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Store keeps tenants and keys. host/catalog implements it. Its methods may overlap.
 //
@@ -21,4 +24,10 @@ type Store interface {
 	ListKeys(ctx context.Context, id ID) ([]Key, error)
 	// DeleteKey revokes the tenant's key. A key that is another tenant's is [ErrNotFound].
 	DeleteKey(ctx context.Context, id ID, keyID string) error
+	// DeleteTenant removes a tenant's record. What it owns is the caller's to remove before. A missing one is no error.
+	DeleteTenant(ctx context.Context, id ID) error
+	// NoteUse keeps when keys of a tenant were last used, by key ID.
+	NoteUse(ctx context.Context, id ID, used map[string]time.Time) error
+	// LastUse returns what NoteUse kept for a tenant.
+	LastUse(ctx context.Context, id ID) (map[string]time.Time, error)
 }

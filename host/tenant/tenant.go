@@ -26,6 +26,11 @@ type Tenant struct {
 	CreatedAt time.Time `json:"created_at"`
 	// Suspended tenants are refused at authentication; what they own stays.
 	Suspended bool `json:"suspended,omitempty"`
+	// Deleting tenants are on their way out: they are refused like suspended ones, and what they own goes. A deletion that
+	// was cut short is finished at the next start.
+	Deleting bool `json:"deleting,omitempty"`
+	// Limits are what the tenant may use; see [Tenant.Effective].
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // From returns the tenant that ctx acts for, or [ErrNone].

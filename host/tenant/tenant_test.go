@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/host/tenant/system"
 )
@@ -20,13 +22,14 @@ type memStore struct {
 	mu      sync.Mutex
 	tenants map[tenant.ID]tenant.Tenant
 	keys    map[string]tenant.Key
+	used    map[tenant.ID]map[string]time.Time
 	fail    func(op string) error
 }
 
 var _ tenant.Store = (*memStore)(nil)
 
 func newMemStore() *memStore {
-	return &memStore{tenants: map[tenant.ID]tenant.Tenant{}, keys: map[string]tenant.Key{}}
+	return &memStore{tenants: map[tenant.ID]tenant.Tenant{}, keys: map[string]tenant.Key{}, used: map[tenant.ID]map[string]time.Time{}}
 }
 
 func (s *memStore) enter(op string) (func(), error) {
@@ -139,7 +142,7 @@ func TestFrom(t *testing.T) {
 		t.Errorf("got %q, %v; want acme", id, err)
 	}
 	want := tenant.Principal{Tenant: "acme", Role: tenant.RoleViewer}
-	if p, err := tenant.PrincipalFrom(ctx); p != want || err != nil {
+	if p, err := tenant.PrincipalFrom(ctx); gocmp.Diff(want, p) != "" || err != nil {
 		t.Errorf("got %+v, %v; want %+v", p, err, want)
 	}
 }
@@ -241,3 +244,35 @@ func TestNames(t *testing.T) {
 }
 
 var testTime = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func (s *memStore) DeleteTenant(_ context.Context, id tenant.ID) error {
+	leave, err := s.enter("DeleteTenant")
+	if err != nil {
+		return err
+	}
+	defer leave()
+	delete(s.tenants, id)
+	return nil
+}
+
+func (s *memStore) NoteUse(_ context.Context, id tenant.ID, used map[string]time.Time) error {
+	leave, err := s.enter("NoteUse")
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if s.used[id] == nil {
+		s.used[id] = map[string]time.Time{}
+	}
+	maps.Copy(s.used[id], used)
+	return nil
+}
+
+func (s *memStore) LastUse(_ context.Context, id tenant.ID) (map[string]time.Time, error) {
+	leave, err := s.enter("LastUse")
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	return maps.Clone(s.used[id]), nil
+}

@@ -1,0 +1,216 @@
+package tenant_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/tenant"
+)
+
+// tokens is a Verifier of one token.
+type tokens struct {
+	token   string
+	caller  tenant.Principal
+	expires time.Time
+}
+
+func (v tokens) Verify(_ context.Context, token string) (tenant.Principal, time.Time, error) {
+	if token != v.token {
+		return tenant.Principal{}, time.Time{}, tenant.ErrUnauthenticated
+	}
+	return v.caller, v.expires, nil
+}
+
+// TestSessionsEnd opens sessions with two keys and ends what one of them lost the right to.
+func TestSessionsEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(s *memStore, key tenant.Key) error
+		want   error
+	}{
+		"revoked": {func(s *memStore, k tenant.Key) error { return s.DeleteKey(t.Context(), "acme", k.ID) }, tenant.ErrUnauthenticated},
+		"suspended": {func(s *memStore, _ tenant.Key) error {
+			return s.PutTenant(t.Context(), tenant.Tenant{ID: "acme", Suspended: true})
+		}, tenant.ErrSuspended},
+		"deleting": {func(s *memStore, _ tenant.Key) error {
+			return s.PutTenant(t.Context(), tenant.Tenant{ID: "acme", Deleting: true})
+		}, tenant.ErrSuspended},
+		"gone": {func(s *memStore, _ tenant.Key) error { return s.DeleteTenant(t.Context(), "acme") }, tenant.ErrUnauthenticated},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newMemStore()
+			a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
+			open := func(id tenant.ID) (context.Context, tenant.Key) {
+				if err := store.PutTenant(t.Context(), tenant.Tenant{ID: id}); err != nil {
+					t.Fatal(err)
+				}
+				k, plain := tenant.NewKey(tenant.KeyParams{Tenant: id, Role: tenant.RoleCaller, Now: time.Now()})
+				if err := store.PutKey(t.Context(), k); err != nil {
+					t.Fatal(err)
+				}
+				ctx, leave, err := a.Enter(t.Context(), "Bearer "+plain)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(leave)
+				return ctx, k
+			}
+			mine, key := open("acme")
+			others, _ := open("other")
+			a.Recheck(t.Context())
+			if mine.Err() != nil || others.Err() != nil {
+				t.Fatal("a session ended although nothing changed")
+			}
+			if err := c.change(store, key); err != nil {
+				t.Fatal(err)
+			}
+			a.Recheck(t.Context())
+			if !errors.Is(context.Cause(mine), c.want) {
+				t.Errorf("got %v, want %v", context.Cause(mine), c.want)
+			}
+			if others.Err() != nil {
+				t.Errorf("another tenant's session ended: %v", context.Cause(others))
+			}
+		})
+	}
+}
+
+// TestSessionsOutliveTheStore keeps what is open while the store does not answer.
+func TestSessionsOutliveTheStore(t *testing.T) {
+	store := newMemStore()
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
+	if err := store.PutTenant(t.Context(), tenant.Tenant{ID: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	k, plain := tenant.NewKey(tenant.KeyParams{Tenant: "acme", Role: tenant.RoleCaller, Now: time.Now()})
+	if err := store.PutKey(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	ctx, leave, err := a.Enter(t.Context(), "Bearer "+plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.fail = func(string) error { return errors.New("away") }
+	a.Recheck(t.Context())
+	if ctx.Err() != nil {
+		t.Errorf("the session ended: %v", context.Cause(ctx))
+	}
+	leave()
+	if ctx.Err() == nil {
+		t.Error("the session goes on after it was left")
+	}
+}
+
+func TestSessionsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemStore()
+		if err := store.PutTenant(t.Context(), tenant.Tenant{ID: "acme"}); err != nil {
+			t.Fatal(err)
+		}
+		k, plain := tenant.NewKey(tenant.KeyParams{Tenant: "acme", Role: tenant.RoleCaller, Now: time.Now(), ExpiresAt: time.Now().Add(time.Hour)})
+		if err := store.PutKey(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store, Tokens: tokens{
+			token: "one.two.three", caller: tenant.Principal{Tenant: "acme", Subject: "ann", Role: tenant.RoleViewer}, expires: time.Now().Add(time.Minute),
+		}})
+		for header, after := range map[string]time.Duration{"Bearer " + plain: time.Hour, "Bearer one.two.three": time.Minute} {
+			ctx, leave, err := a.Enter(t.Context(), header)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			<-ctx.Done()
+			if took := time.Since(began); !errors.Is(context.Cause(ctx), tenant.ErrUnauthenticated) || took > after {
+				t.Errorf("ended with %v after %v, want %v", context.Cause(ctx), took, after)
+			}
+			leave()
+		}
+	})
+}
+
+func TestTokens(t *testing.T) {
+	store := newMemStore()
+	for _, tn := range []tenant.Tenant{{ID: "acme"}, {ID: "late", Suspended: true}} {
+		if err := store.PutTenant(t.Context(), tn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		caller tenant.Principal
+		token  string
+		want   error
+	}{
+		"good":           {tenant.Principal{Tenant: "acme", Subject: "ann", Role: tenant.RoleViewer}, "t", nil},
+		"wrong":          {tenant.Principal{Tenant: "acme", Subject: "ann", Role: tenant.RoleViewer}, "u", tenant.ErrUnauthenticated},
+		"no role":        {tenant.Principal{Tenant: "acme", Subject: "ann"}, "t", tenant.ErrUnauthenticated},
+		"bad tenant":     {tenant.Principal{Tenant: "a.b", Subject: "ann", Role: tenant.RoleViewer}, "t", tenant.ErrUnauthenticated},
+		"no such tenant": {tenant.Principal{Tenant: "gone", Subject: "ann", Role: tenant.RoleViewer}, "t", tenant.ErrUnauthenticated},
+		"suspended":      {tenant.Principal{Tenant: "late", Subject: "ann", Role: tenant.RoleViewer}, "t", tenant.ErrSuspended},
+	} {
+		a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store, Tokens: tokens{token: "t", caller: c.caller}})
+		p, err := a.Authenticate(t.Context(), "Bearer "+c.token)
+		if !errors.Is(err, c.want) || err == nil && p.Actor() != "oidc:ann" {
+			t.Errorf("%s: got %+v, %v; want %v", name, p, err, c.want)
+		}
+	}
+}
+
+// TestLastUse uses keys all the time: the use is stored once a minute.
+func TestLastUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemStore()
+		writes := 0
+		store.fail = func(op string) error {
+			if op == "NoteUse" {
+				writes++
+			}
+			return nil
+		}
+		if err := store.PutTenant(t.Context(), tenant.Tenant{ID: "acme"}); err != nil {
+			t.Fatal(err)
+		}
+		k, plain := tenant.NewKey(tenant.KeyParams{Tenant: "acme", Role: tenant.RoleCaller, Now: time.Now()})
+		if err := store.PutKey(t.Context(), k); err != nil {
+			t.Fatal(err)
+		}
+		a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
+		began := time.Now()
+		for range 300 {
+			if _, err := a.Authenticate(t.Context(), "Bearer "+plain); err != nil {
+				t.Fatal(err)
+			}
+			if err := a.FlushUse(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		used, err := store.LastUse(t.Context(), "acme")
+		if err != nil || !used[k.ID].Equal(began.Add(4*time.Minute)) || writes != 5 {
+			t.Errorf("got %v after %d writes, %v", used, writes, err)
+		}
+	})
+}
+
+func TestScope(t *testing.T) {
+	all, one := tenant.Principal{}, tenant.Principal{Graphs: []string{"a", "b"}}
+	if !all.MayCall("a") || !one.MayCall("b") || one.MayCall("c") || one.MayCall("") {
+		t.Error("a scope lets in the wrong graphs")
+	}
+}
+
+func TestEffectiveLimits(t *testing.T) {
+	if got := (tenant.Tenant{ID: tenant.Default}).Effective(); got != tenant.Unlimited() {
+		t.Errorf("the default tenant: got %+v", got)
+	}
+	if got := (tenant.Tenant{ID: "acme"}).Effective(); got != tenant.DefaultLimits() {
+		t.Errorf("a new tenant: got %+v", got)
+	}
+	own := tenant.Limits{InFlight: 3, FuelPerSecond: -1}
+	got := (tenant.Tenant{ID: "acme", Limits: own}).Effective()
+	if got.InFlight != 3 || got.FuelPerSecond != -1 || got.Objects != tenant.DefaultLimits().Objects {
+		t.Errorf("own limits: got %+v", got)
+	}
+}
