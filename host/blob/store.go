@@ -72,6 +72,10 @@ type Uploader interface {
 	Params(ctx context.Context, owner tenant.ID, id string) (UploadParams, error)
 	// Abort drops the upload.
 	Abort(ctx context.Context, owner tenant.ID, id string) error
+	// AbortAll drops all uploads of an owner.
+	AbortAll(ctx context.Context, owner tenant.ID) error
+	// Held returns the bytes that an owner's unfinished uploads were announced with.
+	Held(owner tenant.ID) int64
 	// Sweep drops uploads that saw no call for longer than olderThan and returns how many.
 	Sweep(ctx context.Context, olderThan time.Duration) (int, error)
 }

@@ -329,6 +329,39 @@ func (d *Dir) Abort(ctx context.Context, owner tenant.ID, id string) error {
 	return nil
 }
 
+// AbortAll implements [Uploader].
+func (d *Dir) AbortAll(ctx context.Context, owner tenant.ID) error {
+	if err := d.check(ctx); err != nil {
+		return err
+	}
+	for _, u := range d.uploads() {
+		if u.meta.Owner != owner {
+			continue
+		}
+		u.mu.Lock()
+		if !u.gone {
+			d.dropLocked(u)
+		}
+		u.mu.Unlock()
+	}
+	return nil
+}
+
+// Held implements [Uploader].
+func (d *Dir) Held(owner tenant.ID) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.owners[owner]
+	if o == nil {
+		return 0
+	}
+	var n int64
+	for id := range o.open {
+		n += d.byID[id].meta.Size
+	}
+	return n
+}
+
 // find returns the owner's upload, locked.
 func (d *Dir) find(ctx context.Context, owner tenant.ID, id string) (*upload, error) {
 	if err := d.check(ctx); err != nil {

@@ -381,3 +381,32 @@ func hammer(t *testing.T, d *blob.Dir, owner tenant.ID, data []byte, i int) {
 		t.Error(err)
 	}
 }
+
+func TestHeldAndAbortAll(t *testing.T) {
+	d := open(t, blob.Config{})
+	begin := func(owner tenant.ID, name string, n int) blob.Upload {
+		up, err := d.Begin(t.Context(), params(owner, name, randomBytes(n, n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return up
+	}
+	one, _, other := begin("a", "m", 100), begin("a", "n", 23), begin("b", "m", 7)
+	if a, b, c := d.Held("a"), d.Held("b"), d.Held("c"); a != 123 || b != 7 || c != 0 {
+		t.Errorf("got %d, %d, %d bytes", a, b, c)
+	}
+	for range 2 {
+		if err := d.AbortAll(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := d.Held("a"), d.Held("b"); a != 0 || b != 7 {
+		t.Errorf("after aborting: got %d, %d bytes", a, b)
+	}
+	if _, err := d.Params(t.Context(), "a", one.ID); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := d.Params(t.Context(), "b", other.ID); err != nil {
+		t.Error(err)
+	}
+}

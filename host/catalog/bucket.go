@@ -172,6 +172,15 @@ func (b *bucket) remove(ctx context.Context, key string) error {
 	return translate(b.kv.Purge(ctx, key))
 }
 
+// erase removes the records under all keys that match pattern without a trace. Those who follow the bucket are not told.
+func (b *bucket) erase(ctx context.Context, pattern string) error {
+	stream, err := b.conn.js.Stream(ctx, "KV_"+bucketName)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject("$KV."+bucketName+"."+pattern))
+	}
+	return translate(err)
+}
+
 // keys returns the keys that match pattern, sorted.
 func (b *bucket) keys(ctx context.Context, pattern string) ([]string, error) {
 	var keys []string

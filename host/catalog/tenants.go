@@ -198,7 +198,7 @@ func (c *Catalog) DeleteKey(ctx context.Context, id tenant.ID, keyID string) err
 		return tenant.ErrNotFound
 	}
 	key := prefixKey + "." + keyID
-	k, rev, err := get[tenant.Key](ctx, c.bucket, key)
+	k, _, err := get[tenant.Key](ctx, c.bucket, key)
 	if err != nil {
 		return tenantError(err)
 	}
@@ -208,8 +208,31 @@ func (c *Catalog) DeleteKey(ctx context.Context, id tenant.ID, keyID string) err
 	if err := c.bucket.remove(ctx, key); err != nil {
 		return fmt.Errorf("delete key %s: %w", keyID, err)
 	}
-	// A key is written once, so the deletion is the next and last revision of it.
-	c.mirror.wrote(key, mirrored{rev: rev + 1})
+	c.mirror.removed(key)
+	return nil
+}
+
+// ExpireKey makes the tenant's key end at the given time, unless it ends before. A key that is another tenant's is
+// tenant.ErrNotFound.
+func (c *Catalog) ExpireKey(ctx context.Context, id tenant.ID, keyID string, at time.Time) error {
+	if !validKeyID(keyID) {
+		return tenant.ErrNotFound
+	}
+	key := prefixKey + "." + keyID
+	k, rev, err := update(ctx, c.bucket, key, func(cur *tenant.Key) error {
+		if cur.ID == "" || cur.Tenant != id {
+			return tenant.ErrNotFound
+		}
+		if !cur.ExpiresAt.IsZero() && cur.ExpiresAt.Before(at) {
+			return errUnchanged
+		}
+		cur.ExpiresAt = at.UTC()
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("expire key %s: %w", keyID, err)
+	}
+	c.mirror.wrote(key, mirrored{value: k, rev: rev})
 	return nil
 }
 

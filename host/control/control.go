@@ -90,6 +90,8 @@ type Config struct {
 	MeasureModels bool
 	// Unloaded, when set, is called after a model was unloaded.
 	Unloaded func()
+	// Owned are other keepers of tenants' things, for the deletion of a tenant. Default none.
+	Owned []Owned
 	// MaxLoaded bounds the releases that are loaded; the one called longest ago is closed for a new one and loaded again
 	// when it is called. Default DefaultMaxLoaded.
 	MaxLoaded int
@@ -128,14 +130,15 @@ func New(cfg Config) *Manager {
 	}
 }
 
-// Run follows the catalog until ctx ends, so that a release published elsewhere becomes current here too. It returns nil
-// when ctx ended it.
+// Run finishes deletions of tenants that were cut short and then follows the catalog until ctx ends, so that a release
+// published elsewhere becomes current here too. It returns nil when ctx ended it.
 func (m *Manager) Run(ctx context.Context) error {
 	var keeping sync.WaitGroup
 	defer keeping.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	keeping.Go(func() { m.life.run(ctx) })
+	m.finishDeletions(ctx)
 	for change, err := range m.cfg.Catalog.Watch(ctx, catalog.KindGraph) {
 		switch {
 		case ctx.Err() != nil:

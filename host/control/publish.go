@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/graph"
@@ -41,6 +42,9 @@ func (m *Manager) Publish(ctx context.Context, t tenant.ID, p PublishParams) (ca
 	if err != nil {
 		return catalog.Release{}, nil, checkStage(err)
 	}
+	if err := m.checkGraphs(ctx, t, c.Plan.Name); err != nil {
+		return catalog.Release{}, nil, err
+	}
 	l, err := m.load(ctx, t, c.Plan, c.Pins)
 	if err != nil {
 		return catalog.Release{}, nil, inStage(StageLoad, err)
@@ -67,6 +71,15 @@ func keyOf(ctx context.Context) string {
 		return ""
 	}
 	return p.KeyID
+}
+
+// checkGraphs refuses a graph that is new to a tenant which may have no more objects.
+func (m *Manager) checkGraphs(ctx context.Context, t tenant.ID, name string) error {
+	_, err := m.cfg.Catalog.GetGraph(ctx, t, name, "")
+	if errors.Is(err, catalog.ErrNotFound) {
+		return m.CheckHoldings(ctx, t, true, 0)
+	}
+	return err
 }
 
 // Plan compiles a stored release again, against what it pinned.

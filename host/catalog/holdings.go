@@ -1,0 +1,76 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/host/tenant"
+)
+
+// Holdings is what a tenant has in the catalog.
+type Holdings struct {
+	// Objects counts models, plugins and graphs by name.
+	Objects int64
+	// BlobBytes is the size of all versions of models and plugins. Bytes that several of them share count once.
+	BlobBytes int64
+}
+
+// Holdings counts what a tenant has.
+func (c *Catalog) Holdings(ctx context.Context, t tenant.ID) (Holdings, error) {
+	if err := tenant.CheckID(t); err != nil {
+		return Holdings{}, err
+	}
+	var h Holdings
+	sizes := make(map[blob.Digest]int64)
+	for _, kind := range []Kind{KindModel, KindPlugin} {
+		for a, err := range scan[aggregate](ctx, c.bucket, string(kind)+"."+string(t)+".>") {
+			if err != nil {
+				return Holdings{}, fmt.Errorf("holdings of %s: %w", t, err)
+			}
+			if len(a.value.Versions) > 0 {
+				h.Objects++
+			}
+			for i := range a.value.Versions {
+				sizes[a.value.Versions[i].Digest] = a.value.Versions[i].Size
+			}
+		}
+	}
+	for p, err := range scan[pointer](ctx, c.bucket, string(KindGraph)+"."+string(t)+".>") {
+		if err != nil {
+			return Holdings{}, fmt.Errorf("holdings of %s: %w", t, err)
+		}
+		if len(p.value.Releases) > 0 {
+			h.Objects++
+		}
+	}
+	for _, n := range sizes {
+		h.BlobBytes += n
+	}
+	return h, nil
+}
+
+// PurgeTenant removes all keys, models, plugins, graphs and releases of a tenant, and the marks of those that it deleted.
+// Nobody may be working for the tenant. It may be called again after it failed half-way.
+func (c *Catalog) PurgeTenant(ctx context.Context, t tenant.ID) error {
+	if err := tenant.CheckID(t); err != nil {
+		return err
+	}
+	keys, err := c.ListKeys(ctx, t)
+	if err != nil {
+		return fmt.Errorf("purge %s: %w", t, err)
+	}
+	var errs []error
+	for _, k := range keys {
+		errs = append(errs, c.DeleteKey(ctx, t, k.ID))
+	}
+	// Not even marks of deletions are left: a tenant of the same name begins with nothing.
+	for _, prefix := range []string{string(KindGraph), prefixRelease, string(KindPlugin), string(KindModel)} {
+		errs = append(errs, c.bucket.erase(ctx, prefix+"."+string(t)+".>"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("purge %s: %w", t, err)
+	}
+	return nil
+}

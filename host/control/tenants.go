@@ -1,0 +1,135 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/tenant"
+)
+
+// Owned is something outside of the manager that keeps things of tenants and forgets them when a tenant is deleted.
+type Owned interface {
+	// Forget removes all that is a tenant's, for good. It may be called again after it failed half-way.
+	Forget(ctx context.Context, t tenant.ID) error
+}
+
+// ErrDefaultTenant: the tenant that administers the server cannot be deleted or suspended.
+var ErrDefaultTenant = errors.New("the tenant \"default\" administers the server and cannot be suspended or deleted")
+
+// CreateTenant makes a tenant without keys. Errors: tenant.ErrName, tenant.ErrExists, and the catalog's.
+func (m *Manager) CreateTenant(ctx context.Context, id tenant.ID, limits tenant.Limits) (tenant.Tenant, error) {
+	t := tenant.Tenant{ID: id, CreatedAt: time.Now().UTC(), Limits: limits}
+	return t, m.cfg.Catalog.CreateTenant(ctx, t)
+}
+
+// SetLimits replaces a tenant's limits.
+func (m *Manager) SetLimits(ctx context.Context, id tenant.ID, limits tenant.Limits) (tenant.Tenant, error) {
+	return m.cfg.Catalog.UpdateTenant(ctx, id, func(t *tenant.Tenant) error {
+		t.Limits = limits
+		return nil
+	})
+}
+
+// Suspend refuses a tenant's credentials, or takes that back.
+func (m *Manager) Suspend(ctx context.Context, id tenant.ID, suspended bool) (tenant.Tenant, error) {
+	if id == tenant.Default {
+		return tenant.Tenant{}, ErrDefaultTenant
+	}
+	return m.cfg.Catalog.UpdateTenant(ctx, id, func(t *tenant.Tenant) error {
+		t.Suspended = suspended
+		return nil
+	})
+}
+
+// MarkDeleted refuses a tenant's credentials for good. The rest is RemoveTenant's, now or after a restart.
+func (m *Manager) MarkDeleted(ctx context.Context, id tenant.ID) error {
+	if id == tenant.Default {
+		return ErrDefaultTenant
+	}
+	_, err := m.cfg.Catalog.UpdateTenant(ctx, id, func(t *tenant.Tenant) error {
+		t.Deleting = true
+		return nil
+	})
+	return err
+}
+
+// RemoveTenant removes a tenant that was marked, with everything that it owns. No call of it may be running. It may be
+// called again after it failed half-way.
+func (m *Manager) RemoveTenant(ctx context.Context, id tenant.ID) error {
+	t, err := m.cfg.Catalog.GetTenant(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !t.Deleting {
+		return fmt.Errorf("tenant %s is not marked as deleted", id)
+	}
+	m.dropTenant(id)
+	errs := []error{m.cfg.Blobs.AbortAll(ctx, id), m.cfg.Catalog.PurgeTenant(ctx, id)}
+	for _, o := range m.cfg.Owned {
+		errs = append(errs, o.Forget(ctx, id))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove tenant %s: %w", id, err)
+	}
+	return m.cfg.Catalog.DeleteTenant(ctx, id)
+}
+
+// dropTenant closes the releases of a tenant.
+func (m *Manager) dropTenant(id tenant.ID) {
+	m.mu.Lock()
+	graphs := make(map[graphKey]struct{})
+	for k := range m.loaded {
+		if k.tenant == id {
+			graphs[k.graphKey] = struct{}{}
+		}
+	}
+	m.mu.Unlock()
+	for g := range graphs {
+		m.drop(g, nil)
+	}
+}
+
+// finishDeletions removes tenants whose deletion was cut short.
+func (m *Manager) finishDeletions(ctx context.Context) {
+	ts, err := m.cfg.Catalog.ListTenants(ctx)
+	if err != nil {
+		m.cfg.Logger.ErrorContext(ctx, "look for tenants that are half deleted", slog.Any("error", err))
+		return
+	}
+	for _, t := range ts {
+		if !t.Deleting {
+			continue
+		}
+		if err := m.RemoveTenant(ctx, t.ID); err != nil {
+			m.cfg.Logger.ErrorContext(ctx, "finish the deletion of a tenant", slog.String("tenant", string(t.ID)), slog.Any("error", err))
+		}
+	}
+}
+
+// CheckHoldings refuses what would give a tenant more objects or bytes on the disk than its limits allow: bytes more of a
+// model, plugin or graph that is new to it or not. The error is a *tenant.QuotaError, or one of the catalog's.
+func (m *Manager) CheckHoldings(ctx context.Context, id tenant.ID, isNew bool, bytes int64) error {
+	t, err := m.cfg.Catalog.GetTenant(ctx, id)
+	if err != nil {
+		return err
+	}
+	limits := t.Effective()
+	if limits.Objects < 0 && limits.BlobBytes < 0 {
+		return nil
+	}
+	h, err := m.cfg.Catalog.Holdings(ctx, id)
+	if err != nil {
+		return err
+	}
+	if isNew && limits.Objects >= 0 && h.Objects >= limits.Objects {
+		return &tenant.QuotaError{Quota: "objects", Limit: limits.Objects, Use: h.Objects, Need: 1}
+	}
+	held := h.BlobBytes + m.cfg.Blobs.Held(id)
+	if bytes > 0 && limits.BlobBytes >= 0 && held+bytes > limits.BlobBytes {
+		return &tenant.QuotaError{Quota: "blob_bytes", Limit: limits.BlobBytes, Use: held, Need: bytes}
+	}
+	return nil
+}
