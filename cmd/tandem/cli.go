@@ -28,6 +28,10 @@ type cli struct {
 	Infer   inferCmd   `cmd:"" help:"Call a graph."`
 	Records recordsCmd `cmd:"" help:"List what plugins recorded."`
 	Plan    planCmd    `cmd:"" help:"Show who has which cores, threads and memory, and why."`
+	Tenant  tenantCmd  `cmd:"" help:"Make, limit, suspend and delete tenants; needs an admin of the tenant \"default\"."`
+	Key     keyCmd     `cmd:"" help:"Make, list, rotate and revoke API keys."`
+	Usage   usageCmd   `cmd:"" help:"Show what a tenant used in a range of time."`
+	Audit   auditCmd   `cmd:"" help:"List who changed what."`
 	Compile compileCmd `cmd:"" hidden:""`
 	Version versionCmd `cmd:"" help:"Print the version of this program, and of the server when one can be reached."`
 }

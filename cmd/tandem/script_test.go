@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfile": waitFile},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"waitfile": waitFile, "keyenv": keyEnv, "adminenv": adminEnv,
+		},
 	})
 }
 
@@ -57,4 +60,19 @@ func waitFile(ts *testscript.TestScript, _ bool, args []string) {
 		case <-tick.C:
 		}
 	}
+}
+
+// keyEnv makes the key in a file the one that commands use.
+func keyEnv(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: keyenv FILE")
+	}
+	ts.Setenv("TANDEM_SERVER", strings.TrimSpace(ts.ReadFile("data/endpoint")))
+	ts.Setenv("TANDEM_KEY", strings.TrimSpace(ts.ReadFile(args[0])))
+}
+
+// adminEnv makes commands find the server and its first key in the data folder again.
+func adminEnv(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Setenv("TANDEM_SERVER", "")
+	ts.Setenv("TANDEM_KEY", "")
 }

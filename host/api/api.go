@@ -15,12 +15,15 @@ import (
 	"connectrpc.com/grpcreflect"
 	"connectrpc.com/validate"
 
+	"github.com/tandem-serve/tandem/host/audit"
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/quota"
 	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/usage"
 	"github.com/tandem-serve/tandem/proto/gen/tandem/v1/tandemv1connect"
 )
 
@@ -35,8 +38,12 @@ type Config struct {
 	Engine  *engine.Engine
 	Records *record.Log
 	Uploads blob.Uploader
-	Server  ServerInfo
-	Logger  *slog.Logger
+	// Door admits calls; Usage counts them; Audit keeps what they change.
+	Door   *quota.Door
+	Usage  *usage.Ledger
+	Audit  *audit.Log
+	Server ServerInfo
+	Logger *slog.Logger
 	// Meter counts calls. Default: nothing is counted.
 	Meter Meter
 	// MaxRequestBytes bounds one message after decompression. Default DefaultMaxRequestBytes.
@@ -66,7 +73,7 @@ func NewHandler(cfg Config) http.Handler {
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
 	}
-	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), validate.NewServerInterceptor())
+	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), admit(cfg.Door, cfg.Usage), validate.NewServerInterceptor())
 	h := &handler{cfg: cfg}
 	tandemv1connect.RegisterInferenceServiceHandler(s, inference{h})
 	tandemv1connect.RegisterModelServiceHandler(s, models{h})
@@ -76,20 +83,21 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterTagServiceHandler(s, tags{h})
 	tandemv1connect.RegisterRecordServiceHandler(s, records{h})
 	tandemv1connect.RegisterServerServiceHandler(s, servers{h})
+	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet())
 	names := serviceNames()
 	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...)))
-	return bounded(mux, slowReader)
+	return counted(bounded(mux, slowReader))
 }
 
 func serviceNames() []string {
 	return []string{
 		tandemv1connect.InferenceServiceName, tandemv1connect.ModelServiceName, tandemv1connect.PluginServiceName,
 		tandemv1connect.GraphServiceName, tandemv1connect.ReleaseServiceName, tandemv1connect.TagServiceName,
-		tandemv1connect.RecordServiceName, tandemv1connect.ServerServiceName,
+		tandemv1connect.RecordServiceName, tandemv1connect.ServerServiceName, tandemv1connect.TenantServiceName,
 	}
 }
 

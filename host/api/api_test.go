@@ -28,6 +28,7 @@ func TestEveryProcedureHasAnAction(t *testing.T) {
 	for _, file := range []protoreflect.FileDescriptor{
 		tandemv1.File_tandem_v1_inference_proto, tandemv1.File_tandem_v1_model_proto, tandemv1.File_tandem_v1_plugin_proto,
 		tandemv1.File_tandem_v1_graph_proto, tandemv1.File_tandem_v1_release_proto, tandemv1.File_tandem_v1_tag_proto, tandemv1.File_tandem_v1_record_proto, tandemv1.File_tandem_v1_server_proto,
+		tandemv1.File_tandem_v1_tenant_proto,
 	} {
 		for i := range file.Services().Len() {
 			s := file.Services().Get(i)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"connectrpc.com/connect/v2"
 
@@ -31,7 +32,7 @@ var actions = map[string]tenant.Action{
 	tandemv1connect.GraphServicePublishGraphProcedure:  tenant.ActionPublish,
 	tandemv1connect.GraphServiceDeleteGraphProcedure:   tenant.ActionPublish,
 	tandemv1connect.GraphServiceValidateGraphProcedure: tenant.ActionView,
-	tandemv1connect.GraphServiceGetGraphProcedure:      tenant.ActionView,
+	tandemv1connect.GraphServiceGetGraphProcedure:      tenant.ActionDescribe,
 	tandemv1connect.GraphServiceListGraphsProcedure:    tenant.ActionView,
 
 	tandemv1connect.ReleaseServiceRollbackProcedure:      tenant.ActionPublish,
@@ -50,6 +51,20 @@ var actions = map[string]tenant.Action{
 
 	tandemv1connect.ServerServiceGetServerInfoProcedure: anyRole,
 	tandemv1connect.ServerServiceGetPlanProcedure:       tenant.ActionView,
+
+	tandemv1connect.TenantServiceCreateTenantProcedure:    tenant.ActionOperate,
+	tandemv1connect.TenantServiceListTenantsProcedure:     tenant.ActionOperate,
+	tandemv1connect.TenantServiceSetTenantLimitsProcedure: tenant.ActionOperate,
+	tandemv1connect.TenantServiceSuspendTenantProcedure:   tenant.ActionOperate,
+	tandemv1connect.TenantServiceResumeTenantProcedure:    tenant.ActionOperate,
+	tandemv1connect.TenantServiceDeleteTenantProcedure:    tenant.ActionOperate,
+	tandemv1connect.TenantServiceGetTenantProcedure:       tenant.ActionManage,
+	tandemv1connect.TenantServiceCreateKeyProcedure:       tenant.ActionManage,
+	tandemv1connect.TenantServiceListKeysProcedure:        tenant.ActionManage,
+	tandemv1connect.TenantServiceRotateKeyProcedure:       tenant.ActionManage,
+	tandemv1connect.TenantServiceRevokeKeyProcedure:       tenant.ActionManage,
+	tandemv1connect.TenantServiceGetUsageProcedure:        tenant.ActionManage,
+	tandemv1connect.TenantServiceListChangesProcedure:     tenant.ActionManage,
 }
 
 // anyRole lets every caller with a valid credential in.
@@ -66,10 +81,11 @@ func authenticate(auth *tenant.Authenticator) connect.ServerInterceptor {
 			if header == "" {
 				return errNoKey
 			}
-			ctx, err := auth.Enter(ctx, header)
+			ctx, leave, err := auth.Enter(ctx, header)
 			if err != nil {
 				return err
 			}
+			defer leave()
 			action, known := actions[spec.Procedure]
 			if !known {
 				return tenant.ErrDenied
@@ -79,7 +95,16 @@ func authenticate(auth *tenant.Authenticator) connect.ServerInterceptor {
 					return err
 				}
 			}
-			return next(ctx, spec, stream)
+			return ended(ctx, next(ctx, spec, stream))
 		}
 	}
+}
+
+// ended returns why a call failed that ended because its credential did.
+func ended(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if err != nil && (errors.Is(cause, tenant.ErrUnauthenticated) || errors.Is(cause, tenant.ErrSuspended)) {
+		return cause
+	}
+	return err
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tandem-serve/tandem/host/audit"
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
@@ -17,6 +19,7 @@ import (
 	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/usage"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners"
 )
@@ -24,6 +27,7 @@ import (
 var (
 	errNoKey = errors.New("no API key came with the call")
 	errInput = errors.New("invalid request")
+	errScope = errors.New("the key is for other graphs")
 )
 
 // known lists the errors of other packages whose text may go to the caller, and what they mean there.
@@ -38,6 +42,14 @@ var known = []struct {
 	{tenant.ErrUnauthenticated, connect.CodeUnauthenticated, tandemv1.Reason_REASON_WRONG_KEY, "the API key is wrong, expired or revoked"},
 	{tenant.ErrSuspended, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the tenant is suspended"},
 	{tenant.ErrDenied, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key's role does not allow this call"},
+	{errScope, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key may not call this graph: it was made for other ones"},
+	{errNotAudited, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, errNotAudited.Error()},
+	{tenant.ErrNotFound, connect.CodeNotFound, tandemv1.Reason_REASON_NOT_FOUND, ""},
+	{tenant.ErrExists, connect.CodeAlreadyExists, tandemv1.Reason_REASON_CONFLICT, ""},
+	{control.ErrDefaultTenant, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
+	{control.ErrKey, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
+	{audit.ErrUnavailable, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the audit log's store does not answer; try again"},
+	{usage.ErrUnavailable, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the usage store does not answer; try again"},
 	{tenant.ErrName, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
 	{errInput, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
 	{blob.ErrDigest, connect.CodeInvalidArgument, tandemv1.Reason_REASON_DIGEST_MISMATCH, ""},
@@ -93,9 +105,12 @@ func describe(err error) (connect.Code, string, *tandemv1.ErrorDetail) {
 		reject *sandbox.RejectError
 		offset *blob.OffsetError
 		inUse  *catalog.InUseError
+		over   *tenant.QuotaError
 		wire   *connect.Error
 	)
 	switch {
+	case errors.As(err, &over):
+		return describeQuota(over)
 	case errors.As(err, &faults):
 		return describeFaults(faults)
 	case errors.As(err, &inputs) && len(inputs) > 0:
@@ -122,6 +137,17 @@ func describe(err error) (connect.Code, string, *tandemv1.ErrorDetail) {
 		}
 	}
 	return connect.CodeInternal, "internal error", &tandemv1.ErrorDetail{Reason: tandemv1.Reason_REASON_INTERNAL}
+}
+
+func describeQuota(q *tenant.QuotaError) (connect.Code, string, *tandemv1.ErrorDetail) {
+	d := &tandemv1.ErrorDetail{
+		Reason: tandemv1.Reason_REASON_QUOTA_EXCEEDED,
+		Quota:  &tandemv1.QuotaExceeded{Quota: q.Quota, Limit: q.Limit, Use: q.Use, Need: q.Need},
+	}
+	if q.RetryAfterSeconds > 0 {
+		d.RetryAfter = durationpb.New(time.Duration(q.RetryAfterSeconds * float64(time.Second)))
+	}
+	return connect.CodeResourceExhausted, q.Error(), d
 }
 
 // reasonOf names the failures that the protocol's own layers find, such as a message that is too large.

@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -10,6 +12,7 @@ import (
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
@@ -48,23 +51,34 @@ func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequ
 	if err != nil {
 		return nil, err
 	}
+	if err := h.changed(ctx, change{
+		tenant: t, action: "PublishGraph", kind: "graph", name: label(rel.Name, rel.Version), before: h.releaseBefore(ctx, t, rel), after: string(rel.Digest),
+	}); err != nil {
+		return nil, err
+	}
 	return &tandemv1.PublishGraphResponse{Graph: graphTo(rel, plan), Current: rel.Current}, nil
 }
 
-// GetGraph implements tandemv1connect.GraphServiceHandler.
+// GetGraph implements tandemv1connect.GraphServiceHandler. Who may only call gets what the graph takes and gives.
 func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*tandemv1.GetGraphResponse, error) {
-	t, err := h.caller(ctx)
+	p, err := tenant.PrincipalFrom(ctx)
 	if err != nil {
 		return nil, err
 	}
 	name, at := splitRef(req.GetName())
-	rel, err := h.cfg.Catalog.GetGraph(ctx, t, name, at)
+	if !p.MayCall(name) {
+		return nil, errScope
+	}
+	rel, err := h.cfg.Catalog.GetGraph(ctx, p.Tenant, name, at)
 	if err != nil {
 		return nil, err
 	}
 	plan, err := h.cfg.Control.Plan(ctx, rel)
 	if err != nil {
 		return nil, err
+	}
+	if !p.Can(tenant.ActionView) {
+		rel.Pins, rel.Document = nil, nil
 	}
 	g := graphTo(rel, plan)
 	g.Document = string(rel.Document)
@@ -94,13 +108,29 @@ func (h graphs) DeleteGraph(ctx context.Context, req *tandemv1.DeleteGraphReques
 	if err != nil {
 		return nil, err
 	}
+	before := h.digestOf(ctx, catalog.KindGraph, t, req.GetName())
 	name, at := splitRef(req.GetName())
 	removed, err := h.cfg.Control.DeleteGraph(ctx, t, name, at)
 	if err != nil {
 		return nil, err
 	}
+	if err := h.changed(ctx, change{tenant: t, action: "DeleteGraph", kind: "graph", name: req.GetName(), before: before}); err != nil {
+		return nil, err
+	}
 	return &tandemv1.DeleteGraphResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil
 }
+
+// releaseBefore returns the digest of the release before rel, "" for none.
+func (h *handler) releaseBefore(ctx context.Context, t tenant.ID, rel catalog.Release) string {
+	before, err := h.cfg.Catalog.GetGraph(ctx, t, rel.Name, strconv.Itoa(rel.Version-1))
+	if err != nil {
+		return ""
+	}
+	return string(before.Digest)
+}
+
+// label writes name@version.
+func label(name string, version int) string { return fmt.Sprintf("%s@%d", name, version) }
 
 // graphTo writes a release; without a plan its ports stay out, as in lists.
 func graphTo(rel catalog.Release, plan *graph.Plan) *tandemv1.Graph {

@@ -40,8 +40,14 @@ func (h models) FinishModelUpload(ctx context.Context, req *tandemv1.FinishModel
 	if err != nil {
 		return nil, err
 	}
+	before := h.uploadBefore(ctx, catalog.KindModel, t, req.GetUploadId())
 	m, err := h.cfg.Control.AddModel(ctx, t, req.GetUploadId(), servingFrom(req.GetOptions()))
 	if err != nil {
+		return nil, err
+	}
+	if err := h.changed(ctx, change{
+		tenant: t, action: "PushModel", kind: "model", name: label(m.Name, m.Version), before: before, after: string(m.Digest),
+	}); err != nil {
 		return nil, err
 	}
 	out, err := h.modelTo(ctx, m)
@@ -100,9 +106,13 @@ func (h models) DeleteModel(ctx context.Context, req *tandemv1.DeleteModelReques
 	if err != nil {
 		return nil, err
 	}
+	before := h.digestOf(ctx, catalog.KindModel, t, req.GetName())
 	name, at := splitRef(req.GetName())
 	removed, err := h.cfg.Catalog.DeleteModel(ctx, t, name, at)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.changed(ctx, change{tenant: t, action: "DeleteModel", kind: "model", name: req.GetName(), before: before}); err != nil {
 		return nil, err
 	}
 	return &tandemv1.DeleteModelResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil

@@ -41,8 +41,14 @@ func (h plugins) FinishPluginUpload(ctx context.Context, req *tandemv1.FinishPlu
 	if err != nil {
 		return nil, err
 	}
+	before := h.uploadBefore(ctx, catalog.KindPlugin, t, req.GetUploadId())
 	p, err := h.cfg.Control.AddPlugin(ctx, t, req.GetUploadId())
 	if err != nil {
+		return nil, err
+	}
+	if err := h.changed(ctx, change{
+		tenant: t, action: "PushPlugin", kind: "plugin", name: label(p.Name, p.Version), before: before, after: string(p.Digest),
+	}); err != nil {
 		return nil, err
 	}
 	out, err := pluginTo(p)
@@ -100,9 +106,13 @@ func (h plugins) DeletePlugin(ctx context.Context, req *tandemv1.DeletePluginReq
 	if err != nil {
 		return nil, err
 	}
+	before := h.digestOf(ctx, catalog.KindPlugin, t, req.GetName())
 	name, at := splitRef(req.GetName())
 	removed, err := h.cfg.Catalog.DeletePlugin(ctx, t, name, at)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.changed(ctx, change{tenant: t, action: "DeletePlugin", kind: "plugin", name: req.GetName(), before: before}); err != nil {
 		return nil, err
 	}
 	return &tandemv1.DeletePluginResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil

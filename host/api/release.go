@@ -3,12 +3,14 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
+	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
@@ -112,6 +114,9 @@ func (h releases) Rollback(ctx context.Context, req *tandemv1.RollbackRequest) (
 	if err != nil {
 		return nil, err
 	}
+	if err := h.moved(ctx, t, "Rollback", m); err != nil {
+		return nil, err
+	}
 	return &tandemv1.RollbackResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
 }
 
@@ -127,6 +132,9 @@ func (h releases) SetCanary(ctx context.Context, req *tandemv1.SetCanaryRequest)
 	if err != nil {
 		return nil, err
 	}
+	if err := h.moved(ctx, t, "SetCanary", m); err != nil {
+		return nil, err
+	}
 	return &tandemv1.SetCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
 }
 
@@ -138,6 +146,9 @@ func (h releases) PromoteCanary(ctx context.Context, req *tandemv1.PromoteCanary
 	}
 	m, err := h.cfg.Control.PromoteCanary(ctx, t, req.GetGraph(), int(req.GetVersion()))
 	if err != nil {
+		return nil, err
+	}
+	if err := h.moved(ctx, t, "PromoteCanary", m); err != nil {
 		return nil, err
 	}
 	return &tandemv1.PromoteCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
@@ -153,7 +164,27 @@ func (h releases) AbortCanary(ctx context.Context, req *tandemv1.AbortCanaryRequ
 	if err != nil {
 		return nil, err
 	}
+	if err := h.moved(ctx, t, "AbortCanary", m); err != nil {
+		return nil, err
+	}
 	return &tandemv1.AbortCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+}
+
+// moved writes to the audit log where the calls of a graph go now.
+func (h *handler) moved(ctx context.Context, t tenant.ID, action string, m catalog.Moved) error {
+	return h.changed(ctx, change{
+		tenant: t, action: action, kind: "graph", name: routed(m.Now),
+		before: h.digestOf(ctx, catalog.KindGraph, t, label(m.Was.Name, m.Was.Current)),
+		after:  h.digestOf(ctx, catalog.KindGraph, t, label(m.Now.Name, m.Now.Current)),
+	})
+}
+
+// routed writes where calls go, as "ocr@3" or "ocr@3, canary @4 10%".
+func routed(g catalog.Graph) string {
+	if g.Canary == nil {
+		return label(g.Name, g.Current)
+	}
+	return fmt.Sprintf("%s, canary @%d %g%%", label(g.Name, g.Current), g.Canary.Version, g.Canary.Percent)
 }
 
 // releaseTo writes a release around what graphTo wrote.

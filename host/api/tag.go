@@ -35,6 +35,9 @@ func (h tags) SetTag(ctx context.Context, req *tandemv1.SetTagRequest) (*tandemv
 	if err != nil {
 		return nil, err
 	}
+	if err := h.tagged(ctx, t, "SetTag", kind, name, req.GetTag(), was, version); err != nil {
+		return nil, err
+	}
 	return &tandemv1.SetTagResponse{Version: int32(version), Was: int32(was)}, nil
 }
 
@@ -60,11 +63,28 @@ func (h tags) DeleteTag(ctx context.Context, req *tandemv1.DeleteTagRequest) (*t
 	if err != nil {
 		return nil, err
 	}
-	was, err := h.cfg.Catalog.DeleteTag(ctx, tagKinds[req.GetKind()], t, req.GetName(), req.GetTag())
+	kind := tagKinds[req.GetKind()]
+	was, err := h.cfg.Catalog.DeleteTag(ctx, kind, t, req.GetName(), req.GetTag())
 	if err != nil {
 		return nil, err
 	}
+	if err := h.tagged(ctx, t, "DeleteTag", kind, req.GetName(), req.GetTag(), was, 0); err != nil {
+		return nil, err
+	}
 	return &tandemv1.DeleteTagResponse{Was: int32(was)}, nil
+}
+
+// tagged writes to the audit log that a tag moved from one version to another, 0 for none.
+func (h tags) tagged(ctx context.Context, t tenant.ID, action string, kind catalog.Kind, name, tag string, was, is int) error {
+	digest := func(version int) string {
+		if version == 0 {
+			return ""
+		}
+		return h.digestOf(ctx, kind, t, label(name, version))
+	}
+	return h.changed(ctx, change{
+		tenant: t, action: action, kind: string(kind), name: name + "@" + tag, before: digest(was), after: digest(is),
+	})
 }
 
 // ListTags implements tandemv1connect.TagServiceHandler.

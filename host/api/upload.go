@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/tenant"
 )
 
 // begin starts or finds an upload of one kind.
@@ -16,6 +18,10 @@ func (h *handler) begin(ctx context.Context, kind, name, digest string, size int
 	if err != nil {
 		return blob.Upload{}, err
 	}
+	isNew := h.digestOf(ctx, catalog.Kind(kind), t, name) == ""
+	if err := h.cfg.Control.CheckHoldings(ctx, t, isNew, size); err != nil {
+		return blob.Upload{}, err
+	}
 	return h.cfg.Uploads.Begin(ctx, blob.UploadParams{Owner: t, Kind: kind, Name: name, Size: size, Digest: d})
 }
 
@@ -25,5 +31,17 @@ func (h *handler) put(ctx context.Context, id string, offset int64, data []byte,
 	if err != nil {
 		return 0, err
 	}
+	if err := h.cfg.Door.Upload(t, len(data)); err != nil {
+		return 0, err
+	}
 	return h.cfg.Uploads.Append(ctx, t, id, offset, data, crc)
+}
+
+// uploadBefore returns the digest of what the name of an upload means before it is finished, "" for nothing.
+func (h *handler) uploadBefore(ctx context.Context, kind catalog.Kind, t tenant.ID, id string) string {
+	p, err := h.cfg.Uploads.Params(ctx, t, id)
+	if err != nil {
+		return ""
+	}
+	return h.digestOf(ctx, kind, t, p.Name)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/tandem-serve/tandem/host/tenant"
 )
 
-// Change is one change that somebody made or tried to make.
+// Change is one change that somebody made.
 type Change struct {
 	// ID is set by [Log.List]; unique on the server and ascending in the order of writing.
 	ID string `json:"-"`
@@ -38,8 +38,6 @@ type Change struct {
 	After  string `json:"after,omitempty"`
 	// RequestID is the call's.
 	RequestID string `json:"request_id,omitempty"`
-	// Error is why it failed, as a stable reason; "" for a change that was made.
-	Error string `json:"error,omitempty"`
 }
 
 // Config configures a Log.

@@ -385,7 +385,7 @@ func hammer(t *testing.T, d *blob.Dir, owner tenant.ID, data []byte, i int) {
 func TestHeldAndAbortAll(t *testing.T) {
 	d := open(t, blob.Config{})
 	begin := func(owner tenant.ID, name string, n int) blob.Upload {
-		up, err := d.Begin(t.Context(), params(owner, name, randomBytes(n, n)))
+		up, err := d.Begin(t.Context(), params(owner, name, randomBytes(uint64(n), n)))
 		if err != nil {
 			t.Fatal(err)
 		}

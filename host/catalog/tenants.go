@@ -66,7 +66,7 @@ func (c *Catalog) CreateTenant(ctx context.Context, t tenant.Tenant) error {
 	return nil
 }
 
-// DeleteTenant implements tenant.Store.
+// DeleteTenant removes a tenant's record. What it owns is the caller's to remove before. A missing one is no error.
 func (c *Catalog) DeleteTenant(ctx context.Context, id tenant.ID) error {
 	if err := tenant.CheckID(id); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (c *Catalog) NoteUse(ctx context.Context, id tenant.ID, used map[string]tim
 	return err
 }
 
-// LastUse implements tenant.Store.
+// LastUse returns what NoteUse kept for a tenant.
 func (c *Catalog) LastUse(ctx context.Context, id tenant.ID) (map[string]time.Time, error) {
 	if err := tenant.CheckID(id); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (c *Catalog) GetTenant(ctx context.Context, id tenant.ID) (tenant.Tenant, e
 	return t, tenantError(err)
 }
 
-// ListTenants implements tenant.Store.
+// ListTenants returns all tenants, by ID.
 func (c *Catalog) ListTenants(ctx context.Context) ([]tenant.Tenant, error) {
 	var ts []tenant.Tenant
 	for t, err := range scan[tenant.Tenant](ctx, c.bucket, prefixTenant+".>") {
@@ -174,7 +174,7 @@ func (c *Catalog) GetKey(ctx context.Context, keyID string) (tenant.Key, error) 
 	return k, tenantError(err)
 }
 
-// ListKeys implements tenant.Store.
+// ListKeys returns a tenant's keys, by ID.
 func (c *Catalog) ListKeys(ctx context.Context, id tenant.ID) ([]tenant.Key, error) {
 	if err := tenant.CheckID(id); err != nil {
 		return nil, err
@@ -192,7 +192,8 @@ func (c *Catalog) ListKeys(ctx context.Context, id tenant.ID) ([]tenant.Key, err
 	return ks, nil
 }
 
-// DeleteKey implements tenant.Store.
+// DeleteKey revokes the tenant's key. A key that is another tenant's is tenant.ErrNotFound. Once it has returned, GetKey does
+// not find the key.
 func (c *Catalog) DeleteKey(ctx context.Context, id tenant.ID, keyID string) error {
 	if !validKeyID(keyID) {
 		return tenant.ErrNotFound

@@ -143,6 +143,11 @@ func newHouseIn(t *testing.T, dir string, cfg control.Config) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, id := range []tenant.ID{acme, other} {
+		if err := cat.PutTenant(ctx, tenant.Tenant{ID: id, Limits: tenant.Unlimited()}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	box, err := sandbox.New(ctx, sandbox.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -46,6 +46,16 @@ type Config struct {
 	// CallBytes bounds the memory of models that one plugin call keeps without a copy; what goes beyond is copied and given
 	// back. Default: 64 MiB.
 	CallBytes int64
+	// Spent is told what each request ran, whether it succeeded or not, in the request's context. Default: nobody is.
+	Spent func(context.Context, Spent)
+}
+
+// Spent is what a request ran.
+type Spent struct {
+	// Fuel is the work of plugins, in units of about one instruction.
+	Fuel uint64
+	// Compute is the time that plugins and models ran, added up over what ran at the same time.
+	Compute time.Duration
 }
 
 // Meter counts what happens. Its methods must be quick and may overlap.
@@ -100,6 +110,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Spent == nil {
+		cfg.Spent = func(context.Context, Spent) {}
 	}
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
@@ -167,6 +180,7 @@ func (e *Engine) Run(ctx context.Context, rel *Release, req Request) (*Result, e
 	}
 	defer leave()
 	res, err := r.do(ctx)
+	e.cfg.Spent(ctx, r.spent())
 	if err == nil {
 		err = r.keepRecords(ctx)
 	}

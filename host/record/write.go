@@ -200,3 +200,17 @@ func (l *Log) forget(t tenant.ID) {
 func streamName(t tenant.ID) string { return "tandem_records_" + string(t) }
 
 func subject(t tenant.ID, stream string) string { return "record." + string(t) + "." + stream }
+
+// Forget removes all records of a tenant, for good. Records of it that are on their way may come after; nobody may be
+// working for the tenant.
+func (l *Log) Forget(ctx context.Context, t tenant.ID) error {
+	if err := tenant.CheckID(t); err != nil {
+		return err
+	}
+	l.forget(t)
+	err := l.js.DeleteStream(ctx, streamName(t))
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}

@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"github.com/tandem-serve/tandem/host/api"
+	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/quota"
 	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/telemetry"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/usage"
 )
 
 // A Go plugin compiles in about a second on one core and starts in 5 ms; these bounds hold on a machine that is busy with
@@ -41,30 +44,35 @@ func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
 }
 
 // assemble joins the parts.
-func (s *Server) assemble(_ context.Context, p *parts) error {
+func (s *Server) assemble(ctx context.Context, p *parts) error {
 	metrics, err := telemetry.New(telemetry.Config{Version: s.cfg.Version})
 	if err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	door := quota.New(quota.Config{Limits: limitsOf(context.WithoutCancel(ctx), p.catalog)})
 	s.engine = engine.New(engine.Config{
-		Records: keeper{p.records}, Logger: s.cfg.Logger, Meter: metrics, MemoryBytes: s.cfg.RequestMemory, CacheBytes: s.cfg.CacheMemory,
+		Records: keeper{p.records, door, p.usage}, Logger: s.cfg.Logger, Meter: metrics, MemoryBytes: s.cfg.RequestMemory, CacheBytes: s.cfg.CacheMemory,
+		Spent: api.Spent(p.usage),
 	})
 	if err := engineGauges(metrics, s.engine); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
 	s.control = control.New(control.Config{
 		Catalog: p.catalog, Blobs: p.blobs, Sandbox: p.sandbox, Models: p.models, Logger: s.cfg.Logger,
+		Owned: []control.Owned{p.records, p.usage},
 		Machine: s.machine(), ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
 	})
 	if err := planGauges(metrics, s.control); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	s.auth, s.usage = p.auth, p.usage
 	s.garbage = &collector{blobs: p.blobs, catalog: p.catalog, uploadAge: s.cfg.UploadAge, log: s.cfg.Logger}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics.Handler())
 	s.handler = mux
 	mux.Handle("/", api.NewHandler(api.Config{
 		Auth: p.auth, Catalog: p.catalog, Control: s.control, Engine: s.engine, Records: p.records, Uploads: p.blobs,
+		Door: door, Usage: p.usage, Audit: p.audit,
 		Logger: s.cfg.Logger, Meter: metrics, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Server: api.ServerInfo{
 			Version: s.cfg.Version, ONNXRuntime: p.models.version(), Missing: p.models.missing, Started: time.Now(),
@@ -109,13 +117,32 @@ func planGauges(m *telemetry.Metrics, c *control.Manager) error {
 	return nil
 }
 
-// keeper writes a request's records to the log, all of them at once.
-type keeper struct{ log *record.Log }
+// limitsOf returns what a tenant may use, from memory. Of a tenant that cannot be looked up the defaults hold: it was there a moment ago,
+// when its credential was accepted.
+func limitsOf(ctx context.Context, c *catalog.Catalog) func(tenant.ID) tenant.Limits {
+	return func(id tenant.ID) tenant.Limits {
+		t, err := c.GetTenant(ctx, id)
+		if err != nil {
+			t = tenant.Tenant{ID: id}
+		}
+		return t.Effective()
+	}
+}
+
+// keeper writes a request's records to the log, all of them at once, as far as the tenant's quota allows.
+type keeper struct {
+	log   *record.Log
+	door  *quota.Door
+	usage *usage.Ledger
+}
 
 // Record implements engine.Recorder.
 func (k keeper) Record(ctx context.Context, rs []engine.Record) error {
 	t, err := tenant.From(ctx)
 	if err != nil {
+		return err
+	}
+	if err := k.door.Records(t, len(rs)); err != nil {
 		return err
 	}
 	pending := make([]*record.Pending, len(rs))
@@ -132,5 +159,6 @@ func (k keeper) Record(ctx context.Context, rs []engine.Record) error {
 			return err
 		}
 	}
+	k.usage.Add(t, usage.Sum{Records: uint64(len(rs))})
 	return nil
 }

@@ -1,7 +1,8 @@
 // Package server is the composition root: it builds everything, owns the order in which things start and stop, and
 // listens. Nothing imports it but the command.
 //
-// Goroutines: the listener's, the manager's that follows the catalog, and one that collects garbage; Run waits for all.
+// Goroutines: the listener's, the manager's that follows the catalog, one that collects garbage, one that ends what lost its
+// right to run, and one that writes what tenants used; Run waits for all.
 package server
 
 import (
@@ -18,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tandem-serve/tandem/host/audit"
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
@@ -25,6 +27,7 @@ import (
 	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/usage"
 )
 
 // Server is a Tandem server that is built and listens, but does not answer before Run.
@@ -35,6 +38,9 @@ type Server struct {
 	control  *control.Manager
 	engine   *engine.Engine
 	garbage  *collector
+	auth     *tenant.Authenticator
+	access   <-chan struct{} // has a value when tenants or keys changed
+	usage    *usage.Ledger
 	admin    string
 	closers  closers
 }
@@ -44,6 +50,8 @@ type parts struct {
 	blobs   *blob.Dir
 	catalog *catalog.Catalog
 	records *record.Log
+	usage   *usage.Ledger
+	audit   *audit.Log
 	auth    *tenant.Authenticator
 	sandbox *sandbox.Host
 	models  *localModels
@@ -93,10 +101,21 @@ func (s *Server) openStores(ctx context.Context, p *parts) (err error) {
 		return fmt.Errorf("open records: %w", err)
 	}
 	s.closers.add("records", p.records.Close)
+	if p.audit, err = audit.Open(ctx, p.catalog.Conn(), audit.Config{}); err != nil {
+		return err
+	}
+	name, err := serverName(s.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if p.usage, err = usage.Open(ctx, p.catalog.Conn(), usage.Config{Server: name, Logger: s.cfg.Logger}); err != nil {
+		return err
+	}
 	if s.admin, err = tenant.Bootstrap(ctx, p.catalog, s.cfg.DataDir); err != nil {
 		return fmt.Errorf("make the first key: %w", err)
 	}
 	p.auth = tenant.NewAuthenticator(tenant.AuthConfig{Store: p.catalog})
+	s.access = p.catalog.AccessChanges()
 	return nil
 }
 
@@ -154,6 +173,11 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return s.control.Run(running) })
 	group.Go(func() error { return s.garbage.run(running) })
+	group.Go(func() error { return s.followAccess(running) })
+	// Counts until the last call has ended.
+	counting, stopCounting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopCounting()
+	group.Go(func() error { return s.usage.Run(counting) })
 	<-running.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StopTimeout)
 	defer cancel()
@@ -163,6 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.engine.Close(stop)
 	s.control.Close()
+	stopCounting()
 	return errors.Join(err, group.Wait(), s.closers.close(stop))
 }
 

@@ -36,6 +36,8 @@ const (
 	ActionView Action = "view"
 	// ActionCall calls graphs.
 	ActionCall Action = "call"
+	// ActionDescribe reads what a graph takes and gives, which callers have to know too.
+	ActionDescribe Action = "describe"
 	// ActionPublish uploads, publishes, tags and deletes models, plugins and graphs.
 	ActionPublish Action = "publish"
 	// ActionManage creates and revokes keys of the caller's tenant.
@@ -78,6 +80,8 @@ func (p Principal) Can(a Action) bool {
 		return false
 	}
 	switch a {
+	case ActionDescribe:
+		return true
 	case ActionView:
 		return p.Role != RoleCaller
 	case ActionCall:

@@ -149,17 +149,17 @@ func TestFrom(t *testing.T) {
 
 func TestRoles(t *testing.T) {
 	actions := []tenant.Action{
-		tenant.ActionView, tenant.ActionCall, tenant.ActionPublish, tenant.ActionManage, tenant.ActionOperate, "other",
+		tenant.ActionDescribe, tenant.ActionView, tenant.ActionCall, tenant.ActionPublish, tenant.ActionManage, tenant.ActionOperate, "other",
 	}
 	for _, c := range []struct {
 		p    tenant.Principal
 		want string
 	}{
-		{tenant.Principal{Tenant: "default", Role: tenant.RoleAdmin}, "view call publish manage operate"},
-		{tenant.Principal{Tenant: "acme", Role: tenant.RoleAdmin}, "view call publish manage"},
-		{tenant.Principal{Tenant: "default", Role: tenant.RolePublisher}, "view call publish"},
-		{tenant.Principal{Tenant: "default", Role: tenant.RoleCaller}, "call"},
-		{tenant.Principal{Tenant: "default", Role: tenant.RoleViewer}, "view"},
+		{tenant.Principal{Tenant: "default", Role: tenant.RoleAdmin}, "describe view call publish manage operate"},
+		{tenant.Principal{Tenant: "acme", Role: tenant.RoleAdmin}, "describe view call publish manage"},
+		{tenant.Principal{Tenant: "default", Role: tenant.RolePublisher}, "describe view call publish"},
+		{tenant.Principal{Tenant: "default", Role: tenant.RoleCaller}, "describe call"},
+		{tenant.Principal{Tenant: "default", Role: tenant.RoleViewer}, "describe view"},
 		{tenant.Principal{Tenant: "default", Role: "root"}, ""},
 		{tenant.Principal{Tenant: "default"}, ""},
 		{tenant.Principal{Role: tenant.RoleAdmin}, ""},

@@ -93,3 +93,17 @@ func Total(ms []Minute) Sum {
 	}
 	return s
 }
+
+// ByStep adds up minutes in steps of a whole number of minutes, counted from the Unix epoch.
+func ByStep(ms []Minute, step time.Duration) []Minute {
+	step = max(step.Truncate(time.Minute), time.Minute)
+	var out []Minute
+	for i := range ms {
+		start := time.Unix(0, ms[i].Start.UnixNano()/int64(step)*int64(step)).UTC()
+		if n := len(out); n == 0 || !out[n-1].Start.Equal(start) {
+			out = append(out, Minute{Start: start})
+		}
+		out[len(out)-1].Sum.Add(ms[i].Sum)
+	}
+	return out
+}

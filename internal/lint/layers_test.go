@@ -40,6 +40,9 @@ var mayImport = map[string][]string{
 	"host/blob":    {"host/tenant"},
 	"host/catalog": {"host/blob", "host/tenant"},
 	"host/record":  {"host/catalog", "host/tenant"},
+	"host/usage":   {"host/catalog", "host/tenant"},
+	"host/audit":   {"host/catalog", "host/tenant"},
+	"host/quota":   {"host/tenant"},
 	"host/engine": {
 		"host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging", "host/tenant",
 		"runners", "runners/batch", "runners/plan",
@@ -50,11 +53,11 @@ var mayImport = map[string][]string{
 	},
 	"host/api": {
 		"proto/gen", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
-		"host/catalog", "host/blob", "host/tenant", "host/record", "runners", "runners/batch",
+		"host/catalog", "host/blob", "host/tenant", "host/record", "host/usage", "host/audit", "host/quota", "runners", "runners/batch",
 	},
 	"host/server": {
 		"proto/gen", "host/api", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
-		"host/catalog", "host/blob", "host/tenant", "host/tenant/system", "host/record", "host/console", "host/telemetry",
+		"host/catalog", "host/blob", "host/tenant", "host/tenant/system", "host/record", "host/usage", "host/audit", "host/quota", "host/console", "host/telemetry",
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},
 	"cmd/tandem": {

@@ -26,6 +26,7 @@ type Client struct {
 	Releases  tandemv1connect.ReleaseServiceClient
 	Tags      tandemv1connect.TagServiceClient
 	Records   tandemv1connect.RecordServiceClient
+	Tenants   tandemv1connect.TenantServiceClient
 	Server    tandemv1connect.ServerServiceClient
 }
 
@@ -93,6 +94,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 		Releases:  tandemv1connect.NewReleaseServiceClient(c),
 		Tags:      tandemv1connect.NewTagServiceClient(c),
 		Records:   tandemv1connect.NewRecordServiceClient(c),
+		Tenants:   tandemv1connect.NewTenantServiceClient(c),
 		Server:    tandemv1connect.NewServerServiceClient(c),
 	}, nil
 }

@@ -74,6 +74,8 @@ const (
 	Reason_REASON_INTERNAL Reason = 22
 	// A value between two nodes has another type or shape than its port says.
 	Reason_REASON_TYPE_MISMATCH Reason = 23
+	// A quota of the tenant was exceeded; the detail has its name, limit and use, and when to try again.
+	Reason_REASON_QUOTA_EXCEEDED Reason = 24
 )
 
 // Enum value maps for Reason.
@@ -103,6 +105,7 @@ var (
 		21: "REASON_UNAVAILABLE",
 		22: "REASON_INTERNAL",
 		23: "REASON_TYPE_MISMATCH",
+		24: "REASON_QUOTA_EXCEEDED",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":       0,
@@ -129,6 +132,7 @@ var (
 		"REASON_UNAVAILABLE":       21,
 		"REASON_INTERNAL":          22,
 		"REASON_TYPE_MISMATCH":     23,
+		"REASON_QUOTA_EXCEEDED":    24,
 	}
 )
 
@@ -159,6 +163,79 @@ func (Reason) EnumDescriptor() ([]byte, []int) {
 	return file_tandem_v1_error_proto_rawDescGZIP(), []int{0}
 }
 
+// QuotaExceeded says which quota a call would exceed.
+type QuotaExceeded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name, as the field of TenantLimits is called.
+	Quota string `protobuf:"bytes,1,opt,name=quota,proto3" json:"quota,omitempty"`
+	// Its value, in the unit of that field.
+	Limit int64 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// What is used already.
+	Use int64 `protobuf:"varint,3,opt,name=use,proto3" json:"use,omitempty"`
+	// What the call wanted besides.
+	Need          int64 `protobuf:"varint,4,opt,name=need,proto3" json:"need,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuotaExceeded) Reset() {
+	*x = QuotaExceeded{}
+	mi := &file_tandem_v1_error_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuotaExceeded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuotaExceeded) ProtoMessage() {}
+
+func (x *QuotaExceeded) ProtoReflect() protoreflect.Message {
+	mi := &file_tandem_v1_error_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuotaExceeded.ProtoReflect.Descriptor instead.
+func (*QuotaExceeded) Descriptor() ([]byte, []int) {
+	return file_tandem_v1_error_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *QuotaExceeded) GetQuota() string {
+	if x != nil {
+		return x.Quota
+	}
+	return ""
+}
+
+func (x *QuotaExceeded) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *QuotaExceeded) GetUse() int64 {
+	if x != nil {
+		return x.Use
+	}
+	return 0
+}
+
+func (x *QuotaExceeded) GetNeed() int64 {
+	if x != nil {
+		return x.Need
+	}
+	return 0
+}
+
 // ErrorDetail comes with every error that the server authors, as a typed detail of the Connect, gRPC or gRPC-Web error.
 type ErrorDetail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -186,13 +263,15 @@ type ErrorDetail struct {
 	Stage string `protobuf:"bytes,11,opt,name=stage,proto3" json:"stage,omitempty"`
 	// Nodes that were running and were ended because this one failed. Default: empty.
 	CanceledNodes []string `protobuf:"bytes,20,rep,name=canceled_nodes,json=canceledNodes,proto3" json:"canceled_nodes,omitempty"`
+	// For REASON_QUOTA_EXCEEDED: which quota. Default: absent.
+	Quota         *QuotaExceeded `protobuf:"bytes,30,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ErrorDetail) Reset() {
 	*x = ErrorDetail{}
-	mi := &file_tandem_v1_error_proto_msgTypes[0]
+	mi := &file_tandem_v1_error_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +283,7 @@ func (x *ErrorDetail) String() string {
 func (*ErrorDetail) ProtoMessage() {}
 
 func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_error_proto_msgTypes[0]
+	mi := &file_tandem_v1_error_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +296,7 @@ func (x *ErrorDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErrorDetail.ProtoReflect.Descriptor instead.
 func (*ErrorDetail) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_error_proto_rawDescGZIP(), []int{0}
+	return file_tandem_v1_error_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *ErrorDetail) GetReason() Reason {
@@ -304,6 +383,13 @@ func (x *ErrorDetail) GetCanceledNodes() []string {
 	return nil
 }
 
+func (x *ErrorDetail) GetQuota() *QuotaExceeded {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
 // Fault is one thing that is wrong with a graph, a model or a plugin.
 type Fault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -331,7 +417,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_tandem_v1_error_proto_msgTypes[1]
+	mi := &file_tandem_v1_error_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -343,7 +429,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_tandem_v1_error_proto_msgTypes[1]
+	mi := &file_tandem_v1_error_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -356,7 +442,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_tandem_v1_error_proto_rawDescGZIP(), []int{1}
+	return file_tandem_v1_error_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Fault) GetCode() string {
@@ -426,7 +512,12 @@ var File_tandem_v1_error_proto protoreflect.FileDescriptor
 
 const file_tandem_v1_error_proto_rawDesc = "" +
 	"\n" +
-	"\x15tandem/v1/error.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\"\x95\x03\n" +
+	"\x15tandem/v1/error.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\"a\n" +
+	"\rQuotaExceeded\x12\x14\n" +
+	"\x05quota\x18\x01 \x01(\tR\x05quota\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12\x10\n" +
+	"\x03use\x18\x03 \x01(\x03R\x03use\x12\x12\n" +
+	"\x04need\x18\x04 \x01(\x03R\x04need\"\xc5\x03\n" +
 	"\vErrorDetail\x12)\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x11.tandem.v1.ReasonR\x06reason\x12\x1d\n" +
 	"\n" +
@@ -442,7 +533,8 @@ const file_tandem_v1_error_proto_rawDesc = "" +
 	"\x10committed_offset\x18\n" +
 	" \x01(\x03R\x0fcommittedOffset\x12\x14\n" +
 	"\x05stage\x18\v \x01(\tR\x05stage\x12%\n" +
-	"\x0ecanceled_nodes\x18\x14 \x03(\tR\rcanceledNodes\"\xcd\x01\n" +
+	"\x0ecanceled_nodes\x18\x14 \x03(\tR\rcanceledNodes\x12.\n" +
+	"\x05quota\x18\x1e \x01(\v2\x18.tandem.v1.QuotaExceededR\x05quota\"\xcd\x01\n" +
 	"\x05Fault\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -452,7 +544,7 @@ const file_tandem_v1_error_proto_rawDesc = "" +
 	"\bexpected\x18\x06 \x01(\tR\bexpected\x12\x14\n" +
 	"\x05found\x18\a \x01(\tR\x05found\x12\x18\n" +
 	"\amessage\x18\b \x01(\tR\amessage\x12\x10\n" +
-	"\x03fix\x18\t \x01(\tR\x03fix*\xdc\x04\n" +
+	"\x03fix\x18\t \x01(\tR\x03fix*\xf7\x04\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16REASON_INVALID_REQUEST\x10\x01\x12\x1a\n" +
@@ -478,7 +570,8 @@ const file_tandem_v1_error_proto_rawDesc = "" +
 	"\x0fREASON_CANCELED\x10\x14\x12\x16\n" +
 	"\x12REASON_UNAVAILABLE\x10\x15\x12\x13\n" +
 	"\x0fREASON_INTERNAL\x10\x16\x12\x18\n" +
-	"\x14REASON_TYPE_MISMATCH\x10\x17B\x9d\x01\n" +
+	"\x14REASON_TYPE_MISMATCH\x10\x17\x12\x19\n" +
+	"\x15REASON_QUOTA_EXCEEDED\x10\x18B\x9d\x01\n" +
 	"\rcom.tandem.v1B\n" +
 	"ErrorProtoP\x01Z;github.com/tandem-serve/tandem/proto/gen/tandem/v1;tandemv1\xa2\x02\x03TXX\xaa\x02\tTandem.V1\xca\x02\tTandem\\V1\xe2\x02\x15Tandem\\V1\\GPBMetadata\xea\x02\n" +
 	"Tandem::V1b\x06proto3"
@@ -496,22 +589,24 @@ func file_tandem_v1_error_proto_rawDescGZIP() []byte {
 }
 
 var file_tandem_v1_error_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_tandem_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_tandem_v1_error_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_tandem_v1_error_proto_goTypes = []any{
 	(Reason)(0),                 // 0: tandem.v1.Reason
-	(*ErrorDetail)(nil),         // 1: tandem.v1.ErrorDetail
-	(*Fault)(nil),               // 2: tandem.v1.Fault
-	(*durationpb.Duration)(nil), // 3: google.protobuf.Duration
+	(*QuotaExceeded)(nil),       // 1: tandem.v1.QuotaExceeded
+	(*ErrorDetail)(nil),         // 2: tandem.v1.ErrorDetail
+	(*Fault)(nil),               // 3: tandem.v1.Fault
+	(*durationpb.Duration)(nil), // 4: google.protobuf.Duration
 }
 var file_tandem_v1_error_proto_depIdxs = []int32{
 	0, // 0: tandem.v1.ErrorDetail.reason:type_name -> tandem.v1.Reason
-	2, // 1: tandem.v1.ErrorDetail.faults:type_name -> tandem.v1.Fault
-	3, // 2: tandem.v1.ErrorDetail.retry_after:type_name -> google.protobuf.Duration
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3, // 1: tandem.v1.ErrorDetail.faults:type_name -> tandem.v1.Fault
+	4, // 2: tandem.v1.ErrorDetail.retry_after:type_name -> google.protobuf.Duration
+	1, // 3: tandem.v1.ErrorDetail.quota:type_name -> tandem.v1.QuotaExceeded
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_tandem_v1_error_proto_init() }
@@ -525,7 +620,7 @@ func file_tandem_v1_error_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_tandem_v1_error_proto_rawDesc), len(file_tandem_v1_error_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   2,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -85,7 +85,7 @@ type GraphServiceClient interface {
 	// for all calls, which ends a canary. When anything fails nothing changes; the error says in which stage, and lists all
 	// faults of the document. Needs the role publisher.
 	PublishGraph(context.Context, *v1.PublishGraphRequest) (*v1.PublishGraphResponse, error)
-	// GetGraph returns one release with its document.
+	// GetGraph returns one release with its document. The role caller gets its inputs and outputs only.
 	GetGraph(context.Context, *v1.GetGraphRequest) (*v1.GetGraphResponse, error)
 	// ListGraphs returns the current releases by name, without their documents.
 	ListGraphs(context.Context, *v1.ListGraphsRequest) (*v1.ListGraphsResponse, error)
@@ -107,7 +107,7 @@ type GraphServiceHandler interface {
 	// for all calls, which ends a canary. When anything fails nothing changes; the error says in which stage, and lists all
 	// faults of the document. Needs the role publisher.
 	PublishGraph(context.Context, *v1.PublishGraphRequest) (*v1.PublishGraphResponse, error)
-	// GetGraph returns one release with its document.
+	// GetGraph returns one release with its document. The role caller gets its inputs and outputs only.
 	GetGraph(context.Context, *v1.GetGraphRequest) (*v1.GetGraphResponse, error)
 	// ListGraphs returns the current releases by name, without their documents.
 	ListGraphs(context.Context, *v1.ListGraphsRequest) (*v1.ListGraphsResponse, error)

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tandem-serve/tandem/host/audit"
+	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/tenant"
+)
+
+var errNotAudited = errors.New("the change was made, but could not be written to the audit log")
+
+// change is what a handler changed: a thing of a kind and a name that belongs to a tenant, with the digests of what was
+// there before and is there now, "" for nothing or for what has none.
+type change struct {
+	tenant             tenant.ID
+	action, kind, name string
+	before, after      string
+}
+
+// changed writes a change to the audit log, durably. Handlers call it before they answer.
+func (h *handler) changed(ctx context.Context, c change) error {
+	p, err := tenant.PrincipalFrom(ctx)
+	if err != nil {
+		return err
+	}
+	err = h.cfg.Audit.Append(context.WithoutCancel(ctx), audit.Change{
+		At: time.Now().UTC(), Tenant: c.tenant, Actor: p.Actor(), By: p.Tenant, Action: c.action, Kind: c.kind, Name: c.name,
+		Before: c.before, After: c.after, RequestID: requestID(ctx),
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotAudited, err)
+	}
+	return nil
+}
+
+// digestOf returns the digest of what a reference means now, "" for nothing. It is for the audit log only: nothing is decided
+// by it.
+func (h *handler) digestOf(ctx context.Context, kind catalog.Kind, t tenant.ID, ref string) string {
+	name, at := splitRef(ref)
+	switch kind {
+	case catalog.KindModel:
+		if m, err := h.cfg.Catalog.GetModel(ctx, t, name, at); err == nil {
+			return string(m.Digest)
+		}
+	case catalog.KindPlugin:
+		if p, err := h.cfg.Catalog.GetPlugin(ctx, t, name, at); err == nil {
+			return string(p.Digest)
+		}
+	case catalog.KindGraph:
+		if g, err := h.cfg.Catalog.GetGraph(ctx, t, name, at); err == nil {
+			return string(g.Digest)
+		}
+	}
+	return ""
+}

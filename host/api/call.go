@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/quota"
+	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/usage"
+)
+
+// call is what the layers of one HTTP request tell each other. It is made before anything is known of the caller.
+type call struct {
+	io.ReadCloser // the body
+
+	length  int64 // of the body, as announced; -1 is unknown
+	visit   atomic.Pointer[quota.Visit]
+	refused atomic.Pointer[tenant.QuotaError] // what ended the reading of the body
+
+	// bytesOut counts the outputs of the call.
+	bytesOut int64
+}
+
+type callKey struct{}
+
+// callOf returns the call that ctx belongs to. It is never nil, so that handlers can be called without a server in tests.
+func callOf(ctx context.Context) *call {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c
+	}
+	return &call{length: -1}
+}
+
+// counted gives every request its call and counts the body as it is read. A body whose length is announced is counted
+// whole, before it is read.
+func counted(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := &call{ReadCloser: r.Body, length: r.ContentLength}
+		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+		r.Body = c
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Read implements io.Reader.
+func (c *call) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	v := c.visit.Load()
+	if v == nil || c.length >= 0 || n == 0 {
+		return n, err
+	}
+	if qerr := v.Bytes(int64(n)); qerr != nil {
+		if q, ok := errors.AsType[*tenant.QuotaError](qerr); ok {
+			c.refused.Store(q)
+		}
+		return 0, qerr
+	}
+	return n, err
+}
+
+// admit lets the call in by the door, and counts what it used.
+func admit(door *quota.Door, ledger *usage.Ledger) connect.ServerInterceptor {
+	return func(next connect.ServerFunc) connect.ServerFunc {
+		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+			t, err := tenant.From(ctx)
+			if err != nil {
+				return err
+			}
+			v, err := door.Enter(t)
+			if err != nil {
+				return err
+			}
+			c := callOf(ctx)
+			if c.length > 0 {
+				err = v.Bytes(c.length)
+			}
+			if err == nil {
+				c.visit.Store(v)
+				err = next(ctx, spec, stream)
+			}
+			if q := c.refused.Load(); q != nil {
+				err = q
+			}
+			in := v.Leave()
+			if actions[spec.Procedure] == tenant.ActionCall {
+				s := usage.Sum{Requests: 1, BytesIn: in, BytesOut: c.bytesOut}
+				if err != nil {
+					s.Failed = 1
+				}
+				ledger.Add(t, s)
+			}
+			return err
+		}
+	}
+}
+
+// Spent charges what a request ran to its tenant and to the call that it belongs to. It is an engine's Config.Spent.
+func Spent(ledger *usage.Ledger) func(context.Context, engine.Spent) {
+	return func(ctx context.Context, s engine.Spent) {
+		t, err := tenant.From(ctx)
+		if err != nil {
+			return // nobody's, in tests
+		}
+		ledger.Add(t, usage.Sum{Fuel: s.Fuel, Compute: s.Compute})
+		if v := callOf(ctx).visit.Load(); v != nil {
+			v.Fuel(s.Fuel)
+		}
+	}
+}

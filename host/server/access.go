@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// useInterval is how often the last use of keys is stored.
+const useInterval = time.Minute
+
+// followAccess ends calls whose credential was revoked, here or by another server, and stores when keys were last used,
+// until ctx ends.
+func (s *Server) followAccess(ctx context.Context) error {
+	tick := time.NewTicker(useInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.access:
+			s.auth.Recheck(ctx)
+		case <-tick.C:
+			s.flushUse(ctx)
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StopTimeout)
+			defer cancel()
+			s.flushUse(last)
+			return nil
+		}
+	}
+}
+
+func (s *Server) flushUse(ctx context.Context) {
+	if err := s.auth.FlushUse(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Logger.WarnContext(ctx, "the last use of keys was not stored", slog.Any("error", err))
+	}
+}
+
+// serverName returns the name under which this data folder counts usage. It is made once: servers that share a store must
+// not share a name.
+func serverName(dir string) (string, error) {
+	path := filepath.Join(dir, "server-name")
+	data, err := os.ReadFile(path) // #nosec G304 -- in the data folder
+	if err == nil {
+		return strings.TrimSpace(string(data)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("name of the server: %w", err)
+	}
+	name := uuid.NewString()
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("name of the server: %w", err)
+	}
+	return name, nil
+}
