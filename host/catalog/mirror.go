@@ -30,8 +30,10 @@ type mirrored struct {
 }
 
 func newMirror(b *bucket, connected func() bool) *mirror {
-	m := &mirror{bucket: b, connected: connected, first: make(chan struct{}),
-		changes: make(chan struct{}, 1), records: make(map[string]mirrored)}
+	m := &mirror{
+		bucket: b, connected: connected, first: make(chan struct{}),
+		changes: make(chan struct{}, 1), records: make(map[string]mirrored),
+	}
 	m.epoch.Store(-1)
 	return m
 }

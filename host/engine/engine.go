@@ -46,7 +46,8 @@ type Config struct {
 	// CallBytes bounds the memory of models that one plugin call keeps without a copy; what goes beyond is copied and given
 	// back. Default: 64 MiB.
 	CallBytes int64
-	// Spent is told what each request ran, whether it succeeded or not, in the request's context. Default: nobody is.
+	// Spent is told what each request ran, whether it succeeded or not, in the request's context, and once more what its
+	// shadow ran. Default: nobody is.
 	Spent func(context.Context, Spent)
 }
 
@@ -57,6 +58,8 @@ type Spent struct {
 	// Compute is the time that plugins and models ran, added up over what ran at the same time.
 	Compute time.Duration
 }
+
+func (s Spent) less(o Spent) Spent { return Spent{Fuel: s.Fuel - o.Fuel, Compute: s.Compute - o.Compute} }
 
 // Meter counts what happens. Its methods must be quick and may overlap.
 type Meter interface {

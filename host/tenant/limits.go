@@ -60,17 +60,23 @@ func (t Tenant) Effective() Limits {
 	}
 	l := t.Limits
 	for _, f := range []struct{ p, def *float64 }{
-		{&l.RequestsPerSecond, &def.RequestsPerSecond}, {&l.FuelPerSecond, &def.FuelPerSecond},
-		{&l.RecordsPerSecond, &def.RecordsPerSecond}, {&l.UploadBytesPerSecond, &def.UploadBytesPerSecond},
+		{&l.RequestsPerSecond, &def.RequestsPerSecond},
+		{&l.FuelPerSecond, &def.FuelPerSecond},
+		{&l.RecordsPerSecond, &def.RecordsPerSecond},
+		{&l.UploadBytesPerSecond, &def.UploadBytesPerSecond},
 	} {
 		if *f.p == 0 {
 			*f.p = *f.def
 		}
 	}
 	for _, f := range []struct{ p, def *int64 }{
-		{&l.InFlight, &def.InFlight}, {&l.BytesInFlight, &def.BytesInFlight},
-		{&l.PluginMemoryBytes, &def.PluginMemoryBytes}, {&l.LoadedModels, &def.LoadedModels},
-		{&l.ModelMemoryBytes, &def.ModelMemoryBytes}, {&l.BlobBytes, &def.BlobBytes}, {&l.Objects, &def.Objects},
+		{&l.InFlight, &def.InFlight},
+		{&l.BytesInFlight, &def.BytesInFlight},
+		{&l.PluginMemoryBytes, &def.PluginMemoryBytes},
+		{&l.LoadedModels, &def.LoadedModels},
+		{&l.ModelMemoryBytes, &def.ModelMemoryBytes},
+		{&l.BlobBytes, &def.BlobBytes},
+		{&l.Objects, &def.Objects},
 	} {
 		if *f.p == 0 {
 			*f.p = *f.def

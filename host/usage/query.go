@@ -103,7 +103,7 @@ func ByStep(ms []Minute, step time.Duration) []Minute {
 		if n := len(out); n == 0 || !out[n-1].Start.Equal(start) {
 			out = append(out, Minute{Start: start})
 		}
-		out[len(out)-1].Sum.Add(ms[i].Sum)
+		out[len(out)-1].Add(ms[i].Sum)
 	}
 	return out
 }
