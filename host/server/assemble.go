@@ -59,7 +59,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	}
 	s.control = control.New(control.Config{
 		Catalog: p.catalog, Blobs: p.blobs, Sandbox: p.sandbox, Models: p.models, Logger: s.cfg.Logger,
-		Owned: []control.Owned{p.records, p.usage},
+		Owned:   []control.Owned{p.records, p.usage},
 		Machine: s.machine(), ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
 	})
 	if err := planGauges(metrics, s.control); err != nil {
