@@ -30,15 +30,27 @@ func (h graphs) ValidateGraph(ctx context.Context, req *tandemv1.ValidateGraphRe
 	if err != nil {
 		return nil, err
 	}
-	c, err := h.cfg.Control.Check(ctx, t, []byte(req.GetDocument()))
+	res, err := h.validate(ctx, t, req)
 	if faults, ok := errors.AsType[graph.Faults](err); ok {
 		return &tandemv1.ValidateGraphResponse{Faults: faultsTo(faults)}, nil
 	}
+	return res, err
+}
+
+func (h graphs) validate(ctx context.Context, t tenant.ID, req *tandemv1.ValidateGraphRequest) (*tandemv1.ValidateGraphResponse, error) {
+	doc, err := documentOf(req.GetDocument(), req.GetDefinition())
 	if err != nil {
 		return nil, err
 	}
-	g := graphTo(catalog.Release{Name: c.Plan.Name, Pins: c.Pins}, c.Plan)
-	return &tandemv1.ValidateGraphResponse{Graph: g, Mermaid: graph.Mermaid(c.Plan)}, nil
+	c, err := h.cfg.Control.Check(ctx, t, doc)
+	if err != nil {
+		return nil, err
+	}
+	res := &tandemv1.ValidateGraphResponse{
+		Graph: graphTo(catalog.Release{Name: c.Plan.Name, Pins: c.Pins}, c.Plan), Mermaid: graph.Mermaid(c.Plan),
+	}
+	res.Written, res.Definition, err = written(req.GetForm(), doc, c.Plan)
+	return res, err
 }
 
 // PublishGraph implements tandemv1connect.GraphServiceHandler.
@@ -47,7 +59,11 @@ func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequ
 	if err != nil {
 		return nil, err
 	}
-	rel, plan, err := h.cfg.Control.Publish(ctx, t, control.PublishParams{Document: []byte(req.GetDocument()), Stage: req.GetStage()})
+	doc, err := documentOf(req.GetDocument(), req.GetDefinition())
+	if err != nil {
+		return nil, err
+	}
+	rel, plan, err := h.cfg.Control.Publish(ctx, t, control.PublishParams{Document: doc, Stage: req.GetStage()})
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +98,9 @@ func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*t
 	}
 	g := graphTo(rel, plan)
 	g.Document = string(rel.Document)
-	return &tandemv1.GetGraphResponse{Graph: g}, nil
+	res := &tandemv1.GetGraphResponse{Graph: g}
+	res.Written, res.Definition, err = written(req.GetForm(), rel.Document, plan)
+	return res, err
 }
 
 // ListGraphs implements tandemv1connect.GraphServiceHandler.

@@ -121,7 +121,9 @@ func TestPluginGivesAModelWhatItDoesNotTake(t *testing.T) {
 	}{
 		{"no such input", func(x value.Value) []sandbox.ModelValue { return []sandbox.ModelValue{{Name: "z", Value: x}} }, "it has no input z"},
 		{"too many", func(x value.Value) []sandbox.ModelValue { return []sandbox.ModelValue{{Value: x}, {Value: x}} }, "it has no input number 1"},
-		{"twice", func(x value.Value) []sandbox.ModelValue { return []sandbox.ModelValue{{Value: x}, {Name: "x", Value: x}} }, "input x is given twice"},
+		{"twice", func(x value.Value) []sandbox.ModelValue {
+			return []sandbox.ModelValue{{Value: x}, {Name: "x", Value: x}}
+		}, "input x is given twice"},
 		{"missing", func(value.Value) []sandbox.ModelValue { return nil }, "input x is missing"},
 		{"text", func(value.Value) []sandbox.ModelValue { return []sandbox.ModelValue{{Value: value.Text("a")}} }, "input x is text, not a tensor"},
 	} {

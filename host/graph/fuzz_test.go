@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/graph/graphtest"
 )
 
 func seed(f *testing.F) {
@@ -55,7 +56,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q as YAML:\n%s\n%v", src, asYAML, err)
 		}
-		if d := cmp.Diff(g, back, same); d != "" {
+		if d := cmp.Diff(g, back, graphtest.Same()); d != "" {
 			t.Fatalf("%q as YAML:\n%s\n%s", src, asYAML, d)
 		}
 	})
