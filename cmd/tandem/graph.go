@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/dustin/go-humanize/english"
@@ -23,7 +22,8 @@ type graphCmd struct {
 
 type graphValidateCmd struct {
 	output
-	File string `arg:"" help:"Graph, YAML or JSON; - is standard input."`
+	form
+	File string `arg:"" help:"Graph: YAML, JSON, or a GraphDocument message in a file that ends in .binpb; - is standard input."`
 }
 
 // Run prints every fault with its line.
@@ -34,7 +34,7 @@ func (c *graphValidateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	res, err := cl.Graphs.ValidateGraph(ctx, &tandemv1.ValidateGraphRequest{Document: doc})
+	res, err := cl.Graphs.ValidateGraph(ctx, &tandemv1.ValidateGraphRequest{Document: doc.text, Definition: doc.message, Form: c.wanted()})
 	if err != nil {
 		return err
 	}
@@ -43,9 +43,12 @@ func (c *graphValidateCmd) Run(e *env) error {
 			return err
 		}
 	} else if len(res.GetFaults()) == 0 {
+		if c.As != "" {
+			return c.print(e, res.GetWritten(), res.GetDefinition())
+		}
 		return e.say("graph %s is valid: %d inputs, %d outputs\n", res.GetGraph().GetName(), len(res.GetGraph().GetInputs()), len(res.GetGraph().GetOutputs()))
 	} else {
-		printFaults(e.err, c.File, doc, res.GetFaults())
+		printFaults(e.err, c.File, doc.text, res.GetFaults())
 	}
 	if len(res.GetFaults()) > 0 {
 		return fmt.Errorf("%w: %w", errSaid, &invalidError{"the graph has faults"})
@@ -82,7 +85,7 @@ func indent(line string, column int) string {
 
 type graphPublishCmd struct {
 	output
-	File string `arg:"" help:"Graph, YAML or JSON; - is standard input."`
+	File string `arg:"" help:"Graph: YAML, JSON, or a GraphDocument message in a file that ends in .binpb; - is standard input."`
 }
 
 // Run publishes the graph.
@@ -93,9 +96,9 @@ func (c *graphPublishCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	res, err := cl.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc})
+	res, err := cl.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc.text, Definition: doc.message})
 	if d := client.Detail(err); d.GetReason() == tandemv1.Reason_REASON_GRAPH_INVALID {
-		printFaults(e.err, c.File, doc, d.GetFaults())
+		printFaults(e.err, c.File, doc.text, d.GetFaults())
 		return fmt.Errorf("%w: %w", errSaid, &invalidError{"the graph has faults"})
 	}
 	if err != nil {
@@ -105,24 +108,6 @@ func (c *graphPublishCmd) Run(e *env) error {
 		return e.printJSON(res)
 	}
 	return e.say("graph %s@%d  %s\n", res.GetGraph().GetName(), res.GetGraph().GetVersion(), res.GetGraph().GetDigest())
-}
-
-// document reads a graph and opens a client.
-func (e *env) document(file string) (*client.Client, string, error) {
-	var (
-		b   []byte
-		err error
-	)
-	if file == "-" {
-		b, err = io.ReadAll(e.in)
-	} else {
-		b, err = os.ReadFile(file) //nolint:gosec // the user named the file
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	cl, err := e.client()
-	return cl, string(b), err
 }
 
 type graphListCmd struct{ output }
@@ -157,8 +142,9 @@ func (c *graphListCmd) Run(e *env) error {
 }
 
 type graphShowCmd struct {
+	output
+	form
 	Name string `arg:"" help:"Name or name@version."`
-	As   string `help:"How to print: text, json, yaml (the document as published) or mermaid (a picture)." enum:"text,json,yaml,mermaid" default:"text" short:"o"`
 }
 
 // Run shows one graph.
@@ -169,24 +155,16 @@ func (c *graphShowCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	res, err := cl.Graphs.GetGraph(ctx, &tandemv1.GetGraphRequest{Name: c.Name})
-	if err != nil {
+	res, err := cl.Graphs.GetGraph(ctx, &tandemv1.GetGraphRequest{Name: c.Name, Form: c.wanted()})
+	switch {
+	case err != nil:
 		return err
+	case c.As != "":
+		return c.print(e, res.GetWritten(), res.GetDefinition())
+	case c.json():
+		return e.printJSON(res.GetGraph())
 	}
-	g := res.GetGraph()
-	switch c.As {
-	case "json":
-		return e.printJSON(g)
-	case "yaml":
-		return e.say("%s", g.GetDocument())
-	case "mermaid":
-		v, err := cl.Graphs.ValidateGraph(ctx, &tandemv1.ValidateGraphRequest{Document: g.GetDocument()})
-		if err != nil {
-			return err
-		}
-		return e.say("%s", v.GetMermaid())
-	}
-	return showGraph(e, proto.CloneOf(g))
+	return showGraph(e, proto.CloneOf(res.GetGraph()))
 }
 
 func showGraph(e *env, g *tandemv1.Graph) error {

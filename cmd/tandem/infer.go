@@ -18,7 +18,8 @@ type inferCmd struct {
 	Graph   string   `arg:"" help:"Name or name@version."`
 	Input   []string `short:"i" help:"Input as name=value, name=@file or name=- (standard input). Tensors are JSON: nested lists of numbers." placeholder:"NAME=VALUE" sep:"none"`
 	Outputs []string `help:"Outputs wanted. Default: all." placeholder:"NAME"`
-	Trace   bool     `help:"Print what each node did."`
+	Trace   bool     `help:"Print what each node did, as a waterfall."`
+	Stream  bool     `help:"Print each output and what each node does as it happens; with -o json, one message a line."`
 }
 
 // Run calls the graph.
@@ -32,6 +33,9 @@ func (c *inferCmd) Run(e *env) error {
 	in, err := c.inputs(ctx, e, cl)
 	if err != nil {
 		return err
+	}
+	if c.Stream {
+		return c.stream(ctx, e, cl, in)
 	}
 	res, err := cl.Inference.Infer(ctx, &tandemv1.InferRequest{
 		Graph: c.Graph, Inputs: in, Outputs: c.Outputs, Trace: c.Trace, TensorEncoding: tandemv1.TensorEncoding_TENSOR_ENCODING_ELEMENTS,
@@ -97,40 +101,4 @@ func (e *env) argument(text string) ([]byte, error) {
 	default:
 		return []byte(text), nil
 	}
-}
-
-// batchText says how large the model's run was and why it was closed, as "8 full" for the rows of this request alone or
-// "8/3 full" for those of three requests.
-func batchText(n *tandemv1.NodeTrace) string {
-	switch {
-	case n.GetBatchClosed() == "":
-		return ""
-	case n.GetBatchRequests() > 1:
-		return fmt.Sprintf("%d/%d %s", n.GetBatchRows(), n.GetBatchRequests(), n.GetBatchClosed())
-	}
-	return fmt.Sprintf("%d %s", n.GetBatchRows(), n.GetBatchClosed())
-}
-
-// printTrace prints the nodes with a bar each that shows when it ran.
-func printTrace(e *env, tr *tandemv1.Trace) error {
-	total := tr.GetTotal().AsDuration()
-	if err := e.say("\n"); err != nil {
-		return err
-	}
-	t := e.table("NODE", "RUNS", "START", "WAITED", "RAN", "TOTAL", "ITEMS", "BATCH", "COPIED", "")
-	for _, n := range tr.GetNodes() {
-		items := ""
-		switch {
-		case n.GetSkipped():
-			items = "skipped"
-		case n.GetItems() > 0:
-			items = fmt.Sprint(n.GetItems())
-		}
-		t.row(n.GetNode(), n.GetTarget(), millis(n.GetStart()), millis(n.GetWaited()), millis(n.GetRan()), millis(n.GetTotal()),
-			items, batchText(n), n.GetBytesCopied(), bar(n.GetStart().AsDuration(), n.GetTotal().AsDuration(), total))
-	}
-	if err := t.flush(); err != nil {
-		return err
-	}
-	return e.say("total %s\n", millis(tr.GetTotal()))
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -207,15 +206,4 @@ func tensorText(t *tandemv1.Tensor) string {
 // millis writes a duration in milliseconds.
 func millis(d *durationpb.Duration) string {
 	return fmt.Sprintf("%.2f ms", float64(d.AsDuration().Microseconds())/1000)
-}
-
-// bar draws when a node ran within the whole request.
-func bar(start, took, total time.Duration) string {
-	const width = 30
-	if total <= 0 {
-		return ""
-	}
-	from := min(int(start*width/total), width-1)
-	length := max(1, min(int((took*width+total-1)/total), width-from))
-	return "|" + strings.Repeat(" ", from) + strings.Repeat("#", length) + strings.Repeat(" ", width-from-length) + "|"
 }

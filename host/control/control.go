@@ -9,7 +9,7 @@
 // wait, and the models used longest ago make room. What a model's runs teach is kept on the disk.
 //
 // Goroutines: Run follows the catalog and writes down what is learned; a model is loaded on a goroutine of its own, which Close waits
-// for, anything else on that of the caller that needs it first. Locks: Manager.mu, pool.mu, life.mu, shelf.mu and that of each
+// for, anything else on that of the caller that needs it first. Locks: Manager.mu, plans.mu, pool.mu, life.mu, shelf.mu and that of each
 // resident; none is held while something is loaded, closed or read from the catalog. shares.mu is held while models are told their
 // share; shelf.mu and shares.mu come before a resident's.
 package control
@@ -103,6 +103,7 @@ type Manager struct {
 	models  *pool[modelKey, *resident]
 	life    *life
 	plugins *pool[pluginKey, *sandbox.Plugin]
+	plans   *plans
 
 	mu     sync.Mutex          // guards the following
 	routes map[graphKey]*route // what the catalog said; an absent one is asked for
@@ -123,6 +124,7 @@ func New(cfg Config) *Manager {
 		models:  newPool[modelKey, *resident](),
 		life:    newLife(cfg),
 		plugins: newPool[pluginKey, *sandbox.Plugin](),
+		plans:   newPlans(),
 		routes:  map[graphKey]*route{},
 		epoch:   map[graphKey]uint64{},
 		seen:    map[graphKey]uint64{},

@@ -446,3 +446,58 @@ nodes:
 		t.Error("a model that an inner graph runs was deleted")
 	}
 }
+
+// TestModelsThatPluginsCall: what a plugin may call is pinned, loaded and kept like what a node runs.
+func TestModelsThatPluginsCall(t *testing.T) {
+	h := newHouse(t, 0)
+	if _, err := h.AddPlugin(t.Context(), acme, h.upload(t, acme, control.UploadPlugin, "values", sandboxtest.Module(t, "values"))); err != nil {
+		t.Fatal(err)
+	}
+	h.addModel(t, acme, "add", "model 1")
+	doc := func(model string) []byte {
+		return fmt.Appendf(nil, `
+graph: dot
+inputs: {a: {type: tensor, dtype: FP32, shape: [n]}, b: {type: tensor, dtype: FP32, shape: [n]}}
+outputs: {y: {from: d.y}}
+nodes:
+  d: {plugin: values, call: dot, in: {a: a, b: b}, may_call: [%s]}
+`, model)
+	}
+	rel, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: doc("add")})
+	if err != nil || len(rel.Pins) != 2 {
+		t.Fatalf("got %+v, %v, want pins of the plugin and the model", rel, err)
+	}
+	if n := h.models.open.Load(); n != 1 {
+		t.Errorf("%d models are open, want the one that may be called", n)
+	}
+	if _, err := h.catalog.DeleteModel(t.Context(), acme, "add", ""); err == nil || !strings.Contains(err.Error(), "dot") {
+		t.Errorf("delete the model: got %v, want it to be in use by dot", err)
+	}
+	if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: doc("nope")}); err == nil || !strings.Contains(err.Error(), "unknown-model") {
+		t.Errorf("a model that does not exist: %v", err)
+	}
+}
+
+// TestPlansAreCompiledOnce: asking for a release again gives the very plan; a graph in it is not compiled again either.
+func TestPlansAreCompiledOnce(t *testing.T) {
+	h := newHouse(t, 0)
+	h.addModel(t, acme, "add", "model 1")
+	rel, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("one", "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := h.Plan(t.Context(), rel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := h.Plan(t.Context(), rel); second != first || err != nil {
+		t.Errorf("got another plan, %v", err)
+	}
+	next, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum("one", "changed")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := h.Plan(t.Context(), next); other == first || err != nil {
+		t.Errorf("another release has the plan of the first, %v", err)
+	}
+}

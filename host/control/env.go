@@ -18,10 +18,10 @@ import (
 type env struct {
 	tenant  tenant.ID
 	catalog *catalog.Catalog
+	plans   *plans
 	pins    []catalog.Pin // of the release that is being loaded; nil while a new one is checked
 	used    map[refKey]catalog.Pin
 	inner   []catalog.Pin // what the graphs that it names pin themselves
-	height  int           // depth of graphs in graphs
 	// ctx bounds the look-ups of one compilation, which graph.Env cannot pass on.
 	ctx func() context.Context
 }
@@ -32,8 +32,8 @@ type refKey struct {
 	ref  string
 }
 
-func newEnv(ctx context.Context, c *catalog.Catalog, t tenant.ID, pins []catalog.Pin) *env {
-	return &env{tenant: t, catalog: c, pins: pins, used: map[refKey]catalog.Pin{}, ctx: func() context.Context { return ctx }}
+func newEnv(ctx context.Context, c *catalog.Catalog, plans *plans, t tenant.ID, pins []catalog.Pin) *env {
+	return &env{tenant: t, catalog: c, plans: plans, pins: pins, used: map[refKey]catalog.Pin{}, ctx: func() context.Context { return ctx }}
 }
 
 // split separates name@ref. The ref is "" for the newest.
@@ -100,13 +100,11 @@ func (e *env) Graph(ref string) (*graph.GraphType, error) {
 	if err != nil {
 		return nil, notFound(err)
 	}
-	sub := newEnv(e.ctx(), e.catalog, e.tenant, rel.Pins)
-	plan, err := graph.Check(rel.Document, sub)
+	plan, err := e.plans.of(e.ctx(), e.catalog, rel)
 	if err != nil {
 		// Its faults are not this document's: what was published must compile.
 		return nil, fmt.Errorf("graph %s@%d: %s", rel.Name, rel.Version, err.Error())
 	}
-	e.height = max(e.height, sub.height+1)
 	e.used[refKey{catalog.KindGraph, ref}] = catalog.Pin{
 		Kind: catalog.KindGraph, Name: rel.Name, Version: rel.Version, Digest: rel.Digest, Ref: at,
 	}
@@ -114,9 +112,7 @@ func (e *env) Graph(ref string) (*graph.GraphType, error) {
 		p.Ref = string(p.Digest) // how the inner document names it is no way to name it here
 		e.inner = append(e.inner, p)
 	}
-	gt := plan.Type()
-	gt.Height = sub.height
-	return gt, nil
+	return plan.Type(), nil
 }
 
 // Names implements graph.Namer; a catalog that cannot be read gives no suggestions.

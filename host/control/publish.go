@@ -18,7 +18,7 @@ type Checked struct {
 // Check checks a document against what the tenant has. The error is graph.Faults with every fault, or one of the
 // catalog's.
 func (m *Manager) Check(ctx context.Context, t tenant.ID, doc []byte) (*Checked, error) {
-	e := newEnv(ctx, m.cfg.Catalog, t, nil)
+	e := newEnv(ctx, m.cfg.Catalog, m.plans, t, nil)
 	plan, err := graph.Check(doc, e)
 	if err != nil {
 		return nil, err
@@ -82,9 +82,9 @@ func (m *Manager) checkGraphs(ctx context.Context, t tenant.ID, name string) err
 	return err
 }
 
-// Plan compiles a stored release again, against what it pinned.
+// Plan returns a stored release's plan, compiled against what it pinned. It is shared and must not be changed.
 func (m *Manager) Plan(ctx context.Context, rel catalog.Release) (*graph.Plan, error) {
-	return graph.Check(rel.Document, newEnv(ctx, m.cfg.Catalog, rel.Tenant, rel.Pins))
+	return m.plans.of(ctx, m.cfg.Catalog, rel)
 }
 
 // DeleteGraph removes the release that ref names, or with "" the graph with all its releases; requests that run finish.

@@ -3,6 +3,7 @@ package graph
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 )
 
 // nodeKeys are the keys of a node, in the order in which they are written.
@@ -83,11 +84,32 @@ func (d *decoder) routing(n *Node, k pair) {
 	case "cache":
 		n.Cache = d.cache(v)
 	case "may_call":
-		n.MayCall = d.references(v, "may_call")
+		n.MayCall = d.models(n, v)
 	case "keep":
 		n.Keep = d.boolean(v, "keep")
 	}
 }
+
+// models returns the references of may_call and notes where each stands.
+func (d *decoder) models(n *Node, t *tree) []string {
+	if t.kind != treeList || len(t.items) == 0 || len(t.items) > maxReferences {
+		f := faultf(CodeBadValue, t.pos, "may_call must be a list of 1 to %d models", maxReferences)
+		if t.kind != treeList {
+			f.between("a list", t.kind.String()).fix("for instance [sentiment, \"ocr@2\"]")
+		}
+		d.add(f)
+		return nil
+	}
+	out := make([]string, 0, len(t.items))
+	for i, item := range t.items {
+		n.places[mayCallItem(i)] = item.pos
+		out = append(out, d.str(item, "a model"))
+	}
+	return out
+}
+
+// mayCallItem is the key of Node.places for one model of may_call.
+func mayCallItem(i int) string { return "may_call." + strconv.Itoa(i) }
 
 func (d *decoder) each(t *tree) []string {
 	if t.kind == treeList {
@@ -204,6 +226,11 @@ func (d *decoder) cache(t *tree) *Cache {
 		if d.boolean(t, "cache") {
 			return &Cache{}
 		}
+		return nil
+	}
+	if t.kind != treeMapping {
+		d.add(faultf(CodeBadValue, t.pos, "cache must be true, false or a mapping").between("true, false or a mapping", t.kind.String()).
+			fix("for instance {ttl: 10m, max_bytes: 1000000}"))
 		return nil
 	}
 	keys, ok := d.entries(t, "cache", "ttl", "max_bytes")

@@ -195,6 +195,10 @@ var testPlugins = []string{
 	   "outputs":[{"name":"best","kind":"tensor","dtype":"FP32","shape":["d"]}]},
 	  {"name":"log","inputs":[{"name":"doc","kind":"json"}],"outputs":[]},
 	  {"name":"vector","inputs":[{"name":"text","kind":"text"}],"outputs":[{"name":"v8","kind":"tensor","dtype":"FP32","shape":[8]},{"name":"vn","kind":"tensor","dtype":"FP32","shape":["n"]},{"name":"any","kind":"tensor","dtype":"FP32","shape":["?"]}]}]}`,
+	`{"name":"chooser","functions":[
+	  {"name":"cascade","inputs":[{"name":"ids","kind":"tensor","dtype":"INT64","shape":[1,"n"]}],"outputs":[{"name":"label","kind":"text"}]}]}`,
+	`{"name":"counter","stateful":true,"functions":[
+	  {"name":"count","inputs":[{"name":"text","kind":"text"}],"outputs":[{"name":"text","kind":"text"}]}]}`,
 	`{"name":"odd","functions":[{"name":"run","inputs":[{"name":"x","kind":"text"}],"outputs":[{"name":"y","kind":"text"}],"with":{"$ref":"http://elsewhere.test/schema"}}]}`,
 	`{"name":"damaged","functions":[{"name":"run","inputs":[{"name":"x","kind":"thing"}],"outputs":[]}]}`,
 }

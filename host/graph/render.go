@@ -180,6 +180,24 @@ func (p *Plan) marks(n *PlanNode) []string {
 	if n.Shadow {
 		out = append(out, "shadow")
 	}
+	if n.Keep {
+		out = append(out, "kept")
+	}
+	if n.OnError == OnErrorSkip {
+		out = append(out, "failed items are left out")
+	}
+	if n.Timeout > 0 {
+		out = append(out, "timeout "+n.Timeout.String())
+	}
+	if n.Priority != 0 {
+		out = append(out, fmt.Sprintf("priority %+d", n.Priority))
+	}
+	if n.Cache != nil {
+		out = append(out, "cached")
+	}
+	if len(n.MayCall) > 0 {
+		out = append(out, "may call "+strings.Join(n.MayCall, ", "))
+	}
 	if n.Conditional {
 		out = append(out, "may be skipped")
 	}

@@ -20,6 +20,7 @@ type signature struct {
 	inputs  []Port
 	outputs []Port
 	fn      *abi.Function // of a plugin
+	state   bool          // of a plugin that keeps its memory between calls
 	op      int
 	height  int // of a graph
 }
@@ -52,14 +53,34 @@ func (c *compiler) signatures() error {
 			return err
 		}
 		c.sigs[i] = sig
+		c.idleKeys(&c.g.Nodes[i], sig)
 	}
 	return nil
 }
 
+// idleKeys reports keys that would do nothing, or harm, for what the node turned out to run.
+func (c *compiler) idleKeys(n *Node, sig *signature) {
+	if sig == nil || sig.kind != KindPlugin {
+		return
+	}
+	if n.Cache != nil && sig.state {
+		c.add(faultf(CodeKeyNotAllowed, n.place("cache"), "the plugin %s keeps state between calls, so equal inputs need not have equal answers", quote(n.Plugin)).
+			at(n.Name, "").fix("remove cache"))
+	}
+	if n.Priority != 0 && n.MayCall == nil && !n.has("may_call") && !n.stray {
+		c.add(faultf(CodeKeyNotAllowed, n.place("priority"), "priority orders the queues of models, and this node runs none").
+			at(n.Name, "").fix("add may_call if the plugin runs models itself, or remove priority"))
+	}
+}
+
 // mayCall checks that the models exist that a plugin may run through host calls.
 func (c *compiler) mayCall(n *Node, r *resolver) error {
-	pos := n.place("may_call")
-	for _, ref := range n.MayCall {
+	for i, ref := range n.MayCall {
+		pos := n.place(mayCallItem(i))
+		if ref != "" && slices.Contains(n.MayCall[:i], ref) {
+			c.add(faultf(CodeBadValue, pos, "may_call names %s twice", quote(ref)).at(n.Name, "").fix("remove one of them"))
+			continue
+		}
 		if (ref == "" && n.broken) || !c.objectRef(n, "model", ref, pos) {
 			continue
 		}
@@ -250,7 +271,7 @@ func (c *compiler) pluginSignature(n *Node, r *resolver) (*signature, error) {
 		return nil, nil //nolint:nilnil // nil means unknown; the fault is noted
 	}
 	in, out = ragged(in, out)
-	return &signature{kind: KindPlugin, ref: n.Plugin, inputs: in, outputs: out, fn: fn, op: op}, nil
+	return &signature{kind: KindPlugin, ref: n.Plugin, inputs: in, outputs: out, fn: fn, op: op, state: d.Stateful}, nil
 }
 
 // function returns the index of the function that the node calls, -1 when there is none.

@@ -29,6 +29,14 @@ func WithStickyKey(key string) InferOption {
 	return inferFunc(func(r *tandemv1.InferRequest) { r.StickyKey = key })
 }
 
+// WithElements asks for tensors in their written-out form, Tensor.elements: easier to read, several times slower. Default:
+// raw, in Tensor.data.
+func WithElements() InferOption {
+	return inferFunc(func(r *tandemv1.InferRequest) {
+		r.TensorEncoding = tandemv1.TensorEncoding_TENSOR_ENCODING_ELEMENTS
+	})
+}
+
 // Infer calls a graph, by name or name@version, and returns its answer. The deadline of ctx holds on the server too. A
 // failure carries a Detail with graph, node and port.
 func (c *Client) Infer(ctx context.Context, graph string, in map[string]*tandemv1.Value, opts ...InferOption) (*tandemv1.InferResponse, error) {
