@@ -100,6 +100,7 @@ func TestParseRefuses(t *testing.T) {
 		{"padded misc opcode", void(0x00, 0xfc, 0x80, 0x00, 0x1a).bytes(), wasmbin.CodeUnsupported, "not minimal"},
 		{"table.size", void(0xfc, 16, 0, 0x1a).bytes(), wasmbin.CodeFeature, "reference types"},
 		{"unknown opcode", void(0xff).bytes(), wasmbin.CodeMalformed, "unknown instruction"},
+		{"table index 1", indirect(0x81, 0x80, 0x00), wasmbin.CodeFeature, "multiple tables"},
 		{"memory index 1", void(0x41, 0, 0x28, 0x42, 0, 0, 0x1a).bytes(), wasmbin.CodeFeature, "multiple memories"},
 		{
 			"passive elements", build{types: [][]byte{typ("", "")}, funcs: [][]byte{{0}}, tables: [][]byte{{0x70, 0, 1}}, elems: [][]byte{{1, 0, 1, 0}}, codes: [][]byte{body(nil)}}.bytes(),
@@ -146,6 +147,23 @@ func TestParseRefuses(t *testing.T) {
 			}
 			t.Fatalf("got %v, want code %q and text %q", err, tt.code, tt.text)
 		})
+	}
+}
+
+// indirect returns a module with an indirect call whose table is encoded as given.
+func indirect(table ...byte) []byte {
+	b := void(cat([]byte{0x41, 0, 0x11, 0}, table)...)
+	b.tables = [][]byte{{0x70, 0, 1}}
+	return b.bytes()
+}
+
+// TestParsePaddedTable: linkers write the number of a table as five bytes, so that they can put another one there.
+func TestParsePaddedTable(t *testing.T) {
+	t.Parallel()
+	for _, table := range [][]byte{{0}, {0x80, 0}, {0x80, 0x80, 0x80, 0x80, 0}} {
+		if _, err := wasmbin.Parse(indirect(table...), wasmbin.DefaultLimits(), nil); err != nil {
+			t.Errorf("table %x: %v", table, err)
+		}
 	}
 }
 
