@@ -63,6 +63,24 @@ demo: setup build plugins ## Run both example graphs on a temporary server and p
 run: setup build ## Start a server that stays, with its data in ./data
 	@exec bin/tandem serve --data ./data
 
+# --- plugin SDKs -----------------------------------------------------------------------------------------------------
+
+SDKS := c rust zig as
+
+.PHONY: sdk-toolchains
+sdk-toolchains: ## Install the pinned compilers of the SDKs into .cache (Rust, Zig, AssemblyScript; 300 MB)
+	@sdk/toolchains.sh rust zig as
+
+.PHONY: sdk-modules
+sdk-modules: sdk-toolchains ## Build the committed modules of the SDKs again
+	@sdk/modules.sh build $(SDKS)
+
+.PHONY: sdk-check
+sdk-check: ## Test the SDKs in their own languages and hold the committed modules to their sources, as far as compilers are here
+	@sdk/toolchains.sh as
+	@sdk/test.sh $(SDKS)
+	@sdk/modules.sh check $(SDKS)
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 # go-test runs $(1) in the main module and in the others.

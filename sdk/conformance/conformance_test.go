@@ -26,11 +26,23 @@ import (
 // modules returns the conformance plugin of each SDK.
 func modules(t testing.TB) map[string][]byte {
 	t.Helper()
-	fromC, err := os.ReadFile("c/conformance.wasm")
+	all := map[string][]byte{"go": buildGo(t, "./goplugin")}
+	for _, sdk := range committed {
+		all[sdk] = readModule(t, sdk+"/conformance.wasm")
+	}
+	return all
+}
+
+// committed are the SDKs whose modules stand in the repository, so that nobody needs their compilers: see ../modules.sh.
+var committed = []string{"as", "c", "rust", "zig"}
+
+func readModule(t testing.TB, file string) []byte {
+	t.Helper()
+	wasm, err := os.ReadFile(file) //nolint:gosec // a file of the repository
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string][]byte{"c": fromC, "go": buildGo(t, "./goplugin")}
+	return wasm
 }
 
 // buildGo builds a plugin in Go.
@@ -113,6 +125,8 @@ func TestConformance(t *testing.T) {
 			t.Run("errors", s.errors)
 			t.Run("services", s.services)
 			t.Run("isolation", s.isolation)
+			t.Run("bad", s.bad)
+			t.Run("models", s.models)
 		})
 	}
 }
@@ -299,6 +313,64 @@ func (s suite) isolation(t *testing.T) {
 	}
 }
 
+// bad: a tensor whose shape does not fit its data never leaves a plugin.
+func (s suite) bad(t *testing.T) {
+	for _, n := range []int64{0, 1, 100} {
+		_, err := s.p.Call(t.Context(), sandbox.Call{Function: "bad", Inputs: []value.Value{scalar(n)}})
+		var e *sandbox.CallError
+		if !errors.As(err, &e) || e.Kind != sandbox.KindGuest && e.Kind != sandbox.KindOutput {
+			t.Errorf("got %v, want a refused output", err)
+		}
+	}
+}
+
+// double is a server that grants the models double, which works, and broken, which does not.
+type double struct{}
+
+func (double) Open(_ context.Context, name string) (int, error) {
+	switch name {
+	case "double":
+		return 5, nil
+	case "broken":
+		return 6, nil
+	default:
+		return 0, sandbox.ErrDenied
+	}
+}
+
+func (double) Run(_ context.Context, model int, in []sandbox.ModelValue) ([]sandbox.ModelValue, error) {
+	if model != 5 {
+		return nil, errors.New("it is broken")
+	}
+	if len(in) != 1 || in[0].Name != "x" && in[0].Name != "" {
+		return nil, errors.New("want one input, x")
+	}
+	y := in[0].Value
+	y.Data = nil
+	for i := 0; i < len(in[0].Value.Data); i += 4 {
+		y.Data = append(y.Data, floats(2*math.Float32frombits(binary.LittleEndian.Uint32(in[0].Value.Data[i:])))...)
+	}
+	return []sandbox.ModelValue{{Name: "y", Value: y}}, nil
+}
+
+func (s suite) models(t *testing.T) {
+	services := sandbox.Services{Models: double{}}
+	in := func(how string) []value.Value {
+		return []value.Value{value.Text(how), value.Tensor(abi.FP32, []int64{2}, floats(1, -1.5))}
+	}
+	for how, want := range map[string][]byte{"run": floats(2, -3), "hand": floats(4, -6), "many": floats(6, -9)} {
+		r := s.call(t, sandbox.Call{Function: "ask", Inputs: in(how), Services: services})
+		same(t, how, r.Outputs, []value.Value{value.Tensor(abi.FP32, []int64{2}, want)})
+	}
+	for how, want := range map[string]string{"denied": "denied", "fail": "the model failed", "missing": "not found"} {
+		_, err := s.p.Call(t.Context(), sandbox.Call{Function: "ask", Inputs: in(how), Services: services})
+		var e *sandbox.CallError
+		if !errors.As(err, &e) || e.Kind != sandbox.KindGuest || !strings.Contains(e.Text, want) {
+			t.Errorf("%s: got %v, want %q", how, err, want)
+		}
+	}
+}
+
 // TestExamples runs the examples of both SDKs.
 func TestExamples(t *testing.T) {
 	fromC, err := os.ReadFile("../c/examples/vector.wasm")
@@ -323,26 +395,36 @@ func TestExamples(t *testing.T) {
 
 // TestCommittedModules holds the committed modules to their sources, where the compiler that made them is installed.
 func TestCommittedModules(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "../c/check.sh").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if bytes.HasPrefix(out, []byte("skipped")) {
-		t.Skipf("%s", out)
+	for _, sdk := range []string{"c", "rust", "zig", "as"} {
+		t.Run(sdk, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), "../modules.sh", "check", sdk).CombinedOutput() //nolint:gosec // ours
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if bytes.HasPrefix(out, []byte("skipped")) {
+				t.Skipf("%s", out)
+			}
+		})
 	}
 }
 
-// TestWrongDeclaration: the SDK's own words reach the one who pushes a plugin.
+// TestWrongDeclaration: what is wrong with a declaration reaches the one who pushes a plugin, in every language.
 func TestWrongDeclaration(t *testing.T) {
 	h, err := sandbox.New(t.Context(), sandbox.Config{UploadTimeout: 2 * time.Minute, DescribeTimeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = h.Close(context.WithoutCancel(t.Context())) })
-	_, err = h.Load(t.Context(), buildGo(t, "./wrongplugin"))
-	var e *sandbox.RejectError
-	if !errors.As(err, &e) || !strings.Contains(e.Error(), "function wrong: field N: chan int is no type for a port") {
-		t.Errorf("got %v", err)
+	wrong := map[string][]byte{"go": buildGo(t, "./wrongplugin")}
+	for _, sdk := range committed {
+		wrong[sdk] = readModule(t, sdk+"/wrong.wasm")
+	}
+	for sdk, wasm := range wrong {
+		_, err = h.Load(t.Context(), wasm)
+		var e *sandbox.RejectError
+		if !errors.As(err, &e) || !strings.Contains(e.Error(), `"a b"`) {
+			t.Errorf("%s: got %v, want the port's name", sdk, err)
+		}
 	}
 }
 

@@ -1,13 +1,12 @@
 /* A plugin in C: arithmetic on vectors. `make` in the folder above builds it. */
 #include "../tandem.h"
+#include "vector.h"
 
 static int32_t add(tdm_call *c) {
 	const tdm_value *a = tdm_in(c, 0), *b = tdm_in(c, 1);
 	float *sum = (float *)tdm_out_tensor(c, 0, TDM_FP32, 1, a->dims);
 	if (!sum) return tdm_no_memory(c);
-	const float *x = tdm_f32(a), *y = tdm_f32(b);
-	float scale = (float)tdm_config_number("scale", 1);
-	for (uint32_t i = 0, n = tdm_count(a); i < n; i++) sum[i] = x[i] + scale * y[i];
+	vector_add(sum, tdm_f32(a), tdm_f32(b), (float)tdm_config_number("scale", 1), tdm_count(a));
 	return TDM_OK;
 }
 
@@ -15,23 +14,19 @@ static int32_t dot(tdm_call *c) {
 	const tdm_value *a = tdm_in(c, 0), *b = tdm_in(c, 1);
 	float *product = (float *)tdm_out_tensor(c, 0, TDM_FP32, 0, NULL);
 	if (!product) return tdm_no_memory(c);
-	const float *x = tdm_f32(a), *y = tdm_f32(b);
-	double sum = 0;
-	for (uint32_t i = 0, n = tdm_count(a); i < n; i++) sum += (double)x[i] * y[i];
-	*product = (float)sum;
+	*product = (float)vector_dot(tdm_f32(a), tdm_f32(b), tdm_count(a));
 	return TDM_OK;
 }
 
 static int32_t normalise(tdm_call *c) {
 	const tdm_value *v = tdm_in(c, 0);
 	const float *x = tdm_f32(v);
-	double squares = 0;
 	uint32_t n = tdm_count(v);
-	for (uint32_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
-	if (squares == 0) return tdm_fail(c, "a vector of zeros has no direction");
+	double length = vector_length(x, n);
+	if (length == 0) return tdm_fail(c, "a vector of zeros has no direction");
 	float *unit = (float *)tdm_out_tensor(c, 0, TDM_FP32, 1, v->dims);
 	if (!unit) return tdm_no_memory(c);
-	float by = (float)(1 / __builtin_sqrt(squares));
+	float by = (float)(1 / length);
 	for (uint32_t i = 0; i < n; i++) unit[i] = x[i] * by;
 	return TDM_OK;
 }

@@ -1,5 +1,6 @@
 /* The conformance plugin in C: the same functions as goplugin, which the suite calls alike. */
 #include "tandem.h"
+#include "tandem_models.h"
 
 static int32_t echo(tdm_call *c) {
 	for (uint32_t i = 0; i < c->request->num_in; i++) tdm_set_same(tdm_out(c, i), tdm_in(c, i));
@@ -115,6 +116,65 @@ static int32_t count(tdm_call *c) {
 	return TDM_OK;
 }
 
+/* Answers a tensor whose shape has one element more than its data. */
+static int32_t bad(tdm_call *c) {
+	int64_t n = tdm_i64(tdm_in(c, 0))[0];
+	if (!tdm_out_tensor(c, 0, TDM_FP32, 1, &n)) return tdm_no_memory(c);
+	tdm_out(c, 0)->dims[0]++;
+	return TDM_OK;
+}
+
+static int is(const tdm_value *v, const char *text) {
+	uint32_t n = tdm_length(text);
+	if (v->data_len != n) return 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (tdm_text(v)[i] != text[i]) return 0;
+	return 1;
+}
+
+/* Starts a model three times and adds the answers up as they come. */
+static int32_t many(tdm_call *c, int32_t model, const tdm_value *x) {
+	int32_t tickets[3], code;
+	for (int i = 0; i < 3; i++)
+		if ((tickets[i] = tdm_model_start(model, x, 1)) < 0) return tdm_fail(c, tdm_error_text(tickets[i]));
+	float *sum = (float *)tdm_out_tensor(c, 0, TDM_FP32, x->rank, x->dims);
+	if (!sum) return tdm_no_memory(c);
+	for (uint32_t i = 0; i < tdm_count(x); i++) sum[i] = 0;
+	for (uint32_t open = 3; open > 0; open--) {
+		tdm_value y = tdm_wanted("y");
+		int32_t i = tdm_wait_any(tickets, open, -1);
+		if (i < 0) return tdm_fail(c, tdm_error_text(i));
+		if ((code = tdm_model_wait(tickets[i], &y, 1, -1)) < 0) return tdm_fail(c, tdm_error_text(code));
+		tickets[i] = tickets[open - 1];
+		const float *data = (const float *)tdm_fetch(&y);
+		if (!data) return tdm_no_memory(c);
+		for (uint32_t k = 0; k < tdm_count(x); k++) sum[k] += data[k];
+	}
+	return TDM_OK;
+}
+
+/* Asks models in every way there is. */
+static int32_t ask(tdm_call *c) {
+	const tdm_value *how = tdm_in(c, 0);
+	tdm_value x = tdm_argument("x", tdm_in(c, 1)), y = tdm_wanted(is(how, "missing") ? "z" : "y");
+	int32_t model = tdm_model_open(is(how, "denied") ? "secret" : is(how, "fail") ? "broken" : "double");
+	if (model < 0) return tdm_fail(c, tdm_error_text(model));
+	if (is(how, "many")) return many(c, model, &x);
+	int32_t code = tdm_model_run(model, &x, 1, &y, 1);
+	if (code >= 0 && is(how, "hand")) {
+		tdm_value once = tdm_argument("", &y);
+		y = tdm_wanted("");
+		code = tdm_model_run(model, &once, 1, &y, 1);
+	}
+	if (code >= 0 && is(how, "run")) {
+		if (!tdm_fetch(&y)) return tdm_no_memory(c);
+		code = tdm_keep(&y);
+	}
+	if (code < 0) return tdm_fail(c, tdm_error_text(code));
+	tdm_set_same(tdm_out(c, 0), &y);
+	return TDM_OK;
+}
+
 #define KINDS TDM_PORTS(TDM_TEXT("text"), TDM_JSON("json"), TDM_BINARY("bytes"), TDM_IMAGE("image"), \
                         TDM_PORT("\"name\":\"tensor\",\"kind\":\"tensor\""))
 #define LISTS TDM_PORTS(TDM_TENSOR_LIST("tensors", "FP32", "\"?\",2"), \
@@ -138,6 +198,8 @@ static int32_t count(tdm_call *c) {
 	F(fail, "fails with its input", TDM_PORTS(TDM_TEXT("text")), TDM_NO_PORTS, TDM_NO_WITH)                \
 	F(skip, "ends with an outcome", TDM_NO_PORTS, TDM_NO_PORTS, TDM_NO_WITH TDM_OUTCOMES("\"skip\":7"))    \
 	F(tell, "logs, measures and records", TDM_PORTS(TDM_JSON("doc")), TDM_PORTS(TDM_TENSOR("recorded", "BOOL", "")), TDM_NO_WITH) \
-	F(count, "counts its calls", TDM_NO_PORTS, TDM_PORTS(TDM_TENSOR("calls", "INT64", "")), TDM_NO_WITH)
+	F(count, "counts its calls", TDM_NO_PORTS, TDM_PORTS(TDM_TENSOR("calls", "INT64", "")), TDM_NO_WITH)   \
+	F(bad, "answers what it should not", TDM_PORTS(TDM_TENSOR("n", "INT64", "")), TDM_PORTS(TDM_TENSOR("y", "FP32", "\"n\"")), TDM_NO_WITH) \
+	F(ask, "asks models", TDM_PORTS(TDM_TEXT("how"), TDM_TENSOR("x", "FP32", "\"n\"")), ANY("y"), TDM_NO_WITH)
 
 TDM_PLUGIN("conformance", "1.0.0", "Calls that every SDK passes.", FUNCTIONS)

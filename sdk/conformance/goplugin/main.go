@@ -175,6 +175,85 @@ func counter() func(*plugin.Context, plugin.None, plugin.None) (countOut, error)
 	}
 }
 
+type badOut struct {
+	Y plugin.Tensor[float32] `tdm:"y,shape=n"`
+}
+
+// bad answers a tensor whose shape has one element more than its data.
+func bad(_ *plugin.Context, in makeIn, _ plugin.None) (badOut, error) {
+	return badOut{plugin.Of(make([]float32, in.N), in.N+1)}, nil
+}
+
+type askIn struct {
+	How string                 `tdm:"how"`
+	X   plugin.Tensor[float32] `tdm:"x,shape=n"`
+}
+
+type askOut struct {
+	Y plugin.AnyTensor `tdm:"y"`
+}
+
+// ask asks models in every way there is.
+func ask(ctx *plugin.Context, in askIn, _ plugin.None) (askOut, error) {
+	name, output := "double", "y"
+	switch in.How {
+	case "denied":
+		name = "secret"
+	case "fail":
+		name = "broken"
+	case "missing":
+		output = "z"
+	}
+	m, err := ctx.Model(name)
+	if err != nil {
+		return askOut{}, err
+	}
+	x := []plugin.Named{plugin.Input("x", in.X)}
+	if in.How == "many" {
+		return many(m, x)
+	}
+	y, err := m.Run(x, output)
+	if err == nil && in.How == "hand" {
+		y, err = m.Run([]plugin.Named{{Tensor: y[0].Tensor}})
+	}
+	if err != nil {
+		return askOut{}, err
+	}
+	return askOut{y[0].Tensor}, nil
+}
+
+// many starts a model three times and adds the answers up as they come.
+func many(m *plugin.Model, x []plugin.Named) (askOut, error) {
+	var open []*plugin.Ticket
+	for range 3 {
+		t, err := m.Start(x, "y")
+		if err != nil {
+			return askOut{}, err
+		}
+		open = append(open, t)
+	}
+	sum := plugin.NewTensor[float32](x[0].Tensor.Shape...)
+	for len(open) > 0 {
+		i, err := plugin.WaitAny(open...)
+		if err != nil {
+			return askOut{}, err
+		}
+		y, err := open[i].Wait()
+		if err != nil {
+			return askOut{}, err
+		}
+		open = slices.Delete(open, i, i+1)
+		data, err := y[0].Tensor.Float32s()
+		if err != nil {
+			return askOut{}, err
+		}
+		for k, v := range data {
+			sum.Data[k] += v
+		}
+	}
+	return askOut{plugin.AnyOf(sum)}, nil
+}
+
 func functions() []plugin.Function {
 	skip := plugin.NewOutcome("skip", 7)
 	return []plugin.Function{
@@ -190,6 +269,8 @@ func functions() []plugin.Function {
 			func(*plugin.Context, plugin.None, plugin.None) (plugin.None, error) { return plugin.None{}, skip }, skip),
 		plugin.Func("tell", "logs, measures and records", tell),
 		plugin.Func("count", "counts its calls", counter()),
+		plugin.Func("bad", "answers what it should not", bad),
+		plugin.Func("ask", "asks models", ask),
 	}
 }
 

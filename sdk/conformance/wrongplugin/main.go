@@ -7,6 +7,7 @@ import "github.com/tandem-serve/tandem/sdk/go/plugin"
 
 type in struct {
 	N chan int `tdm:"n"`
+	T string   `tdm:"a b"`
 }
 
 func wrong(*plugin.Context, in, plugin.None) (plugin.None, error) { return plugin.None{}, nil }
