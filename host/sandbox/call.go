@@ -39,9 +39,12 @@ type Result struct {
 	Outcome int
 	// Fuel is the work done, in units of about one instruction.
 	Fuel uint64
+	// CPU is the time for which the guest had a core.
+	CPU time.Duration
 	// BytesIn and BytesOut count payload bytes that were copied into and out of the guest.
 	BytesIn, BytesOut int64
-	// Wait is the time spent waiting for an instance; Run the time inside the guest.
+	// Wait is the time spent waiting for an instance and for a core; Run the rest of the time inside the guest, host calls
+	// included.
 	Wait, Run time.Duration
 
 	lease atomic.Pointer[instance]
@@ -126,6 +129,7 @@ func (p *Plugin) newState(ctx context.Context, c *Call) *callState {
 	if !ok {
 		s = &callState{}
 	}
+	s.turn.account = p.account
 	s.host, s.services, s.config, s.requestID, s.maxFuel = p.host, c.Services, c.With, c.RequestID, c.MaxFuel
 	s.maxRecords, s.maxRecordB, s.maxOutput = cfg.MaxRecords, cfg.MaxRecordBytes, cfg.MaxOutputBytes
 	s.log.maxLines, s.log.maxBytes = cfg.MaxLogLines, cfg.MaxLogBytes
@@ -222,7 +226,9 @@ func (in *instance) serve(ctx context.Context, f *function, h *head, c *Call, r 
 	rc, err := in.enter(ctx, in.run, uint64(req))
 	s.models.end()
 	s.endLog(ctx)
-	r.Run, r.Fuel = time.Since(began), s.used
+	r.Run, r.Fuel, r.CPU = time.Since(began)-s.turn.waited, s.used, s.turn.used
+	r.Wait += s.turn.waited
+	s.turn.account.calls.Add(1)
 	if terr := s.tellFuel(); terr != nil && err == nil {
 		in.broken = true
 		return "", &CallError{Kind: KindQuota, Text: "the tenant used its fuel", Cause: terr}

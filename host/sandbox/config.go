@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
@@ -33,6 +34,9 @@ type Config struct {
 	// MaxArenaBytes bounds the inputs of one call. Default a half of MemoryLimitBytes.
 	MaxArenaBytes int64
 
+	// Cores is how many guests run at once; others wait for their turn, fairly between tenants. Set it to what the machine
+	// has when GOMAXPROCS is more. Default GOMAXPROCS.
+	Cores int
 	// MaxInstances bounds the live instances of the host, running and idle. Callers beyond it wait. Default 256.
 	MaxInstances int
 	// MaxInstancesPerPlugin bounds them for one Plugin. Default 64, at most MaxInstances.
@@ -85,6 +89,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.GuestBytes, max(4<<30, c.MemoryLimitBytes))
 	orDefault(&c.MaxArenaBytes, c.MemoryLimitBytes/2&^(pageBytes-1))
 	orDefault(&c.ArenaBytes, min(64<<10, c.MaxArenaBytes))
+	orDefault(&c.Cores, runtime.GOMAXPROCS(0))
 	orDefault(&c.MaxInstances, 256)
 	orDefault(&c.MaxInstancesPerPlugin, min(64, c.MaxInstances))
 	orDefault(&c.MaxInstancesPerTenant, c.MaxInstances)
@@ -117,6 +122,7 @@ func (c Config) Validate() error {
 		"ArenaBytes %d is not a multiple of %d up to MaxArenaBytes (%d)", c.ArenaBytes, pageBytes, c.MaxArenaBytes)
 	check(c.MaxArenaBytes%pageBytes == 0 && c.MaxArenaBytes <= c.MemoryLimitBytes && c.MaxArenaBytes <= 2<<30,
 		"MaxArenaBytes %d is not a multiple of %d up to MemoryLimitBytes (%d) and 2 GiB", c.MaxArenaBytes, pageBytes, c.MemoryLimitBytes)
+	check(c.Cores >= 1, "Cores %d is less than 1", c.Cores)
 	check(c.MaxInstances >= 1, "MaxInstances %d is less than 1", c.MaxInstances)
 	check(c.MaxInstancesPerPlugin >= 1 && c.MaxInstancesPerPlugin <= c.MaxInstances, "MaxInstancesPerPlugin %d is not in 1..MaxInstances (%d)", c.MaxInstancesPerPlugin, c.MaxInstances)
 	check(c.MaxInstancesPerTenant >= 1 && c.MaxInstancesPerTenant <= c.MaxInstances, "MaxInstancesPerTenant %d is not in 1..MaxInstances (%d)", c.MaxInstancesPerTenant, c.MaxInstances)

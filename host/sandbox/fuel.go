@@ -47,12 +47,15 @@ func nextSlice(s *callState) uint64 {
 func (in *instance) endSlice() {
 	s := in.state
 	left := int64(in.fuel.Get())
-	s.used += uint64(max(int64(s.slice)-left, 0))
+	used := max(int64(s.slice)-left, 0)
+	s.used += uint64(used)
+	s.turn.account.fuel.Add(used)
 	s.slice = 0
 	in.fuel.Set(0)
 }
 
-// yield is called by the guest whenever its slice is used up.
+// yield is called by the guest whenever its slice is used up: at most 0.2 ms after the last time. Guests that wait for a
+// turn, the collector and other goroutines get theirs here.
 func yield(ctx context.Context, mod api.Module, _ []uint64) {
 	in := instanceOf(ctx)
 	if in.fuel == nil { // a start section runs before the instance is complete
@@ -62,15 +65,18 @@ func yield(ctx context.Context, mod api.Module, _ []uint64) {
 	s := in.state
 	now := time.Now()
 	s.checkEnd(ctx, now)
-	if now.Sub(s.sliceAt) >= gosched {
+	if now.Sub(s.sliceAt) >= turnLength {
+		s.sliceAt = now
 		if err := s.tellFuel(); err != nil {
 			s.stop(KindQuota, "the tenant used its fuel", err)
 		}
-		runtime.Gosched()
-		now = time.Now()
-		s.checkEnd(ctx, now)
-		s.sliceAt = now
+		yieldCore()
 	}
+	if !s.host.turns.pass(ctx, s.deadline, &s.turn, now) {
+		s.end(ctx)
+	}
+	runtime.Gosched()
+	s.checkEnd(ctx, time.Now())
 	s.slice = nextSlice(s)
 	in.fuel.Set(s.slice)
 }

@@ -111,13 +111,20 @@ func (in *instance) memory() []byte {
 	return b
 }
 
-// enter calls one of the guest's functions with the state that was set. On success it returns the first result.
+// enter calls one of the guest's functions with the state that was set, when a core is free for it. On success it returns
+// the first result.
 func (in *instance) enter(ctx context.Context, fn api.Function, args ...uint64) (uint64, error) {
+	s := in.state
+	if !s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now()) {
+		return 0, s.outOfTime(ctx)
+	}
 	copy(in.stack[:], args)
-	now := time.Now()
-	in.startSlice(now)
+	in.startSlice(s.turn.since)
 	err := fn.CallWithStack(context.WithValue(ctx, instanceKey{}, in), in.stack[:])
 	in.endSlice()
+	if s.turn.has {
+		s.host.turns.leave(&s.turn, time.Now())
+	}
 	if err != nil {
 		in.broken = true
 		return 0, in.guestError(err)

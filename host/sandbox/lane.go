@@ -149,7 +149,7 @@ func (l *lane) template(ctx context.Context, s *callState) (*template, error) {
 // start makes an instance from the beginning, for the request of s.
 func (l *lane) start(ctx context.Context, s *callState) (*instance, error) {
 	h := l.plugin.host
-	state := h.newStartState(s.services.Log, l.with)
+	state := h.newStartState(s.services.Log, l.with, l.plugin.account)
 	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), &h.memory)
 	if err != nil {
 		return nil, hostFault(err)

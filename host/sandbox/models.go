@@ -158,8 +158,11 @@ func hostModelRun(c hostCall) {
 		return
 	}
 	ctx, cancel := s.serviceContext(c.ctx)
-	out, err := s.services.Models.Run(ctx, model, in)
-	cancel()
+	var out []ModelValue
+	s.aside(c.ctx, func() {
+		defer cancel()
+		out, err = s.services.Models.Run(ctx, model, in)
+	})
 	s.checkEnd(c.ctx, time.Now())
 	c.ret(c.finish(out, err, c.u32(3), c.u32(4)))
 }
@@ -307,9 +310,16 @@ func (m *modelState) ticket(n uint32) (*ticket, bool) {
 var errWaited = errors.New("the wait is over")
 
 // await waits until one of the tickets is done and returns its index.
-func (c hostCall) await(tickets []*ticket, timeoutMS int32) (int, error) {
-	s := c.in.state
-	ctx, cancel := s.serviceContext(c.ctx)
+func (c hostCall) await(tickets []*ticket, timeoutMS int32) (i int, err error) {
+	if i := firstDone(tickets); i >= 0 {
+		return i, nil
+	}
+	c.in.state.aside(c.ctx, func() { i, err = c.in.state.await(c.ctx, tickets, timeoutMS) })
+	return i, err
+}
+
+func (s *callState) await(parent context.Context, tickets []*ticket, timeoutMS int32) (int, error) {
+	ctx, cancel := s.serviceContext(parent)
 	defer cancel()
 	var over <-chan time.Time
 	if timeoutMS >= 0 {
@@ -318,35 +328,32 @@ func (c hostCall) await(tickets []*ticket, timeoutMS int32) (int, error) {
 		over = timer.C
 	}
 	for {
-		for i, t := range tickets {
-			select {
-			case <-t.done:
-				return i, nil
-			default:
-			}
+		if i := firstDone(tickets); i >= 0 {
+			return i, nil
 		}
 		select {
 		case <-s.models.changed:
 		case <-over:
-			if over = nil; !anyDone(tickets) {
+			if over = nil; firstDone(tickets) < 0 {
 				return 0, errWaited
 			}
 		case <-ctx.Done():
-			s.checkEnd(c.ctx, time.Now())
+			s.checkEnd(parent, time.Now())
 			return 0, errWaited
 		}
 	}
 }
 
-func anyDone(tickets []*ticket) bool {
-	for _, t := range tickets {
+// firstDone returns the index of the first ticket that is done, or -1.
+func firstDone(tickets []*ticket) int {
+	for i, t := range tickets {
 		select {
 		case <-t.done:
-			return true
+			return i
 		default:
 		}
 	}
-	return false
+	return -1
 }
 
 func hostModelWait(c hostCall) {

@@ -14,6 +14,8 @@ type Plugin struct {
 	host *Host
 	prog *program
 	desc abi.Description
+	// account is its tenant's.
+	account *account
 
 	mu       sync.Mutex                  // guards the following
 	lanes    map[uint32]map[string]*lane // by size of arena and configuration
@@ -27,7 +29,7 @@ type Plugin struct {
 
 // newPlugin takes over a reference to prog.
 func newPlugin(h *Host, prog *program, tenant string) *Plugin {
-	p := &Plugin{host: h, prog: prog, desc: prog.desc, lanes: map[uint32]map[string]*lane{}}
+	p := &Plugin{host: h, prog: prog, desc: prog.desc, account: h.turns.account(tenant), lanes: map[uint32]map[string]*lane{}}
 	h.pools.join(p, tenant)
 	return p
 }

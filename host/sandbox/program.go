@@ -66,8 +66,9 @@ func (p *program) free(ctx context.Context) error {
 	return p.code.Close(ctx)
 }
 
-// load does everything that makes a program of a module. What was admitted before is taken from the cache.
-func (p *program) load(ctx context.Context, wasm []byte) error {
+// load does everything that makes a program of a module. What was admitted before is taken from the cache. The account
+// pays for what the guest does meanwhile.
+func (p *program) load(ctx context.Context, payer *account, wasm []byte) error {
 	h := p.host
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.UploadTimeout)
 	defer cancel()
@@ -85,7 +86,7 @@ func (p *program) load(ctx context.Context, wasm []byte) error {
 		return err
 	}
 	if !known {
-		if a.Description, err = p.describe(ctx); err != nil {
+		if a.Description, err = p.describe(ctx, payer); err != nil {
 			return err
 		}
 	}
@@ -211,14 +212,14 @@ func checkExports(mod *wasmbin.Module, limit int64) error {
 }
 
 // describe asks the module for its description.
-func (p *program) describe(ctx context.Context) ([]byte, error) {
+func (p *program) describe(ctx context.Context, payer *account) ([]byte, error) {
 	h := p.host
 	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), &h.memory)
 	if err != nil {
 		return nil, err
 	}
 	limits := startLimits{step: h.cfg.DescribeTimeout}
-	state := h.newStartState(nil, nil)
+	state := h.newStartState(nil, nil, payer)
 	limits.extend(state)
 	in, err := newInstance(ctx, p, mem, state)
 	if err != nil {

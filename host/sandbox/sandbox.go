@@ -41,6 +41,7 @@ type Host struct {
 	finish   sync.Once
 	states   sync.Pool // of *callState
 	memory   memoryBudget
+	turns    *turns
 
 	compiling sync.Mutex // held while a module compiles: wazero's cache is not safe for equal modules at once
 
@@ -59,6 +60,7 @@ func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 	h := &Host{cfg: cfg, base: context.WithoutCancel(ctx), programs: map[[32]byte]*program{}, resetter: newResetter(best)}
 	h.memory.limit = uint64(cfg.GuestBytes)
 	h.pools = newPools(&cfg, h.shut)
+	h.turns = newTurns(cfg.Cores)
 	fns := hostFuncs()
 	h.allowed = allowedImports(fns)
 	rc, err := h.openCache()
@@ -149,7 +151,7 @@ func (h *Host) LoadFor(ctx context.Context, tenant string, wasm []byte) (*Plugin
 	for {
 		prog, mine := h.program(digest)
 		if mine {
-			prog.err = prog.load(ctx, wasm)
+			prog.err = prog.load(ctx, h.turns.account(tenant), wasm)
 			close(prog.ready)
 		}
 		select {
@@ -192,9 +194,10 @@ func (h *Host) discard(ctx context.Context, p *program) error {
 	return p.release(ctx)
 }
 
-// newStartState returns the state for the start of an instance.
-func (h *Host) newStartState(log logFunc, with []byte) *callState {
+// newStartState returns the state for the start of an instance, which the account pays for.
+func (h *Host) newStartState(log logFunc, with []byte, payer *account) *callState {
 	s := &callState{host: h, services: Services{Log: log}, config: with, maxOutput: h.cfg.MaxOutputBytes}
+	s.turn.account = payer
 	s.log.maxLines, s.log.maxBytes = h.cfg.MaxLogLines, h.cfg.MaxLogBytes
 	s.models.starting = true
 	return s

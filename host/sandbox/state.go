@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ type callState struct {
 	requestID uint64
 	deadline  time.Time
 	host      *Host
+	turn      turn
 
 	maxFuel uint64
 	used    uint64 // fuel of the slices that have ended
@@ -47,6 +49,7 @@ func (s *callState) clear() {
 	s.handles.reset()
 	s.models.end()
 	*s = callState{
+		turn:    turn{ready: s.turn.ready},
 		handles: s.handles, binding: s.binding, bounds: s.bounds[:0],
 		log: logState{partial: [2][]byte{s.log.partial[0][:0], s.log.partial[1][:0]}},
 	}
@@ -54,9 +57,6 @@ func (s *callState) clear() {
 
 // quantum is the fuel of one slice: at most 0.2 ms of work.
 const quantum = 1_000_000
-
-// gosched is how long a guest may hold its processor before other goroutines get a turn.
-const gosched = time.Millisecond
 
 // instanceKey finds the instance in a guest's context.
 type instanceKey struct{}
@@ -91,6 +91,29 @@ func (s *callState) checkEnd(ctx context.Context, now time.Time) {
 	}
 	if s.maxFuel > 0 && s.used >= s.maxFuel {
 		s.stop(KindQuota, "the call used its fuel", nil)
+	}
+}
+
+// end ends the guest, whose call is over. It does not return.
+func (s *callState) end(ctx context.Context) {
+	s.fault, _ = s.outOfTime(ctx).(*CallError)
+	unwind(1)
+}
+
+// outOfTime says why a guest that waited for its turn did not get it.
+func (s *callState) outOfTime(ctx context.Context) error {
+	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return &CallError{Kind: KindCanceled, Text: "the caller went away", Cause: context.Cause(ctx)}
+	}
+	return &CallError{Kind: KindDeadline, Text: "the call ran out of time", Cause: context.Cause(ctx)}
+}
+
+// aside runs f, which waits for something else than a core, without the guest's turn.
+func (s *callState) aside(ctx context.Context, f func()) {
+	s.host.turns.leave(&s.turn, time.Now())
+	f()
+	if !s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now()) {
+		s.end(ctx)
 	}
 }
 

@@ -1,11 +1,36 @@
 package sandbox
 
+import "time"
+
+// Usage is what the guests of one tenant used of the host since its start.
+type Usage struct {
+	// Calls ended, whichever way.
+	Calls int64
+	// Fuel is their work, and that of starting and describing plugins, in units of about one instruction.
+	Fuel int64
+	// CPU is the time for which they had a core.
+	CPU time.Duration
+}
+
+// Usage returns what a tenant used; its numbers never go down. It is cheap and may be called at any time.
+func (h *Host) Usage(tenant string) Usage {
+	h.turns.mu.Lock()
+	a := h.turns.byName[tenant]
+	h.turns.mu.Unlock()
+	if a == nil {
+		return Usage{}
+	}
+	return Usage{Calls: a.calls.Load(), Fuel: a.fuel.Load(), CPU: time.Duration(a.cpu.Load())}
+}
+
 // Stats is how full a host is at one moment.
 type Stats struct {
 	// Instances exist, running and idle; Idle of them lie idle; MaxInstances is their bound.
 	Instances, Idle, MaxInstances int
 	// Waiting calls wait for an instance; MaxWaiting is their bound.
 	Waiting, MaxWaiting int
+	// Running guests have a core, of Cores; Queued ones have an instance and wait for a core.
+	Running, Queued, Cores int
 	// GuestBytes is what guests have grown to beyond their snapshots; MaxGuestBytes is its bound.
 	GuestBytes, MaxGuestBytes int64
 	// Programs are loaded.
@@ -20,6 +45,9 @@ func (h *Host) Stats() Stats {
 	h.pools.mu.Lock()
 	s.Instances, s.Waiting, s.Idle = h.pools.live, h.pools.waiters.Len(), h.pools.idle.n
 	h.pools.mu.Unlock()
+	h.turns.mu.Lock()
+	s.Running, s.Queued, s.Cores = h.turns.running, h.turns.waiting, h.turns.cores
+	h.turns.mu.Unlock()
 	s.GuestBytes, s.MaxGuestBytes = int64(h.memory.used.Load()), h.cfg.GuestBytes
 	h.mu.Lock()
 	s.Programs = len(h.programs)
