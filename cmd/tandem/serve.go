@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/server"
@@ -37,9 +39,11 @@ func (c *serveCmd) Run(e *env) error {
 	if err != nil {
 		return fmt.Errorf("find this program, which compiles plugins in a process of its own: %w", err)
 	}
+	cores := spareProcessor(e.getenv)
 	s, err := server.New(ctx, server.Config{
+		Cores:   cores,
 		DataDir: e.conn.Data, Listen: c.Listen, AllowRemote: c.AllowRemote, NATS: c.NATS, ONNXRuntime: lib,
-		ONNXRuntimeMissing: missing, Threads: c.Threads, Providers: c.Providers, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
+		ONNXRuntimeMissing: missing, Threads: cmp.Or(c.Threads, cores), Providers: c.Providers, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
 		ModelMemory: int64(c.ModelMem) << 20, RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
 	})
@@ -54,6 +58,17 @@ func (c *serveCmd) Run(e *env) error {
 	}
 	_, _ = fmt.Fprintf(e.err, "Tandem %s listens on %s, data in %s. Stop it with Ctrl-C.\n", version(), s.URL(), e.conn.Data)
 	return s.Run(ctx)
+}
+
+// spareProcessor gives Go one processor more than there are cores, unless GOMAXPROCS is set, and returns how many cores there
+// are. Guests may use all cores; a processor that is left to everything else then waits for the network, which Go otherwise
+// looks at every 10 ms while all are busy.
+func spareProcessor(getenv func(string) string) (cores int) {
+	cores = runtime.GOMAXPROCS(0)
+	if getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(cores + 1)
+	}
+	return cores
 }
 
 func (c *serveCmd) logger(e *env) *slog.Logger {

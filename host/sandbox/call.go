@@ -64,12 +64,26 @@ func (l *lane) finish(in *instance) {
 	h := l.plugin.host
 	if in.reset(h.resetter, l.plugin.desc.Stateful) {
 		h.pools.give(in)
-	} else {
-		in.keepMemory()
-		h.closeInstance(in)
-		h.pools.forget(l)
+		l.refs.Add(-1)
+		return
 	}
+	if in.mem.size > freeAside {
+		go l.free(in) // the pools wait for it before the host is freed
+		return
+	}
+	l.free(in)
+}
+
+// freeAside is how large a memory may be to be freed before its call returns, which takes up to 50 us a MiB.
+const freeAside = 16 << 20
+
+// free closes an instance that cannot be used again. What is left of its memory serves the next one.
+func (l *lane) free(in *instance) {
+	in.keepMemory()
+	h := l.plugin.host
+	h.closeInstance(in)
 	l.refs.Add(-1)
+	h.pools.forget(l)
 }
 
 // Call runs one function and waits for it. A context without a deadline gets Config.CallTimeout. The guest stops within

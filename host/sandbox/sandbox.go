@@ -5,9 +5,10 @@
 // that comes back, and leaves no byte of the call behind. The contract with plugins is docs/plugin-abi.md.
 //
 // Goroutines: a call runs on its caller's goroutine. The host starts goroutines only for model_start (each ends before
-// its call returns) and a timer that gives idle instances back; [Host.Close] waits for the guests.
+// its call returns), to free what a guest left behind when that is much, and for a timer that gives idle instances back;
+// [Host.Close] waits for the guests and for what they leave.
 //
-// Locks: lane.build before all others; Plugin.mu, Host.mu and pools.mu are never held together. None but lane.build is
+// Locks: lane.build before all others; Plugin.mu, Host.mu, pools.mu and turns.mu are never held together. None but lane.build is
 // held while a guest runs, while a module compiles or while a service is called.
 package sandbox
 

@@ -34,7 +34,7 @@ func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
 	p.sandbox, err = sandbox.New(ctx, sandbox.Config{
 		Compiler: compiler,
 		CacheDir: filepath.Join(s.cfg.DataDir, "compiled"), MemoryLimitBytes: s.cfg.PluginMemory, Logger: s.cfg.Logger,
-		DescribeTimeout: describeTimeout, UploadTimeout: uploadTimeout,
+		DescribeTimeout: describeTimeout, UploadTimeout: uploadTimeout, Cores: s.cfg.Cores,
 	})
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)
@@ -55,6 +55,9 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 		Spent: api.Spent(p.usage),
 	})
 	if err := engineGauges(metrics, s.engine); err != nil {
+		return fmt.Errorf("make the metrics: %w", err)
+	}
+	if err := sandboxGauges(metrics, p.sandbox); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
 	s.control = control.New(control.Config{

@@ -43,6 +43,8 @@ type Config struct {
 	// ModelMemory bounds what loaded models take together, in bytes; those used longest ago are unloaded for others. Default: two
 	// fifths of the memory that the machine, or the container, has.
 	ModelMemory int64
+	// Cores is how many plugins compute at once; more wait for their turn, fairly between tenants. Default GOMAXPROCS.
+	Cores int
 	// Providers says where models run: "cpu", "prefer:LIST" or "require:LIST", as onnx.ParseProviders reads it. Default: on
 	// the CPU.
 	Providers string

@@ -2,10 +2,10 @@ package wasmbin
 
 // Bulk operations are charged by their size. Those on whole memories and tables become calls of functions that are added
 // to the module, which keeps the guest's functions small (wazero compiles each memory.fill to a loop: 20,000 of them in
-// a function took 42 s) and gives room to cut large ones into chunks with a check each, so that none runs for long.
+// a function took 42 s) and gives room to cut large ones into chunks with a yield each, so that none runs for long.
 
 const (
-	// chunkBytes is the most that a fill or copy does between two checks: 0.2 ms where every page is touched for the
+	// chunkBytes is the most that a fill or copy does between two yields: 0.2 ms where every page is touched for the
 	// first time, 2.9 us each.
 	chunkBytes = 256 << 10
 	// smallShift and largeShift give the cost of bytes: 16 a unit as long as they are in a core's cache, else 4.
@@ -165,11 +165,12 @@ func (mt *meter) grow() {
 	mt.out = append(mt.out, opMemoryGrow, 0)
 }
 
-// chunks repeats a step, with its charge and check, while more than a chunk is left in local 2.
+// chunks repeats a step, with its charge and a yield, while more than a chunk is left in local 2. It yields without
+// looking at the fuel, since the time of a step differs by more than ten, with whether its pages were there before.
 func (mt *meter) chunks(step func()) {
 	mt.out = append(mt.out, opLoop, blockEmpty)
 	mt.charge(chunkBytes >> largeShift)
-	mt.check()
+	mt.local(opCall, mt.slow)
 	step()
 	mt.gets(2)
 	mt.out = append(mt.i32(chunkBytes), opI32GtU, opBrIf, 0, opEnd)

@@ -15,8 +15,8 @@ type Options struct {
 	// refills the fuel global or does not return.
 	YieldModule, YieldName string
 	// FuelGlobal is the export name of the mutable i64 global that holds the fuel left. It starts at 0, so that the first
-	// charge yields, also in a start function. At a yield it is negative: its absolute value is work charged beyond
-	// what was granted. It is exact whenever the guest is not running, also after a trap.
+	// charge yields, also in a start function. At a yield it is what is left of the grant; below zero, its absolute value
+	// is work charged beyond what was granted. Large bulk operations yield also when something is left. It is exact whenever the guest is not running, also after a trap.
 	FuelGlobal string
 	// GlobalPrefix: the module's mutable global N is exported as GlobalPrefix followed by N in decimal.
 	GlobalPrefix string
