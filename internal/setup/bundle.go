@@ -64,5 +64,18 @@ func bundles() []bundle {
 				},
 			}},
 		},
+		{
+			name: "silero-vad", pkg: "@ricky0123/vad-web", version: "0.0.31", bytes: 5_471_324,
+			files: map[string][]file{anyPlatform: {
+				{
+					"dist/silero_vad_v5.onnx", "silero_vad_v5.onnx", 2_327_524,
+					"2623a2953f6ff3d2c1e61740c6cdb7168133479b267dfef114a4a3cc5bdd788f",
+				},
+				{
+					"dist/silero_vad_v6.onnx", "silero_vad_v6.onnx", 2_327_524,
+					"1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
+				},
+			}},
+		},
 	}
 }
