@@ -14,7 +14,10 @@ type modelCmd struct {
 	Push   modelPushCmd   `cmd:"" help:"Upload an ONNX file as a new version of a model."`
 	List   modelListCmd   `cmd:"" help:"List the models."`
 	Show   modelShowCmd   `cmd:"" help:"Show a model: its inputs, outputs and origin."`
+	Check  modelCheckCmd  `cmd:"" help:"Tell how a server would take an ONNX file, before it is pushed: operators, inputs, memory, latency. Needs no server."`
 	Delete modelDeleteCmd `cmd:"" help:"Delete a model with all its versions."`
+
+	Measure modelMeasureCmd `cmd:"" hidden:""`
 }
 
 type modelPushCmd struct {

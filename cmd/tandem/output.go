@@ -50,6 +50,15 @@ func (e *env) printJSON(m proto.Message) error {
 	return e.say("%s\n", out.Bytes())
 }
 
+// printDocument prints a value of our own as JSON for programs.
+func (e *env) printDocument(v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return e.say("%s\n", b)
+}
+
 // table aligns columns.
 type table struct{ w *tabwriter.Writer }
 

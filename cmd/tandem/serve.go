@@ -34,7 +34,7 @@ type serveCmd struct {
 func (c *serveCmd) Run(e *env) error {
 	log := c.logger(e)
 	ctx := e.ctx()
-	lib, missing := c.library(e)
+	lib, missing := findLibrary(e, c.ONNXRuntime)
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program, which compiles plugins in a process of its own: %w", err)
@@ -75,10 +75,10 @@ func (c *serveCmd) logger(e *env) *slog.Logger {
 	return telemetry.NewLogger(e.err, telemetry.LogConfig{Level: c.LogLevel, Format: c.LogFormat})
 }
 
-// library finds ONNX Runtime: where the flag says, else below the working folder or the program.
-func (c *serveCmd) library(e *env) (path, missing string) {
-	if c.ONNXRuntime != "" {
-		return c.ONNXRuntime, ""
+// findLibrary finds ONNX Runtime: where the flag says, else below the working folder or the program.
+func findLibrary(e *env, flag string) (path, missing string) {
+	if flag != "" {
+		return flag, ""
 	}
 	dirs := []string{}
 	if wd, err := os.Getwd(); err == nil {

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"runners/onnx/ortlib":   {},
 	"runners/onnx/onnxtest": {"runners"},
 	"runners/onnx":          {"runners", "runners/onnx/ortlib"},
+	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch"},
 	"runners/worker":        {"runners", "runners/onnx"},
 
 	// The server, from below to above.
@@ -61,7 +62,7 @@ var mayImport = map[string][]string{
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},
 	"cmd/tandem": {
-		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "runners/worker", "sdk/client", "proto/gen",
+		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "runners/onnx", "runners/probe", "runners/worker", "sdk/client", "proto/gen",
 	},
 
 	// For people outside.

@@ -117,6 +117,9 @@ func (c *checker) tensor(b []byte, what string) {
 		}
 		t.set(f)
 	}
+	if e, ok := elementOf(t.dtype); ok && t.sized {
+		c.meta.WeightBytes += max(e.bytes(t.elements), t.raw, 0)
+	}
 	switch {
 	case t.external:
 		c.external(t, what)

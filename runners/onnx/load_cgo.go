@@ -152,7 +152,7 @@ func (m *Model) describe() error {
 		port.Name = name
 		if i < int(s.inputs) {
 			if err == nil && port.JSON {
-				err = errors.New("sequences and maps cannot be given to a model")
+				err = errJSONInput
 			}
 			if err != nil {
 				err = fmt.Errorf("input %q: %w", name, err)

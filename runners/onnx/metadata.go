@@ -22,6 +22,8 @@ type Metadata struct {
 	// Properties are the producer's own; at most 64 of them.
 	Properties map[string]string
 	Nodes      int
+	// WeightBytes is what the weights and constants take, strings apart.
+	WeightBytes int64
 	// Dynamic tells that some input's shape is not fixed.
 	Dynamic bool
 	// Operators counts the nodes by operator, the operators of other domains than ai.onnx as domain.operator.

@@ -95,6 +95,9 @@ func open(config Config) (*Runtime, error) {
 // Version returns the version of the library that is loaded, such as "1.30.0".
 func (r *Runtime) Version() string { return r.version }
 
+// Threads returns how many threads the shared pool puts on one operator, the caller's own counted.
+func (r *Runtime) Threads() int { return r.config.Threads }
+
 // drainLog passes on what ONNX Runtime logged since the last time.
 func (r *Runtime) drainLog(ctx context.Context) {
 	if C.tdm_log_waiting(r.env) == 0 {

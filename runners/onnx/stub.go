@@ -23,6 +23,9 @@ func (*Runtime) Version() string { return "" }
 // Providers returns nothing.
 func (*Runtime) Providers() []string { return nil }
 
+// Threads returns 0.
+func (*Runtime) Threads() int { return 0 }
+
 // Load returns an error that wraps runners.ErrUnavailable.
 func (*Runtime) Load(context.Context, []byte, Options) (*Model, error) { return nil, errNoCgo }
 

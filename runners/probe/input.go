@@ -1,0 +1,133 @@
+package probe
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/tandem-serve/tandem/runners"
+)
+
+// Sample says what to run a model on. Where it says nothing, sizes and values are tried.
+type Sample struct {
+	// Sizes are the sizes of open dimensions, by the dimension's name, or as "input.index".
+	Sizes map[string]int64
+	// Values are what all elements of an input are, by the input's name: a number, or any text for an input of strings.
+	// Default: 0.5 for floats, 1 for all others.
+	Values map[string]string
+}
+
+// maxSample bounds the elements of an input that is made up.
+const maxSample = 1 << 26
+
+// openSizes are the sizes tried for open dimensions other than the rows, the likely ones first: sequences, then the sides of
+// pictures, then what models with odd demands take.
+func openSizes() []int64 { return []int64{16, 64, 224, 128, 32, 48, 320, 512, 640, 8, 1} }
+
+// inputs makes the inputs of one run: rows is the size of open first dimensions, size that of the other open ones.
+func (s Sample) inputs(ports []runners.Port, rows, size int64) ([]runners.Tensor, error) {
+	out := make([]runners.Tensor, len(ports))
+	for i, p := range ports {
+		shape := make([]int64, len(p.Dims))
+		for d, dim := range p.Dims {
+			shape[d] = dim.Size
+			if dim.Size < 0 {
+				shape[d] = s.size(p, d, rows, size)
+			}
+		}
+		var err error
+		if out[i], err = filled(p.DType, shape, s.value(p)); err != nil {
+			return nil, fmt.Errorf("input %q: %w", p.Name, err)
+		}
+	}
+	return out, nil
+}
+
+// value returns what the elements of p are.
+func (s Sample) value(p runners.Port) string {
+	switch value, given := s.Values[p.Name]; {
+	case given:
+		return value
+	case isFloat(p.DType):
+		return "0.5"
+	}
+	return "1"
+}
+
+// size returns the size of open dimension d of p.
+func (s Sample) size(p runners.Port, d int, rows, size int64) int64 {
+	if n, ok := s.Sizes[fmt.Sprintf("%s.%d", p.Name, d)]; ok {
+		return n
+	}
+	if n, ok := s.Sizes[p.Dims[d].Name]; ok && p.Dims[d].Name != "" {
+		return n
+	}
+	if d == 0 {
+		return rows
+	}
+	return size
+}
+
+func isFloat(d runners.DType) bool {
+	return d == runners.FP16 || d == runners.BF16 || d == runners.FP32 || d == runners.FP64
+}
+
+// filled returns a tensor of which every element is value.
+func filled(dtype runners.DType, shape []int64, value string) (runners.Tensor, error) {
+	n, ok := runners.Elements(shape)
+	if !ok || n > maxSample {
+		return runners.Tensor{}, fmt.Errorf("%w: %v is too large to be made up", runners.ErrShape, shape)
+	}
+	t := runners.Tensor{DType: dtype, Shape: shape}
+	if dtype == runners.BYTES {
+		data, err := runners.PackBytes(slices.Repeat([][]byte{[]byte(value)}, int(n)))
+		t.Data = data
+		return t, err
+	}
+	number, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return t, fmt.Errorf("%q is no number", value)
+	}
+	t.Data = bytes.Repeat(element(dtype, number), int(n))
+	return t, nil
+}
+
+// element returns one number in its bytes.
+func element(dtype runners.DType, v float64) []byte {
+	le := binary.LittleEndian
+	switch dtype {
+	case runners.FP32:
+		return le.AppendUint32(nil, math.Float32bits(float32(v)))
+	case runners.FP64:
+		return le.AppendUint64(nil, math.Float64bits(v))
+	case runners.BF16:
+		return le.AppendUint16(nil, uint16(math.Float32bits(float32(v))>>16))
+	case runners.FP16:
+		return le.AppendUint16(nil, half(v))
+	case runners.BOOL, runners.INT8, runners.UINT8:
+		return []byte{byte(int64(v))}
+	case runners.INT16, runners.UINT16:
+		return le.AppendUint16(nil, uint16(int64(v)))
+	case runners.INT32, runners.UINT32:
+		return le.AppendUint32(nil, uint32(int64(v)))
+	default:
+		return le.AppendUint64(nil, uint64(int64(v)))
+	}
+}
+
+// half converts to IEEE 754 binary16, towards zero; what is too small becomes zero, what is too large infinity.
+func half(v float64) uint16 {
+	bits := math.Float32bits(float32(v))
+	sign := uint16(bits>>16) & 0x8000
+	switch exponent := int(bits>>23&0xff) - 127; {
+	case exponent < -14:
+		return sign
+	case exponent > 15:
+		return sign | 0x7c00
+	default:
+		return sign | uint16(exponent+15)<<10 | uint16(bits>>13)&0x3ff
+	}
+}
