@@ -56,7 +56,9 @@ func TestDeclaredFaults(t *testing.T) {
 	sequence := []byte{4<<3 | 2, 4, 1<<3 | 2, 2, 1<<3 | 2, 0}
 	m := onnxtest.Model{Graph: onnxtest.Graph{
 		Inputs: []onnxtest.Value{
-			{Name: "seq", Type: sequence}, {Name: "complex", Type: []byte{1<<3 | 2, 2, 1 << 3, 14}}, {Name: "w", DType: runners.FP32, Dims: []runners.Dim{}},
+			{Name: "seq", Type: sequence},
+			{Name: "complex", Type: []byte{1<<3 | 2, 2, 1 << 3, 14}},
+			{Name: "w", DType: runners.FP32, Dims: []runners.Dim{}},
 			{Name: "maybe", Type: []byte{9<<3 | 2, 0}},
 		},
 		Inits:   []onnxtest.Tensor{{Name: "w", DType: runners.FP32, Raw: make([]byte, 4)}},

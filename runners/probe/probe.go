@@ -75,7 +75,7 @@ func Read(model []byte, limits onnx.Limits) *Report {
 // fault takes over the reasons of an error, each on its own.
 func (r *Report) fault(err error) {
 	text := strings.TrimPrefix(err.Error(), runners.ErrModel.Error()+": ")
-	for _, line := range strings.Split(text, "\n") {
+	for line := range strings.SplitSeq(text, "\n") {
 		r.Faults = append(r.Faults, strings.Split(line, "; ")...)
 	}
 }
