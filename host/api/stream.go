@@ -141,14 +141,19 @@ func (q *eventQueue) take() (events []engine.Event, more bool) {
 	return events, !q.closed
 }
 
-// slowReader is how long a reader of a stream may take nothing.
-const slowReader = 30 * time.Second
+// slowReader is how long a reader of a stream may take nothing, and slowest how many times as long it may take for all.
+const (
+	slowReader = 30 * time.Second
+	slowest    = 20
+)
 
 // bounded cuts off the readers of streams that take nothing for too long: what they are owed stays in memory meanwhile.
 func bounded(next http.Handler, patience time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == tandemv1connect.InferenceServiceInferStreamProcedure {
-			w = &patientWriter{ResponseWriter: w, control: http.NewResponseController(w), patience: patience}
+			w = &patientWriter{
+				ResponseWriter: w, control: http.NewResponseController(w), patience: patience, last: time.Now().Add(slowest * patience),
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -159,18 +164,27 @@ type patientWriter struct {
 	http.ResponseWriter
 	control  *http.ResponseController
 	patience time.Duration
+	last     time.Time // when all must be written
+}
+
+// deadline is that of a write that begins now.
+func (w *patientWriter) deadline() time.Time {
+	if next := time.Now().Add(w.patience); next.Before(w.last) {
+		return next
+	}
+	return w.last
 }
 
 // Write writes within the deadline.
 func (w *patientWriter) Write(b []byte) (int, error) {
 	// A server that knows no deadlines, as in tests without a network, has no reader that could be slow.
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience))
+	_ = w.control.SetWriteDeadline(w.deadline())
 	return w.ResponseWriter.Write(b)
 }
 
 // FlushError flushes within the deadline.
 func (w *patientWriter) FlushError() error {
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience)) // see Write
+	_ = w.control.SetWriteDeadline(w.deadline()) // see Write
 	return w.control.Flush()
 }
 

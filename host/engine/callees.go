@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/sandbox"
@@ -30,11 +31,11 @@ type callees struct {
 	models []Callee
 	limit  int64
 
-	mu     sync.Mutex // guards the following
-	held   []runners.Tensor
-	bytes  int64
-	copied int64
-	last   string // the failure of a model, for the error of the plugin that it brings down
+	mu    sync.Mutex // guards the following
+	held  []runners.Tensor
+	bytes int64
+	runs  stats  // of the models
+	last  string // the failure of a model, for the error of the plugin that it brings down
 }
 
 var _ sandbox.Models = (*callees)(nil)
@@ -67,9 +68,10 @@ func (m *callees) Run(ctx context.Context, model int, in []sandbox.ModelValue) (
 	out := make([]runners.Tensor, len(sig.Outputs))
 	if err == nil {
 		var account batch.Account
+		began := time.Now()
 		err = callee.Runner.Run(batch.WithAccount(m.c.asCaller(ctx), &account), tensors, out)
 		m.mu.Lock()
-		m.copied += int64(account.BytesCopied)
+		m.runs.called(statsOf(&account, time.Since(began), rowsOf(tensors)))
 		m.mu.Unlock()
 	}
 	if err != nil {
@@ -133,7 +135,7 @@ func (m *callees) keep(t *graph.ModelType, out []runners.Tensor) ([]sandbox.Mode
 		m.bytes += size
 		m.held = append(m.held, out...)
 	} else {
-		m.copied += size
+		m.runs.copied += size
 	}
 	m.mu.Unlock()
 	if !lend {

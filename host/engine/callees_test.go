@@ -76,6 +76,9 @@ func TestPluginRunsModels(t *testing.T) {
 		if got := math.Float32frombits(binary.LittleEndian.Uint32(res.Outputs["y"].Data[4:])); got != 8 {
 			t.Errorf("got %v, want 8", got)
 		}
+		if got := res.Trace.Nodes[0].Rows; got != 1 {
+			t.Errorf("the trace says that the models had %d rows, want 1", got)
+		}
 		if n := w.models["double"].Lent() + w.models["other"].Lent(); n != 0 {
 			t.Errorf("limit %d: %d outputs were never given back", limit, n)
 		}

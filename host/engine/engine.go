@@ -59,7 +59,9 @@ type Spent struct {
 	Compute time.Duration
 }
 
-func (s Spent) less(o Spent) Spent { return Spent{Fuel: s.Fuel - o.Fuel, Compute: s.Compute - o.Compute} }
+func (s Spent) less(o Spent) Spent {
+	return Spent{Fuel: s.Fuel - o.Fuel, Compute: s.Compute - o.Compute}
+}
 
 // Meter counts what happens. Its methods must be quick and may overlap.
 type Meter interface {

@@ -87,6 +87,11 @@ func (w *world) build(t *testing.T, doc string) *engine.Release {
 	if err != nil {
 		t.Fatalf("check: %v", err)
 	}
+	return w.release(plan)
+}
+
+// release gives a plan its targets.
+func (w *world) release(plan *graph.Plan) *engine.Release {
 	rel := &engine.Release{Name: plan.Name, Version: 1, Plan: plan, Targets: make([]engine.Target, len(plan.Nodes))}
 	for i, n := range plan.Nodes {
 		switch n.Kind {

@@ -30,12 +30,8 @@ func (m *modelTarget) identity() string { return "model " + m.of.Digest }
 
 func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	in := make([]runners.Tensor, len(c.in))
-	rows := 0
 	for i, v := range c.in {
 		in[i] = tensorOf(v)
-		if len(v.Shape) > 0 {
-			rows = max(rows, int(v.Shape[0]))
-		}
 	}
 	out := make([]runners.Tensor, len(c.node.Outputs))
 	var account batch.Account
@@ -46,7 +42,7 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	a := &answer{
 		values: make([]value.Value, len(out)),
 		free:   func() { releaseTensors(out) },
-		stats:  statsOf(&account, time.Since(begin), rows),
+		stats:  statsOf(&account, time.Since(begin), rowsOf(in)),
 	}
 	for i := range out {
 		v, err := valueOf(&out[i], &c.node.Outputs[i])
@@ -57,6 +53,17 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 		a.values[i] = v
 	}
 	return a, nil
+}
+
+// rowsOf returns how many rows the inputs of a model have.
+func rowsOf(in []runners.Tensor) int {
+	rows := 0
+	for i := range in {
+		if len(in[i].Shape) > 0 {
+			rows = max(rows, int(in[i].Shape[0]))
+		}
+	}
+	return rows
 }
 
 // statsOf returns the figures of a run. A runner that is no batcher leaves the account empty: then all the time was the model's.

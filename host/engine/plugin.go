@@ -56,7 +56,7 @@ func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
 		models.free()
 		return nil, models.explain(err)
 	}
-	a.stats.copied += models.copied
+	a.stats.called(models.runs)
 	if len(models.held) > 0 {
 		// What the plugin gives may be a model's output that it only passed on.
 		a.free = models.free

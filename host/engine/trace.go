@@ -61,6 +61,16 @@ func (t *NodeTrace) add(s stats) {
 	}
 }
 
+// called takes the figures of a model that the target ran itself: it waited for it, which its own time holds already.
+func (s *stats) called(m stats) {
+	s.queued += m.queued
+	s.copied += m.copied
+	s.rows = max(s.rows, m.rows)
+	if m.batchRows > s.batchRows || s.batchClosed == "" {
+		s.batchRows, s.batchRequests, s.batchClosed = m.batchRows, m.batchRequests, m.batchClosed
+	}
+}
+
 // stats are the figures of one run of a target.
 type stats struct {
 	waited time.Duration

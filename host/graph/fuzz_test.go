@@ -75,7 +75,7 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		checkPlan(t, p)
-		_, _ = graph.Text(p), graph.Mermaid(p)
+		_, _, _ = graph.Text(p), graph.Mermaid(p), graph.SVG(p)
 	})
 }
 

@@ -235,6 +235,10 @@ func (d *drawing) writeLine(b *strings.Builder, n *line) {
 		y = from.y + from.out[n.out].y
 	}
 	fmt.Fprintf(b, `<path class="%s" marker-end="url(#tip)" d="M%.1f,%.1f`, class, x, y)
+	if edge := d.left[from.layer] + d.width[from.layer]; edge > x {
+		x = edge // no bend before the column ends: a wider box may stand below
+		fmt.Fprintf(b, " L%.1f,%.1f", x, y)
+	}
 	for _, v := range n.via {
 		pass := d.layout.boxes[v]
 		left, middle := d.left[pass.layer], pass.y+pass.h/2
