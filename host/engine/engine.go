@@ -10,11 +10,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/imaging"
+	"github.com/tandem-serve/tandem/host/tenant"
 )
 
 // Config configures an Engine. Zero fields take their defaults.
@@ -65,6 +67,8 @@ func (s Spent) less(o Spent) Spent {
 
 // Meter counts what happens. Its methods must be quick and may overlap.
 type Meter interface {
+	// Run tells of one finished request and the release that answered it; outcome is "ok" or the name of a Reason.
+	Run(t tenant.ID, graph string, version int, outcome string, took time.Duration)
 	// Node tells of one finished node; outcome is "ok", "skipped" or the name of a Reason.
 	Node(graph, node, outcome string, took time.Duration, copied int64)
 	// Cache tells of one look into a node's cache: "hit", "miss", or "shared" for an answer that another request was waiting
@@ -77,6 +81,7 @@ type Meter interface {
 
 type noMeter struct{}
 
+func (noMeter) Run(tenant.ID, string, int, string, time.Duration) {}
 func (noMeter) Node(string, string, string, time.Duration, int64) {}
 func (noMeter) Cache(string, string, string)                      {}
 func (noMeter) Shadow(string, string)                             {}
@@ -175,7 +180,28 @@ func (e *Engine) Run(ctx context.Context, rel *Release, req Request) (*Result, e
 		ctx, cancel = context.WithTimeout(ctx, e.cfg.Timeout)
 		defer cancel()
 	}
-	r, err := newRun(e, rel, &req)
+	start := time.Now()
+	res, err := e.run(ctx, rel, &req)
+	t, _ := tenant.From(ctx) // a request without a tenant is counted too
+	e.cfg.Meter.Run(t, rel.Name, rel.Version, outcomeOf(err), time.Since(start))
+	return res, err
+}
+
+func outcomeOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	reason := ReasonInternal
+	if failed, ok := errors.AsType[*Error](err); ok {
+		reason = failed.Reason
+	} else if inputs, ok := errors.AsType[Errors](err); ok && len(inputs) > 0 {
+		reason = inputs[0].Reason
+	}
+	return reason.String()
+}
+
+func (e *Engine) run(ctx context.Context, rel *Release, req *Request) (*Result, error) {
+	r, err := newRun(e, rel, req)
 	if err != nil {
 		return nil, err
 	}

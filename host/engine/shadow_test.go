@@ -13,6 +13,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/host/value"
 )
 
@@ -28,6 +29,8 @@ func (m *meter) Node(_, node, outcome string, _ time.Duration, _ int64) {
 	defer m.mu.Unlock()
 	m.nodes = append(m.nodes, node+" "+outcome)
 }
+
+func (m *meter) Run(tenant.ID, string, int, string, time.Duration) {}
 
 func (m *meter) Cache(string, string, string) {}
 

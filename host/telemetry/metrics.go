@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type Metrics struct {
 	copied    *Counter
 	cache     *Counter
 	shadow    *Counter
+	releases  *releases
 }
 
 // New returns a registry with the metrics of the process, of calls and of nodes.
@@ -65,7 +67,10 @@ func New(cfg Config) (*Metrics, error) {
 	if m.cache, err = m.Counter("tandem_cache_lookups_total", "Looks into the caches of nodes, by graph, node and outcome.", "graph", "node", "outcome"); err != nil {
 		return nil, err
 	}
-	m.shadow, err = m.Counter("tandem_shadows_total", "Requests with a shadow, by graph and what became of it.", "graph", "outcome")
+	if m.shadow, err = m.Counter("tandem_shadows_total", "Requests with a shadow, by graph and what became of it.", "graph", "outcome"); err != nil {
+		return nil, err
+	}
+	m.releases, err = newReleases(m)
 	return m, err
 }
 
@@ -152,6 +157,12 @@ func (m *Metrics) Gauge(name, help string, read func() float64) error {
 	return nil
 }
 
+// drop removes all series whose label values begin with the given ones, which are as many as the first label names.
+func (h *Histogram) drop(labels prometheus.Labels, values ...string) {
+	h.series.drop(values)
+	h.vec.DeletePartialMatch(labels)
+}
+
 // series keeps the number of label combinations of one metric within a bound.
 type series struct {
 	limit int
@@ -190,4 +201,12 @@ func (s *series) bound(values []string) []string {
 	}
 	s.seen[key] = struct{}{}
 	return clean
+}
+
+// drop makes room for as many combinations as begin with values.
+func (s *series) drop(values []string) {
+	prefix := strings.Join(values, "\x00") + "\x00"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.seen, func(key string, _ struct{}) bool { return strings.HasPrefix(key, prefix) })
 }

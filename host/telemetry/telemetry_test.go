@@ -82,6 +82,33 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestReleaseSeries publishes often: the releases called last have series, however many there were.
+func TestReleaseSeries(t *testing.T) {
+	m, err := New(Config{MaxSeries: 50})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version := 1; version <= 200; version++ {
+		m.Run("acme", "g", version, "ok", time.Millisecond)
+		m.Run("acme", "g", version, "model", time.Millisecond)
+		m.Run("acme", "g", 1, "ok", time.Millisecond)       // is called all the time
+		m.Run("zeta", "g", version, "ok", time.Millisecond) // another tenant's graph of that name
+	}
+	got := scrape(t, m)
+	for _, want := range []string{
+		`tandem_release_seconds_count{graph="g",outcome="ok",release="1",tenant="acme"} 201`,
+		`tandem_release_seconds_count{graph="g",outcome="model",release="200",tenant="acme"} 1`,
+		`tandem_release_seconds_count{graph="g",outcome="ok",release="193",tenant="zeta"} 1`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("got no %q in:\n%s", want, got)
+		}
+	}
+	if n := strings.Count(got, "tandem_release_seconds_count{"); n != 16+8 || strings.Contains(got, `release="other"`) {
+		t.Errorf("got %d series, want those of 8 releases of each graph", n)
+	}
+}
+
 // TestSeriesBound has more combinations than there is room for, from many goroutines, and labels that are no UTF-8.
 func TestSeriesBound(t *testing.T) {
 	m, err := New(Config{MaxSeries: 2})

@@ -17,7 +17,7 @@ var mayImport = map[string][]string{
 	"host/sandbox/wasmbin": {},
 	"host/value":           {"host/sandbox/abi"},
 	"host/imaging":         {},
-	"host/telemetry":       {},
+	"host/telemetry":       {"host/tenant"},
 	"host/console":         {},
 	"host/tenant":          {},
 	"host/tenant/system":   {"host/tenant"},
