@@ -22,9 +22,10 @@ type cli struct {
 	Connection
 
 	Serve   serveCmd   `cmd:"" help:"Run a server until it is interrupted."`
-	Model   modelCmd   `cmd:"" help:"Push, list, show and delete models."`
-	Plugin  pluginCmd  `cmd:"" help:"Push, list, show and delete plugins."`
-	Graph   graphCmd   `cmd:"" help:"Validate, publish, list, show and delete graphs."`
+	Model   modelCmd   `cmd:"" help:"Push, list, show, tag and delete models."`
+	Plugin  pluginCmd  `cmd:"" help:"Push, list, show, tag and delete plugins."`
+	Graph   graphCmd   `cmd:"" help:"Validate, publish, list, show, tag and delete graphs."`
+	Release releaseCmd `cmd:"" help:"List, show, compare and roll back the releases of a graph; run canaries."`
 	Infer   inferCmd   `cmd:"" help:"Call a graph."`
 	Records recordsCmd `cmd:"" help:"List what plugins recorded."`
 	Plan    planCmd    `cmd:"" help:"Show who has which cores, threads and memory, and why."`

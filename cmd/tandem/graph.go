@@ -13,11 +13,14 @@ import (
 )
 
 type graphCmd struct {
-	Validate graphValidateCmd `cmd:"" help:"Check a graph against the server's models and plugins; nothing is kept."`
-	Publish  graphPublishCmd  `cmd:"" help:"Publish a graph: it becomes the release that calls go to."`
-	List     graphListCmd     `cmd:"" help:"List the graphs."`
-	Show     graphShowCmd     `cmd:"" help:"Show a graph: inputs, outputs, what it runs, its document."`
-	Delete   graphDeleteCmd   `cmd:"" help:"Delete a graph with all its releases."`
+	Validate graphValidateCmd    `cmd:"" help:"Check a graph against the server's models and plugins; nothing is kept."`
+	Publish  graphPublishCmd     `cmd:"" help:"Publish a graph: it becomes the release that calls go to."`
+	List     graphListCmd        `cmd:"" help:"List the graphs."`
+	Show     graphShowCmd        `cmd:"" help:"Show a graph: inputs, outputs, what it runs, its document."`
+	Tag      tagCmd[graphKind]   `cmd:"" help:"Give a release of a graph a tag, or move one."`
+	Untag    untagCmd[graphKind] `cmd:"" help:"Remove a tag of a graph."`
+	Tags     tagsCmd[graphKind]  `cmd:"" help:"List the tags of a graph."`
+	Delete   graphDeleteCmd      `cmd:"" help:"Delete a graph with all its releases, or one of them."`
 }
 
 type graphValidateCmd struct {
@@ -85,18 +88,23 @@ func indent(line string, column int) string {
 
 type graphPublishCmd struct {
 	output
-	File string `arg:"" help:"Graph: YAML, JSON, or a GraphDocument message in a file that ends in .binpb; - is standard input."`
+	File   string  `arg:"" help:"Graph: YAML, JSON, or a GraphDocument message in a file that ends in .binpb; - is standard input."`
+	Stage  bool    `help:"Keep the current release. The new one is called as name@version, or once it is the canary or rolled out."`
+	Canary float64 `help:"Stage it and give it this part of the calls, in percent." placeholder:"PERCENT"`
 }
 
 // Run publishes the graph.
 func (c *graphPublishCmd) Run(e *env) error {
 	ctx, cancel := e.bounded()
 	defer cancel()
+	if c.Canary < 0 || c.Canary > 100 {
+		return usagef("--canary %v: want more than 0 and at most 100", c.Canary)
+	}
 	cl, doc, err := e.document(c.File)
 	if err != nil {
 		return err
 	}
-	res, err := cl.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc.text, Definition: doc.message})
+	res, err := cl.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc.text, Definition: doc.message, Stage: c.Stage || c.Canary > 0})
 	if d := client.Detail(err); d.GetReason() == tandemv1.Reason_REASON_GRAPH_INVALID {
 		printFaults(e.err, c.File, doc.text, d.GetFaults())
 		return fmt.Errorf("%w: %w", errSaid, &invalidError{"the graph has faults"})
@@ -104,10 +112,24 @@ func (c *graphPublishCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	g := res.GetGraph()
 	if c.json() {
-		return e.printJSON(res)
+		err = e.printJSON(res)
+	} else {
+		staged := ""
+		if !res.GetCurrent() {
+			staged = "  staged"
+		}
+		err = e.say("graph %s@%d  %s%s\n", g.GetName(), g.GetVersion(), g.GetDigest(), staged)
 	}
-	return e.say("graph %s@%d  %s\n", res.GetGraph().GetName(), res.GetGraph().GetVersion(), res.GetGraph().GetDigest())
+	if err != nil || c.Canary == 0 || res.GetCurrent() {
+		return err
+	}
+	moved, err := cl.Releases.SetCanary(ctx, &tandemv1.SetCanaryRequest{Graph: g.GetName(), Release: fmt.Sprint(g.GetVersion()), Percent: c.Canary})
+	if err != nil || c.json() {
+		return err
+	}
+	return e.moved(moved.GetWas(), moved.GetNow())
 }
 
 type graphListCmd struct{ output }
@@ -188,7 +210,7 @@ func showGraph(e *env, g *tandemv1.Graph) error {
 }
 
 type graphDeleteCmd struct {
-	Name string `arg:"" help:"Name of the graph."`
+	Name string `arg:"" help:"Name of the graph, or name@version or name@tag for one release."`
 }
 
 // Run deletes the graph.
@@ -199,8 +221,9 @@ func (c *graphDeleteCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if _, err := cl.Graphs.DeleteGraph(ctx, &tandemv1.DeleteGraphRequest{Name: c.Name}); err != nil {
+	res, err := cl.Graphs.DeleteGraph(ctx, &tandemv1.DeleteGraphRequest{Name: c.Name})
+	if err != nil {
 		return err
 	}
-	return e.say("graph %s deleted\n", c.Name)
+	return e.removed(graphKind{}, c.Name, res.GetVersions(), res.GetTags())
 }

@@ -20,6 +20,7 @@ type inferCmd struct {
 	Outputs []string `help:"Outputs wanted. Default: all." placeholder:"NAME"`
 	Trace   bool     `help:"Print what each node did, as a waterfall."`
 	Stream  bool     `help:"Print each output and what each node does as it happens; with -o json, one message a line."`
+	Key     string   `name:"sticky-key" help:"While the graph has a canary, calls with the same key go to the same release." placeholder:"KEY"`
 }
 
 // Run calls the graph.
@@ -38,7 +39,7 @@ func (c *inferCmd) Run(e *env) error {
 		return c.stream(ctx, e, cl, in)
 	}
 	res, err := cl.Inference.Infer(ctx, &tandemv1.InferRequest{
-		Graph: c.Graph, Inputs: in, Outputs: c.Outputs, Trace: c.Trace, TensorEncoding: tandemv1.TensorEncoding_TENSOR_ENCODING_ELEMENTS,
+		Graph: c.Graph, Inputs: in, Outputs: c.Outputs, Trace: c.Trace, StickyKey: c.Key, TensorEncoding: tandemv1.TensorEncoding_TENSOR_ENCODING_ELEMENTS,
 	})
 	if err != nil {
 		return err
@@ -52,7 +53,7 @@ func (c *inferCmd) Run(e *env) error {
 		}
 	}
 	if c.Trace {
-		return printTrace(e, res.GetTrace())
+		return printTrace(e, res.GetRelease(), res.GetTrace())
 	}
 	return nil
 }

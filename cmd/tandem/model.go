@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 
@@ -11,11 +12,14 @@ import (
 )
 
 type modelCmd struct {
-	Push   modelPushCmd   `cmd:"" help:"Upload an ONNX file as a new version of a model."`
-	List   modelListCmd   `cmd:"" help:"List the models."`
-	Show   modelShowCmd   `cmd:"" help:"Show a model: its inputs, outputs and origin."`
-	Check  modelCheckCmd  `cmd:"" help:"Tell how a server would take an ONNX file, before it is pushed: operators, inputs, memory, latency. Needs no server."`
-	Delete modelDeleteCmd `cmd:"" help:"Delete a model with all its versions."`
+	Push   modelPushCmd        `cmd:"" help:"Upload an ONNX file as a new version of a model."`
+	List   modelListCmd        `cmd:"" help:"List the models, or all versions of one."`
+	Show   modelShowCmd        `cmd:"" help:"Show a model: its inputs, outputs and origin."`
+	Check  modelCheckCmd       `cmd:"" help:"Tell how a server would take an ONNX file, before it is pushed: operators, inputs, memory, latency. Needs no server."`
+	Tag    tagCmd[modelKind]   `cmd:"" help:"Give a version of a model a tag, or move one."`
+	Untag  untagCmd[modelKind] `cmd:"" help:"Remove a tag of a model."`
+	Tags   tagsCmd[modelKind]  `cmd:"" help:"List the tags of a model."`
+	Delete modelDeleteCmd      `cmd:"" help:"Delete a model with all its versions, or one of them."`
 
 	Measure modelMeasureCmd `cmd:"" hidden:""`
 }
@@ -45,7 +49,10 @@ func (c *modelPushCmd) Run(e *env) error {
 	})
 }
 
-type modelListCmd struct{ output }
+type modelListCmd struct {
+	output
+	Name string `arg:"" optional:"" help:"List all versions of this model. Default: the newest version of every model."`
+}
 
 // Run lists the models.
 func (c *modelListCmd) Run(e *env) error {
@@ -57,7 +64,7 @@ func (c *modelListCmd) Run(e *env) error {
 	}
 	var all []*tandemv1.Model
 	for token := ""; ; {
-		res, err := cl.Models.ListModels(ctx, &tandemv1.ListModelsRequest{PageSize: 1000, PageToken: token})
+		res, err := cl.Models.ListModels(ctx, &tandemv1.ListModelsRequest{PageSize: 1000, PageToken: token, VersionsOf: c.Name})
 		if err != nil {
 			return err
 		}
@@ -69,9 +76,9 @@ func (c *modelListCmd) Run(e *env) error {
 	if c.json() {
 		return e.printJSON(&tandemv1.ListModelsResponse{Models: all})
 	}
-	t := e.table("NAME", "VERSION", "SIZE", "PUSHED", "DIGEST")
+	t := e.table("NAME", "VERSION", "SIZE", "PUSHED", "TAGS", "DIGEST")
 	for _, m := range all {
-		t.row(m.GetName(), m.GetVersion(), humanize.IBytes(uint64(m.GetSizeBytes())), when(m.GetCreateTime()), short(m.GetDigest()))
+		t.row(m.GetName(), m.GetVersion(), humanize.IBytes(uint64(m.GetSizeBytes())), when(m.GetCreateTime()), dash(strings.Join(m.GetTags(), ",")), short(m.GetDigest()))
 	}
 	return t.flush()
 }
@@ -100,6 +107,7 @@ func (c *modelShowCmd) Run(e *env) error {
 	t := e.table()
 	t.row("model", fmt.Sprintf("%s@%d", m.GetName(), m.GetVersion()))
 	t.row("digest", m.GetDigest())
+	t.row("tags", dash(strings.Join(m.GetTags(), ", ")))
 	t.row("size", humanize.IBytes(uint64(m.GetSizeBytes())))
 	t.row("pushed", when(m.GetCreateTime()))
 	t.row("producer", m.GetProducer())
@@ -121,7 +129,7 @@ func (c *modelShowCmd) Run(e *env) error {
 }
 
 type modelDeleteCmd struct {
-	Name string `arg:"" help:"Name of the model."`
+	Name string `arg:"" help:"Name of the model, or name@version or name@tag for one version."`
 }
 
 // Run deletes the model.
@@ -132,8 +140,9 @@ func (c *modelDeleteCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if _, err := cl.Models.DeleteModel(ctx, &tandemv1.DeleteModelRequest{Name: c.Name}); err != nil {
+	res, err := cl.Models.DeleteModel(ctx, &tandemv1.DeleteModelRequest{Name: c.Name})
+	if err != nil {
 		return err
 	}
-	return e.say("model %s deleted\n", c.Name)
+	return e.removed(modelKind{}, c.Name, res.GetVersions(), res.GetTags())
 }

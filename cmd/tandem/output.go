@@ -145,3 +145,10 @@ func faultLine(f *tandemv1.Fault) string {
 	fmt.Fprintf(&b, " [%s]", f.GetCode())
 	return b.String()
 }
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

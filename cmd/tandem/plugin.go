@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
@@ -12,10 +13,13 @@ import (
 )
 
 type pluginCmd struct {
-	Push   pluginPushCmd   `cmd:"" help:"Upload a WebAssembly module as a new version of a plugin."`
-	List   pluginListCmd   `cmd:"" help:"List the plugins."`
-	Show   pluginShowCmd   `cmd:"" help:"Show a plugin: its functions with their inputs and outputs."`
-	Delete pluginDeleteCmd `cmd:"" help:"Delete a plugin with all its versions."`
+	Push   pluginPushCmd        `cmd:"" help:"Upload a WebAssembly module as a new version of a plugin."`
+	List   pluginListCmd        `cmd:"" help:"List the plugins, or all versions of one."`
+	Show   pluginShowCmd        `cmd:"" help:"Show a plugin: its functions with their inputs and outputs."`
+	Tag    tagCmd[pluginKind]   `cmd:"" help:"Give a version of a plugin a tag, or move one."`
+	Untag  untagCmd[pluginKind] `cmd:"" help:"Remove a tag of a plugin."`
+	Tags   tagsCmd[pluginKind]  `cmd:"" help:"List the tags of a plugin."`
+	Delete pluginDeleteCmd      `cmd:"" help:"Delete a plugin with all its versions, or one of them."`
 }
 
 type pluginPushCmd struct {
@@ -36,7 +40,10 @@ func (c *pluginPushCmd) Run(e *env) error {
 	})
 }
 
-type pluginListCmd struct{ output }
+type pluginListCmd struct {
+	output
+	Name string `arg:"" optional:"" help:"List all versions of this plugin. Default: the newest version of every plugin."`
+}
 
 // Run lists the plugins.
 func (c *pluginListCmd) Run(e *env) error {
@@ -48,7 +55,7 @@ func (c *pluginListCmd) Run(e *env) error {
 	}
 	var all []*tandemv1.Plugin
 	for token := ""; ; {
-		res, err := cl.Plugins.ListPlugins(ctx, &tandemv1.ListPluginsRequest{PageSize: 1000, PageToken: token})
+		res, err := cl.Plugins.ListPlugins(ctx, &tandemv1.ListPluginsRequest{PageSize: 1000, PageToken: token, VersionsOf: c.Name})
 		if err != nil {
 			return err
 		}
@@ -60,9 +67,9 @@ func (c *pluginListCmd) Run(e *env) error {
 	if c.json() {
 		return e.printJSON(&tandemv1.ListPluginsResponse{Plugins: all})
 	}
-	t := e.table("NAME", "VERSION", "FUNCTIONS", "SIZE", "PUSHED", "DIGEST")
+	t := e.table("NAME", "VERSION", "FUNCTIONS", "SIZE", "PUSHED", "TAGS", "DIGEST")
 	for _, p := range all {
-		t.row(p.GetName(), p.GetVersion(), len(p.GetFunctions()), humanize.IBytes(uint64(p.GetSizeBytes())), when(p.GetCreateTime()), short(p.GetDigest()))
+		t.row(p.GetName(), p.GetVersion(), len(p.GetFunctions()), humanize.IBytes(uint64(p.GetSizeBytes())), when(p.GetCreateTime()), dash(strings.Join(p.GetTags(), ",")), short(p.GetDigest()))
 	}
 	return t.flush()
 }
@@ -91,6 +98,7 @@ func (c *pluginShowCmd) Run(e *env) error {
 	t := e.table()
 	t.row("plugin", fmt.Sprintf("%s@%d", p.GetName(), p.GetVersion()), p.GetDoc())
 	t.row("digest", p.GetDigest())
+	t.row("tags", dash(strings.Join(p.GetTags(), ", ")))
 	t.row("size", humanize.IBytes(uint64(p.GetSizeBytes())))
 	t.row("pushed", when(p.GetCreateTime()))
 	for _, f := range p.GetFunctions() {
@@ -109,7 +117,7 @@ func (c *pluginShowCmd) Run(e *env) error {
 }
 
 type pluginDeleteCmd struct {
-	Name string `arg:"" help:"Name of the plugin."`
+	Name string `arg:"" help:"Name of the plugin, or name@version or name@tag for one version."`
 }
 
 // Run deletes the plugin.
@@ -120,8 +128,9 @@ func (c *pluginDeleteCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if _, err := cl.Plugins.DeletePlugin(ctx, &tandemv1.DeletePluginRequest{Name: c.Name}); err != nil {
+	res, err := cl.Plugins.DeletePlugin(ctx, &tandemv1.DeletePluginRequest{Name: c.Name})
+	if err != nil {
 		return err
 	}
-	return e.say("plugin %s deleted\n", c.Name)
+	return e.removed(pluginKind{}, c.Name, res.GetVersions(), res.GetTags())
 }

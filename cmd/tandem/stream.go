@@ -12,7 +12,7 @@ import (
 
 // stream calls the graph and prints what happens as it happens; as JSON, one message a line.
 func (c *inferCmd) stream(ctx context.Context, e *env, cl *client.Client, in map[string]*tandemv1.Value) error {
-	opts := []client.InferOption{client.WithElements()}
+	opts := []client.InferOption{client.WithElements(), client.WithStickyKey(c.Key)}
 	if c.Trace {
 		opts = append(opts, client.WithTrace())
 	}
@@ -64,7 +64,7 @@ func printEvent(e *env, event *tandemv1.InferStreamResponse) error {
 			return err
 		}
 		if k.Done.GetTrace() != nil {
-			return printTrace(e, k.Done.GetTrace())
+			return printTrace(e, k.Done.GetRelease(), k.Done.GetTrace())
 		}
 	}
 	return nil

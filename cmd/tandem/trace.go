@@ -11,7 +11,7 @@ import (
 )
 
 // printTrace prints the nodes as a waterfall: a row each, with a bar that shows when it waited and when it ran.
-func printTrace(e *env, tr *tandemv1.Trace) error {
+func printTrace(e *env, release string, tr *tandemv1.Trace) error {
 	total := tr.GetTotal().AsDuration()
 	if err := e.say("\n"); err != nil {
 		return err
@@ -26,7 +26,7 @@ func printTrace(e *env, tr *tandemv1.Trace) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	return e.say("total %s, %s copied; in the bars . is waiting and # is running\n", millis(tr.GetTotal()), humanize.IBytes(uint64(max(copied, 0))))
+	return e.say("total %s by %s, %s copied; in the bars . is waiting and # is running\n", millis(tr.GetTotal()), release, humanize.IBytes(uint64(max(copied, 0))))
 }
 
 // itemsText says how many items a mapped node had, and what else became of the node than a run.
