@@ -16,7 +16,7 @@ import (
 type servingFlags struct {
 	MaxRows      int32         `help:"Most rows of one run. Default: as measured, else 32." placeholder:"N"`
 	MaxDelay     time.Duration `help:"How long an idle model waits for more rows. Default: it does not." placeholder:"TIME"`
-	MaxQueueRows int32         `help:"Most rows that wait; more are refused. Default: 64 times the most rows of a run." placeholder:"N"`
+	MaxQueueRows int32         `help:"Most rows that wait; more are refused. Default: 64 times the most rows of a run, at least 2048." placeholder:"N"`
 	Threads      int32         `help:"Threads for one operator. Default: as measured." placeholder:"N"`
 	Concurrency  int32         `help:"Runs at once. Default: as the plan gives (tandem plan)." placeholder:"N"`
 	Instances    int32         `help:"How many times the model is loaded. Default: once, which takes several runs at once." placeholder:"N"`

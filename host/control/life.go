@@ -141,7 +141,13 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 	l := &live{drained: make(chan struct{})}
 	l.seat = r.life.shares.gate.Seat(share.Device, func() { l.batcher.Wake() })
 	config := r.serving.batching()
-	config.MaxRows, config.Concurrency, config.Slots, config.Cost = share.MaxRows, share.Concurrency, l.seat, o.known.Cost
+	config.Concurrency, config.Slots, config.Cost = share.Concurrency, l.seat, o.known.Cost
+	if share.Batched {
+		config.MaxRows = share.MaxRows
+	}
+	if config.MaxQueueRows == 0 {
+		config.MaxQueueRows = 64 * max(config.MaxRows, plan.DefaultMaxRows)
+	}
 	l.batcher = batch.New(o.runner, config)
 	l.seat.Guarantee(share.Guaranteed)
 	o.known.MemoryBytes = r.settle(o.info, residentBytes()-before)

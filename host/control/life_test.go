@@ -242,6 +242,21 @@ func TestOptionsOfOwners(t *testing.T) {
 	}
 }
 
+// However few rows a run has, the queue has room for a crowd: a model whose requests share nothing too.
+func TestQueueHoldsACrowd(t *testing.T) {
+	h := newHouse(t, 0)
+	h.publishModel(t, "slow", "gains nothing", control.Serving{MaxRows: 1, Concurrency: 1})
+	var calls sync.WaitGroup
+	for range 200 {
+		calls.Go(func() {
+			if _, err := h.infer(t.Context(), acme, "g-slow"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+}
+
 // A warm-up on declared inputs that fails is an error; on made-up ones it is a note, and the model is served.
 func TestWarmUp(t *testing.T) {
 	h := newHouse(t, 0)

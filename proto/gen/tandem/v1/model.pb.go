@@ -222,7 +222,7 @@ type ModelOptions struct {
 	MaxRows int32 `protobuf:"varint,1,opt,name=max_rows,json=maxRows,proto3" json:"max_rows,omitempty"`
 	// How long an idle model waits for more rows after a request came. Default: 0, it does not.
 	MaxDelay *durationpb.Duration `protobuf:"bytes,2,opt,name=max_delay,json=maxDelay,proto3" json:"max_delay,omitempty"`
-	// Most rows that wait. Default: 64 times max_rows.
+	// Most rows that wait; requests beyond are refused. Default: 64 times the rows of a run, at least 2048.
 	MaxQueueRows int32 `protobuf:"varint,3,opt,name=max_queue_rows,json=maxQueueRows,proto3" json:"max_queue_rows,omitempty"`
 	// Threads that work on one operator, the caller's own counted; at most the cores that models may use. Default: as measured.
 	Threads int32 `protobuf:"varint,4,opt,name=threads,proto3" json:"threads,omitempty"`

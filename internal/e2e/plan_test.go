@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tandem-serve/tandem/internal/rig"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+// publishSlow pushes the model whose running time is an input under a name, with a declared memory that makes it another model
+// than the others, and a graph of the same name.
+func publishSlow(t *testing.T, s *rig.Server, name string, memoryMiB int64) {
+	t.Helper()
+	file, err := os.ReadFile(filepath.Join(root(t), "runners", "onnx", "testdata", "slow.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := client.WithModelOptions(&tandemv1.ModelOptions{MemoryBytes: memoryMiB << 20})
+	if _, err := s.Client.PushModel(bounded(t), name, bytes.NewReader(file), int64(len(file)), options); err != nil {
+		t.Fatal(err)
+	}
+	doc := fmt.Sprintf(`
+graph: %[1]s
+inputs: {steps: {type: tensor, dtype: INT64, shape: []}, x: {type: tensor, dtype: FP32, shape: [n, n]}}
+outputs: {y: {from: m.y}}
+nodes: {m: {model: %[1]s, in: {steps: steps, x: x}}}
+`, name)
+	if _, err := s.Client.Graphs.PublishGraph(bounded(t), &tandemv1.PublishGraphRequest{Document: doc}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const slowSide = 96
+
+// callSlow multiplies the unit matrix so many times by itself.
+func callSlow(ctx context.Context, s *rig.Server, name string, steps uint64) error {
+	unit := make([]byte, 0, 4*slowSide*slowSide)
+	for i := range slowSide * slowSide {
+		v := float32(0)
+		if i%(slowSide+1) == 0 {
+			v = 1
+		}
+		unit = binary.LittleEndian.AppendUint32(unit, math.Float32bits(v))
+	}
+	tensor := func(d tandemv1.DataType, shape []int64, data []byte) *tandemv1.Value {
+		return &tandemv1.Value{Kind: &tandemv1.Value_Tensor{Tensor: &tandemv1.Tensor{DataType: d, Shape: shape, Data: data}}}
+	}
+	res, err := s.Client.Infer(ctx, name, map[string]*tandemv1.Value{
+		"steps": tensor(tandemv1.DataType_DATA_TYPE_INT64, nil, binary.LittleEndian.AppendUint64(nil, steps)),
+		"x":     tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{slowSide, slowSide}, unit),
+	})
+	if err == nil && !bytes.Equal(res.GetOutputs()["y"].GetTensor().GetData(), unit) {
+		err = fmt.Errorf("%s gave a wrong answer", name)
+	}
+	return err
+}
+
+// threadsOf returns the threads of a process and all its children.
+func threadsOf(pid int) int {
+	threads := 0
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid)) // a process that has ended has none
+	threads += len(tasks)
+	for _, task := range tasks {
+		text, err := os.ReadFile(filepath.Join(task, "children"))
+		if err != nil {
+			continue
+		}
+		for _, child := range strings.Fields(string(text)) {
+			if n, err := strconv.Atoi(child); err == nil {
+				threads += threadsOf(n)
+			}
+		}
+	}
+	return threads
+}
+
+// busiest calls the models with eight callers each for a while and returns the most threads that the server had.
+func busiest(t *testing.T, s *rig.Server, models, callers int) int {
+	t.Helper()
+	ctx, stop := context.WithTimeout(bounded(t), time.Second)
+	defer stop()
+	var all sync.WaitGroup
+	for m := range models {
+		for range callers {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					if err := callSlow(context.WithoutCancel(ctx), s, fmt.Sprintf("m%d", m), 40); err != nil {
+						t.Errorf("model %d: %v", m, err)
+						return
+					}
+				}
+			})
+		}
+	}
+	most := 0
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		most = max(most, threadsOf(s.PID()))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	all.Wait()
+	return most
+}
+
+// TestThreadsDoNotGrowWithModelsTimesCores: ten busy models cost a thread each more than one does, not one for each core.
+func TestThreadsDoNotGrowWithModelsTimesCores(t *testing.T) {
+	if _, err := os.Stat("/proc/self/task"); err != nil {
+		t.Skip("the system does not tell the threads of a process")
+	}
+	s := start(t, rig.Options{Args: []string{"--threads", "2"}})
+	const models = 10
+	publishSlow(t, s, "m0", 1)
+	one := busiest(t, s, 1, 8*models)
+	for i := 1; i < models; i++ {
+		publishSlow(t, s, fmt.Sprintf("m%d", i), int64(i+1))
+	}
+	ten := busiest(t, s, models, 8)
+	plan, err := s.Client.Server.GetPlan(bounded(t), &tandemv1.GetPlanRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(plan.GetModels()); got != models {
+		t.Errorf("%d models are in the plan, want %d", got, models)
+	}
+	for _, m := range plan.GetModels() {
+		w := m.GetWhy()
+		if !m.GetLoaded() || m.GetGuaranteedRuns() != 1 || w.GetCores() == "" || w.GetThreads() == "" || w.GetRuns() == "" {
+			t.Errorf("got %v", m)
+		}
+	}
+	t.Logf("the most threads: %d with one model, %d with ten; the plan's bound for runs and pools is %d", one, ten, plan.GetMostThreads())
+	// Nine more guaranteed runs, and what the Go runtime starts for system calls: models times cores would be 18 more at least.
+	if more := ten - one; more > models-1+6 {
+		t.Errorf("nine more models brought %d more threads", more)
+	}
+	if most := int(plan.GetMostRuns()); most > 2+models-1 {
+		t.Errorf("the plan allows %d runs at once", most)
+	}
+}
+
+// TestModelsComeAndGo serves three models in the memory of two: each call finds its model, and none fails.
+func TestModelsComeAndGo(t *testing.T) {
+	s := start(t, rig.Options{Args: []string{"--model-memory", "70"}})
+	for i := range 3 {
+		publishSlow(t, s, fmt.Sprintf("m%d", i), int64(30+i))
+	}
+	var all sync.WaitGroup
+	for c := range 4 {
+		all.Go(func() {
+			for i := range 12 {
+				if err := callSlow(bounded(t), s, fmt.Sprintf("m%d", (c+i)%3), 2); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	plan, err := s.Client.Server.GetPlan(bounded(t), &tandemv1.GetPlanRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, loads := 0, int32(0)
+	for _, m := range plan.GetModels() {
+		loads += m.GetLoads()
+		if m.GetLoaded() {
+			loaded++
+		}
+	}
+	if loaded > 2 || loads <= 3 || plan.GetMemoryBytes() > plan.GetMemoryBudgetBytes() {
+		t.Errorf("%d models are loaded, after %d loads, with %d of %d bytes", loaded, loads, plan.GetMemoryBytes(), plan.GetMemoryBudgetBytes())
+	}
+}
