@@ -22,6 +22,7 @@ import (
 	"github.com/tandem-serve/tandem/internal/bench/images"
 	"github.com/tandem-serve/tandem/internal/bench/report"
 	"github.com/tandem-serve/tandem/internal/bench/sandbox"
+	"github.com/tandem-serve/tandem/internal/bench/sharing"
 )
 
 // suites returns all suites in the order in which they run.
@@ -30,6 +31,7 @@ func suites() []report.Suite {
 		graphs.Suite(),
 		images.Suite(),
 		sandbox.Suite(),
+		sharing.Suite(),
 	}
 }
 

@@ -8,8 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -67,25 +65,6 @@ func callSlow(ctx context.Context, s *rig.Server, name string, steps uint64) err
 	return err
 }
 
-// threadsOf returns the threads of a process and all its children.
-func threadsOf(pid int) int {
-	threads := 0
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid)) // a process that has ended has none
-	threads += len(tasks)
-	for _, task := range tasks {
-		text, err := os.ReadFile(filepath.Join(task, "children"))
-		if err != nil {
-			continue
-		}
-		for _, child := range strings.Fields(string(text)) {
-			if n, err := strconv.Atoi(child); err == nil {
-				threads += threadsOf(n)
-			}
-		}
-	}
-	return threads
-}
-
 // busiest calls the models with eight callers each for a while and returns the most threads that the server had.
 func busiest(t *testing.T, s *rig.Server, models, callers int) int {
 	t.Helper()
@@ -108,7 +87,7 @@ func busiest(t *testing.T, s *rig.Server, models, callers int) int {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
-		most = max(most, threadsOf(s.PID()))
+		most = max(most, s.Threads())
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

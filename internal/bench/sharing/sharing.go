@@ -1,0 +1,220 @@
+// Package sharing is the suite of the resource plan: what nine busy models lose when a tenth is loaded, and when it is busy too,
+// and how many threads the server has for one model and for ten.
+//
+// All models are the same matrix product, so that equal shares are equal calls per second. Nine have one caller each, the tenth has
+// sixteen: without a plan it would take what sixteen runs at once take. The client's own work shares the machine.
+package sharing
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tandem-serve/tandem/internal/bench/load"
+	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/rig"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+const (
+	nine  = 9
+	crowd = 16 // callers of the tenth
+	side  = 96
+	steps = 60
+	// fair is what the nine keep when the tenth takes its share.
+	fair = float64(nine) / (nine + 1)
+)
+
+// Suite returns the suite. It needs what `make setup build` makes, and takes about a minute.
+func Suite() report.Suite {
+	return report.Suite{
+		Name: "plan",
+		Doc:  "what nine models lose to a tenth, and the threads of one model and of ten",
+		Run:  run,
+	}
+}
+
+// bench is a server with the models.
+type bench struct {
+	*rig.Server
+	root   string
+	inputs map[string]*tandemv1.Value
+	slice  time.Duration
+	most   atomic.Int64 // threads, in the phase that runs
+}
+
+func run(ctx context.Context, r *report.Report) (err error) {
+	root, err := rig.Root()
+	if err != nil {
+		return err
+	}
+	server, err := rig.Start(ctx, rig.Options{Root: root, Log: io.Discard})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	b := &bench{Server: server, root: root, inputs: product(), slice: 2 * time.Second}
+	rounds := 5
+	if r.Quick {
+		b.slice, rounds = 100*time.Millisecond, 1
+	}
+	if err := b.publish(ctx, 0); err != nil {
+		return err
+	}
+	if _, err := b.phase(ctx, 1, crowd); err != nil {
+		return err
+	}
+	r.Add("threads with 1 model, 17 callers", float64(b.most.Load()), "threads")
+	for i := 1; i < nine; i++ {
+		if err := b.publish(ctx, i); err != nil {
+			return err
+		}
+	}
+	return b.compare(ctx, r, rounds)
+}
+
+// compare measures the nine alone, beside the tenth that nobody calls, and beside it when it is busy. The last two take turns.
+func (b *bench) compare(ctx context.Context, r *report.Report, rounds int) error {
+	var alone, idle, busy []float64
+	for range rounds {
+		v, err := b.phase(ctx, nine, 0)
+		if err != nil {
+			return err
+		}
+		alone = append(alone, v)
+	}
+	if err := b.publish(ctx, nine); err != nil {
+		return err
+	}
+	for range rounds {
+		without, err := b.phase(ctx, nine, 0)
+		if err != nil {
+			return err
+		}
+		with, err := b.phase(ctx, nine, crowd)
+		if err != nil {
+			return err
+		}
+		idle, busy = append(idle, without), append(busy, with)
+	}
+	r.Add("threads with 10 models, 25 callers", float64(b.most.Load()), "threads")
+	plan, err := b.Client.Server.GetPlan(ctx, &tandemv1.GetPlanRequest{})
+	if err != nil {
+		return err
+	}
+	r.Add("cores that models may use", plan.GetCores(), "cores")
+	r.Add("most runs at once that the plan allows", float64(plan.GetMostRuns()), "runs")
+	r.Add("nine models alone", median(alone), "calls/s")
+	r.Add("nine, a tenth loaded", median(idle), "calls/s")
+	r.Add("nine, a tenth busy", median(busy), "calls/s")
+	r.Add("left of nine when a tenth is loaded", median(idle)/median(alone), "ratio")
+	var kept []float64
+	for i := range idle {
+		kept = append(kept, busy[i]/idle[i])
+	}
+	r.AtLeast("left of nine when a tenth is busy, median of rounds", median(kept), "ratio", fair)
+	return nil
+}
+
+// phase calls the first models with one caller each, the tenth, or the first if there is but one, with more, and returns the calls
+// per second of the first.
+func (b *bench) phase(ctx context.Context, models, more int) (float64, error) {
+	b.most.Store(0)
+	group, ctx := errgroup.WithContext(ctx)
+	var measured *load.Result
+	group.Go(func() (err error) {
+		loop := load.Loop{Callers: models, Duration: b.slice}
+		measured, err = loop.Run(ctx, func(ctx context.Context, caller int) error { return b.call(ctx, caller) })
+		return err
+	})
+	if more > 0 {
+		other := nine
+		if models == 1 {
+			other = 0
+		}
+		group.Go(func() error {
+			loop := load.Loop{Callers: more, Duration: b.slice}
+			_, err := loop.Run(ctx, func(ctx context.Context, _ int) error { return b.call(ctx, other) })
+			return err
+		})
+	}
+	group.Go(func() error { return b.watch(ctx) })
+	if err := group.Wait(); err != nil {
+		return 0, err
+	}
+	return measured.PerSecond(), nil
+}
+
+// watch notes the most threads that the server has during a phase.
+func (b *bench) watch(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(b.slice); time.Now().Before(end); {
+		b.most.Store(max(b.most.Load(), int64(b.Threads())))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+func (b *bench) call(ctx context.Context, model int) error {
+	_, err := b.Client.Infer(ctx, name(model), b.inputs)
+	return err
+}
+
+func name(model int) string { return fmt.Sprintf("m%d", model) }
+
+// publish pushes a model and its graph. The declared memory makes it another model than the others, whose file is the same.
+func (b *bench) publish(ctx context.Context, model int) error {
+	file, err := os.ReadFile(filepath.Join(b.root, "runners", "onnx", "testdata", "slow.onnx"))
+	if err != nil {
+		return err
+	}
+	options := client.WithModelOptions(&tandemv1.ModelOptions{MemoryBytes: int64(model+1) << 20})
+	if _, err := b.Client.PushModel(ctx, name(model), bytes.NewReader(file), int64(len(file)), options); err != nil {
+		return err
+	}
+	doc := fmt.Sprintf(`
+graph: %[1]s
+inputs: {steps: {type: tensor, dtype: INT64, shape: []}, x: {type: tensor, dtype: FP32, shape: [n, n]}}
+outputs: {y: {from: m.y}}
+nodes: {m: {model: %[1]s, in: {steps: steps, x: x}}}
+`, name(model))
+	_, err = b.Client.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc})
+	return err
+}
+
+// product is what every call asks for: the unit matrix so many times by itself.
+func product() map[string]*tandemv1.Value {
+	unit := make([]byte, 4*side*side)
+	for i := range side {
+		binary.LittleEndian.PutUint32(unit[4*i*(side+1):], math.Float32bits(1))
+	}
+	tensor := func(d tandemv1.DataType, shape []int64, data []byte) *tandemv1.Value {
+		return &tandemv1.Value{Kind: &tandemv1.Value_Tensor{Tensor: &tandemv1.Tensor{DataType: d, Shape: shape, Data: data}}}
+	}
+	return map[string]*tandemv1.Value{
+		"steps": tensor(tandemv1.DataType_DATA_TYPE_INT64, nil, binary.LittleEndian.AppendUint64(nil, steps)),
+		"x":     tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{side, side}, unit),
+	}
+}
+
+func median(vs []float64) float64 {
+	sorted := slices.Sorted(slices.Values(vs))
+	return sorted[len(sorted)/2]
+}
