@@ -119,8 +119,11 @@ func (m *memory) pruneLocked() error {
 	return nil
 }
 
-// Forget removes what was learned of a tenant's models.
+// forget removes what was learned of a tenant's models.
 func (m *memory) forget(t tenant.ID) error {
+	if m.dir == "" {
+		return nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	entries, err := os.ReadDir(m.dir)

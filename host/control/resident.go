@@ -128,6 +128,7 @@ func (r *resident) finish(ctx context.Context, wait *loading) {
 	}
 	close(wait.done)
 	r.mu.Unlock()
+	r.life.shelf.tell()   // it can make room now
 	r.life.shares.tell(r) // the plan may have been made again meanwhile
 }
 

@@ -23,7 +23,7 @@ type shelf struct {
 	mu      sync.Mutex // mu guards the following
 	used    int64      // bytes held or reserved
 	holders []*resident
-	changed chan struct{} // closed, and made anew, when a holder was loaded or let go
+	changed chan struct{} // closed, and made anew, when a model was loaded or let go
 }
 
 func newShelf(budget int64) *shelf {
@@ -87,6 +87,12 @@ func (s *shelf) settle(r *resident, bytes int64) {
 	defer s.mu.Unlock()
 	s.used += bytes - r.held
 	r.held = bytes
+}
+
+// tell has those who wait for room look again.
+func (s *shelf) tell() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.tellLocked()
 }
 

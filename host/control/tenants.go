@@ -67,7 +67,7 @@ func (m *Manager) RemoveTenant(ctx context.Context, id tenant.ID) error {
 		return fmt.Errorf("tenant %s is not marked as deleted", id)
 	}
 	m.dropTenant(id)
-	errs := []error{m.cfg.Blobs.AbortAll(ctx, id), m.cfg.Catalog.PurgeTenant(ctx, id)}
+	errs := []error{m.cfg.Blobs.AbortAll(ctx, id), m.cfg.Catalog.PurgeTenant(ctx, id), m.life.memory.forget(id)}
 	for _, o := range m.cfg.Owned {
 		errs = append(errs, o.Forget(ctx, id))
 	}
