@@ -131,7 +131,7 @@ func (h models) modelTo(ctx context.Context, m catalog.Model) (*tandemv1.Model, 
 		CreateTime: timestamppb.New(m.CreatedAt), Inputs: modelPortsTo(sig.Inputs), Outputs: modelPortsTo(sig.Outputs),
 		Producer: m.Meta[control.MetaProducer], Opset: opset, NotBatched: state.Apart, Tags: m.Tags,
 		Placement: state.Placement, Options: servingTo(&state.Serving), WarmUpNote: state.WarmUp, Loaded: state.Loaded,
-		MemoryBytes: state.MemoryBytes, Learned: learnedTo(state.Cost),
+		MemoryBytes: state.MemoryBytes, Learned: learnedTo(&state.Cost),
 	}, nil
 }
 

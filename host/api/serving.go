@@ -51,7 +51,7 @@ func servingTo(s *control.Serving) *tandemv1.ModelOptions {
 }
 
 // learnedTo converts what was learned of running times, by shape.
-func learnedTo(c batch.Cost) []*tandemv1.LearnedCost {
+func learnedTo(c *batch.Cost) []*tandemv1.LearnedCost {
 	var out []*tandemv1.LearnedCost
 	for _, l := range c.ByShape() {
 		out = append(out, &tandemv1.LearnedCost{Shape: l.Shape, Base: durationpb.New(l.Base), PerRow: durationpb.New(l.PerRow), Runs: l.Runs})

@@ -101,8 +101,7 @@ func openStore(t *testing.T) (*blob.Dir, blob.Digest) {
 	return store, stored(t, store, "abc")
 }
 
-func use(t *testing.T, ctx context.Context, r *resident) error {
-	t.Helper()
+func use(ctx context.Context, r *resident) error {
 	x := runners.Tensor{DType: runners.FP32, Shape: []int64{1, 3}, Data: make([]byte, 12)}
 	out := make([]runners.Tensor, 2)
 	err := r.Run(ctx, []runners.Tensor{x, x}, out)
@@ -126,7 +125,7 @@ func TestUnloadDrains(t *testing.T) {
 		var calls sync.WaitGroup
 		call := func(i int, r *resident) {
 			calls.Go(func() {
-				if err := use(t, t.Context(), r); err != nil {
+				if err := use(t.Context(), r); err != nil {
 					t.Error(err)
 				}
 				at[i] = time.Since(start)
@@ -156,7 +155,7 @@ func closeResidents(t *testing.T, f *life, source *slowly, rs []*resident) {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := use(t, t.Context(), r); !errors.Is(err, runners.ErrClosed) {
+		if err := use(t.Context(), r); !errors.Is(err, runners.ErrClosed) {
 			t.Errorf("after Close: got %v", err)
 		}
 	}
@@ -175,7 +174,7 @@ func TestCloseWaitsForLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source, f, rs := newShelfOf(t, store, d, 1, 0)
 		done := make(chan error, 1)
-		go func() { done <- use(t, t.Context(), rs[0]) }()
+		go func() { done <- use(t.Context(), rs[0]) }()
 		synctest.Wait()
 		closed := make(chan error, 1)
 		go func() { closed <- rs[0].Close() }()
@@ -214,7 +213,7 @@ func TestModelLife(t *testing.T) {
 					if r.leave > 0 {
 						time.AfterFunc(r.leave, cancel)
 					}
-					if err := use(t, ctx, rs[r.model]); err != nil && (r.leave == 0 || !errors.Is(err, context.Canceled)) {
+					if err := use(ctx, rs[r.model]); err != nil && (r.leave == 0 || !errors.Is(err, context.Canceled)) {
 						t.Errorf("request %d: %v", i, err)
 					}
 				})

@@ -34,8 +34,10 @@ func newShares(machine plan.Machine) *shares {
 		n := runtime.GOMAXPROCS(0)
 		machine = plan.Machine{Cores: float64(n), Source: fmt.Sprintf("GOMAXPROCS is %d", n)}
 	}
-	s := &shares{gate: &plan.Gate{}, models: map[*resident]plan.Model{}, now: plan.Plan{Machine: machine},
-		why: remade{text: "nothing was loaded yet", at: time.Now()}}
+	s := &shares{
+		gate: &plan.Gate{}, models: map[*resident]plan.Model{}, now: plan.Plan{Machine: machine},
+		why: remade{text: "nothing was loaded yet", at: time.Now()},
+	}
 	s.gate.Set(machine)
 	return s
 }

@@ -103,14 +103,11 @@ func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
 		err = runOnce(ctx, r, in)
 		w.took = time.Since(start)
 	}
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return w, ctx.Err()
-	case err != nil && declared:
-		return w, fmt.Errorf("warm-up on the declared inputs: %w", err)
-	case err != nil:
-		w.note = "made-up inputs did not work, so it was not warmed or measured: " + err.Error()
-		return w, nil
+	}
+	if err != nil {
+		return failedWarmUp(declared, err)
 	}
 	w.in = func(rows int64) []runners.Tensor {
 		if declared {
@@ -120,6 +117,14 @@ func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
 		return more
 	}
 	return w, nil
+}
+
+// failedWarmUp makes an error of a failure on declared inputs, and a note of one on made-up inputs.
+func failedWarmUp(declared bool, err error) (warmed, error) {
+	if declared {
+		return warmed{}, fmt.Errorf("warm-up on the declared inputs: %w", err)
+	}
+	return warmed{note: "made-up inputs did not work, so it was not warmed or measured: " + err.Error()}, nil
 }
 
 // repeated returns in with so many rows, its own again and again; nil when they cannot be made.

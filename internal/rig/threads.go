@@ -19,7 +19,7 @@ func threadsOf(pid int) int {
 		if err != nil {
 			continue
 		}
-		for _, child := range strings.Fields(string(text)) {
+		for child := range strings.FieldsSeq(string(text)) {
 			if n, err := strconv.Atoi(child); err == nil {
 				threads += threadsOf(n)
 			}

@@ -16,8 +16,7 @@ import (
 )
 
 // ask runs a request of rows rows of two numbers on its own goroutine and returns where its account will be.
-func ask(t *testing.T, b *batch.Batcher, rows int, ctx context.Context) (*batch.Account, <-chan error) {
-	t.Helper()
+func ask(ctx context.Context, b *batch.Batcher, rows int) (*batch.Account, <-chan error) {
 	a := &batch.Account{}
 	done := make(chan error, 1)
 	in := []runners.Tensor{runnertest.FP32([]int64{int64(rows), 2}, make([]float32, 2*rows)...)}
@@ -43,11 +42,11 @@ func TestAccount(t *testing.T) {
 		b := batch.New(fake.New(s), batch.Config{MaxRows: 3})
 		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Microsecond)
 		defer cancel()
-		alone, d1 := ask(t, b, 1, t.Context())
-		first, d2 := ask(t, b, 1, t.Context())
-		second, d3 := ask(t, b, 2, t.Context())
-		late, d4 := ask(t, b, 3, ctx)
-		large, d5 := ask(t, b, 7, t.Context())
+		alone, d1 := ask(t.Context(), b, 1)
+		first, d2 := ask(t.Context(), b, 1)
+		second, d3 := ask(t.Context(), b, 2)
+		late, d4 := ask(ctx, b, 3)
+		large, d5 := ask(t.Context(), b, 7)
 		for i, done := range []<-chan error{d1, d2, d3, d4, d5} {
 			if err := <-done; i == 3 != errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("request %d: %v", i, err)
@@ -87,9 +86,9 @@ func TestAccountOfARetry(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := batch.New(fake.New(s), batch.Config{})
-		_, d1 := ask(t, b, 1, t.Context())
-		again, d2 := ask(t, b, 1, t.Context())
-		_, d3 := ask(t, b, 1, t.Context())
+		_, d1 := ask(t.Context(), b, 1)
+		again, d2 := ask(t.Context(), b, 1)
+		_, d3 := ask(t.Context(), b, 1)
 		for _, done := range []<-chan error{d1, d2, d3} {
 			if err := <-done; err != nil {
 				t.Error(err)

@@ -34,8 +34,8 @@ func (c *Cost) Add(in []runners.Tensor, took time.Duration) {
 }
 
 // Foretell returns what a run of rows rows of a shape is expected to take, false when too little is known.
-func (c Cost) Foretell(shape string, rows int) (time.Duration, bool) {
-	m := newModel(c)
+func (c *Cost) Foretell(shape string, rows int) (time.Duration, bool) {
+	m := newModel(*c)
 	_, _, known := m.line(shape)
 	return m.foretell(shape, rows), known
 }
@@ -49,8 +49,8 @@ type ShapeCost struct {
 }
 
 // ByShape returns what is known of each shape of which enough is known, in no order.
-func (c Cost) ByShape() []ShapeCost {
-	m := newModel(c)
+func (c *Cost) ByShape() []ShapeCost {
+	m := newModel(*c)
 	var lines []ShapeCost
 	for shape, s := range m.shapes {
 		if base, slope, known := m.line(shape); known {

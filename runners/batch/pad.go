@@ -124,7 +124,6 @@ func paddingOf(config Config, s runners.Signature) []padding {
 
 // Element returns one element of a data type that stands for v. Data types that cannot hold v, and strings, are an error.
 func Element(d runners.DType, v float64) ([]byte, error) {
-	whole := v == math.Trunc(v) && math.Abs(v) < 1<<63
 	le := binary.LittleEndian
 	switch d {
 	case runners.FP32:
@@ -137,11 +136,17 @@ func Element(d runners.DType, v float64) ([]byte, error) {
 		return le.AppendUint16(nil, half(float32(v))), nil
 	case runners.BYTES, runners.DTypeNone:
 		return nil, fmt.Errorf("%s cannot be filled", d)
+	default:
+		return integer(d, v)
 	}
-	if !whole || v < 0 && unsigned(d) || d == runners.BOOL && v > 1 {
+}
+
+// integer returns v as d holds it, when it does.
+func integer(d runners.DType, v float64) ([]byte, error) {
+	if v != math.Trunc(v) || math.Abs(v) >= 1<<63 || v < 0 && unsigned(d) || d == runners.BOOL && v > 1 {
 		return nil, fmt.Errorf("%v is no value of %s", v, d)
 	}
-	full := le.AppendUint64(nil, uint64(int64(v)))
+	full := binary.LittleEndian.AppendUint64(nil, uint64(int64(v)))
 	size := d.Size()
 	for _, b := range full[size:] {
 		if b != 0 && b != 0xff {

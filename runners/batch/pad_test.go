@@ -28,7 +28,8 @@ func tokens() fake.Script {
 		Signature: runners.Signature{
 			Inputs: []runners.Port{{Name: "ids", DType: runners.FP32, Dims: two}, {Name: "mask", DType: runners.FP32, Dims: two}},
 			Outputs: []runners.Port{
-				{Name: "twice", DType: runners.FP32, Dims: two}, {Name: "sum", DType: runners.FP32, Dims: two[:1]},
+				{Name: "twice", DType: runners.FP32, Dims: two},
+				{Name: "sum", DType: runners.FP32, Dims: two[:1]},
 				{Name: "raw", DType: runners.FP32, Dims: open},
 			},
 		},
@@ -159,7 +160,8 @@ func TestWhatCannotBePadded(t *testing.T) {
 	t.Parallel()
 	dims := []runners.Dim{{Size: -1, Name: "batch"}, {Size: -1, Name: "seq"}, {Size: 3}}
 	s := runners.Signature{Inputs: []runners.Port{
-		{Name: "ids", DType: runners.INT64, Dims: dims}, {Name: "text", DType: runners.BYTES, Dims: dims[:2]},
+		{Name: "ids", DType: runners.INT64, Dims: dims},
+		{Name: "text", DType: runners.BYTES, Dims: dims[:2]},
 		{Name: "half", DType: runners.FP16, Dims: []runners.Dim{{Size: -1}, {Size: -1}}},
 		{Name: "flags", DType: runners.BOOL, Dims: []runners.Dim{{Size: -1}, {Size: -1}}},
 	}}

@@ -63,9 +63,9 @@ func TestWaitingForASlotBlocksNobody(t *testing.T) {
 		gate := &valve{}
 		b := batch.New(fake.New(slowly(wide())), batch.Config{Slots: gate})
 		gate.wake = b.Wake
-		_, first := ask(t, b, 1, t.Context())
+		_, first := ask(t.Context(), b, 1)
 		ctx, cancel := context.WithCancel(t.Context())
-		_, leaves := ask(t, b, 1, ctx)
+		_, leaves := ask(ctx, b, 1)
 		time.Sleep(10 * time.Minute)
 		cancel()
 		if err := <-leaves; !errors.Is(err, context.Canceled) {
@@ -210,7 +210,7 @@ func TestManyWaitFewRun(t *testing.T) {
 		b := batch.New(inner, batch.Config{MaxRows: 1, Concurrency: 3, MaxQueueRows: 500})
 		var ends []<-chan error
 		for range 200 {
-			_, done := ask(t, b, 1, t.Context())
+			_, done := ask(t.Context(), b, 1)
 			ends = append(ends, done)
 		}
 		for _, done := range ends {

@@ -32,22 +32,22 @@ func Cores(root fs.FS, affinity int) Machine {
 			continue
 		}
 		for _, mount := range mounts {
-			m.limit(root, mount, parts[2], read)
+			m = limited(m, root, mount, parts[2], read)
 		}
 	}
 	return m
 }
 
-// limit takes in the quotas of a cgroup and of those above it. In a container the path may name folders that are not there: its own
+// limited returns m within the quotas of a cgroup and of those above it. In a container the path may name folders that are not there: its own
 // cgroup is then the mount itself.
-func (m *Machine) limit(root fs.FS, mount, group string, read func(fs.FS, string) (float64, bool)) {
+func limited(m Machine, root fs.FS, mount, group string, read func(fs.FS, string) (float64, bool)) Machine {
 	for at := path.Clean("/" + group); ; at = path.Dir(at) {
 		if quota, ok := read(root, path.Join(mount, at)); ok && quota < m.Cores {
 			m.Cores = quota
 			m.Source = fmt.Sprintf("a quota of %s (cgroup %s)", cores(quota), at)
 		}
 		if at == "/" {
-			return
+			return m
 		}
 	}
 }

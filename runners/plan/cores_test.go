@@ -83,10 +83,10 @@ func TestCores(t *testing.T) {
 func FuzzCores(f *testing.F) {
 	f.Add("0::/a\n", "150000 100000\n", "", "")
 	f.Add("4:cpu:/\n", "", "-1", "100000")
-	f.Fuzz(func(t *testing.T, groups, max, quota, period string) {
+	f.Fuzz(func(t *testing.T, groups, v2, quota, period string) {
 		root := fstest.MapFS{
 			"proc/self/cgroup":                    {Data: []byte(groups)},
-			"sys/fs/cgroup/cpu.max":               {Data: []byte(max)},
+			"sys/fs/cgroup/cpu.max":               {Data: []byte(v2)},
 			"sys/fs/cgroup/cpu/cpu.cfs_quota_us":  {Data: []byte(quota)},
 			"sys/fs/cgroup/cpu/cpu.cfs_period_us": {Data: []byte(period)},
 		}
