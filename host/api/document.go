@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/tandem-serve/tandem/host/graph"
@@ -159,7 +158,7 @@ func rawTo(m json.RawMessage) *string {
 	if m == nil {
 		return nil
 	}
-	return proto.String(string(m))
+	return new(string(m))
 }
 
 func spanFrom(d *durationpb.Duration) time.Duration {

@@ -133,8 +133,9 @@ func TestDefinitionWithATypeThatIsNone(t *testing.T) {
 // FuzzDefinition: no message makes the conversion panic, and what it says survives.
 func FuzzDefinition(f *testing.F) {
 	for _, d := range []*tandemv1.GraphDocument{
-		{}, {Graph: "g", Inputs: []*tandemv1.GraphInput{{Name: "a", Type: "tensor FP32 [n]", DefaultJson: proto.String("[1]")}}},
-		{Graph: "g", Nodes: []*tandemv1.GraphNode{{Name: "n", WithJson: proto.String("{"), Cache: &tandemv1.GraphCache{}, Split: &tandemv1.GraphSplit{}}}},
+		{},
+		{Graph: "g", Inputs: []*tandemv1.GraphInput{{Name: "a", Type: "tensor FP32 [n]", DefaultJson: new("[1]")}}},
+		{Graph: "g", Nodes: []*tandemv1.GraphNode{{Name: "n", WithJson: new("{"), Cache: &tandemv1.GraphCache{}, Split: &tandemv1.GraphSplit{}}}},
 	} {
 		b, err := proto.Marshal(d)
 		if err != nil {

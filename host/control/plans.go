@@ -64,7 +64,13 @@ func (p *plans) find(key planKey) *graph.Plan {
 		return nil
 	}
 	p.order.MoveToFront(at)
-	return at.Value.(*planEntry).plan //nolint:forcetypeassert // the list holds entries
+	return entryOf(at).plan
+}
+
+// entryOf returns what the list holds.
+func entryOf(at *list.Element) *planEntry {
+	e, _ := at.Value.(*planEntry) // it holds nothing else
+	return e
 }
 
 func (p *plans) keep(e *planEntry) {
@@ -76,7 +82,8 @@ func (p *plans) keep(e *planEntry) {
 	p.m[e.key] = p.order.PushFront(e)
 	p.bytes += e.size
 	for p.order.Len() > maxPlans || (p.bytes > maxPlanBytes && p.order.Len() > 1) {
-		last := p.order.Remove(p.order.Back()).(*planEntry) //nolint:forcetypeassert // the list holds entries
+		last := entryOf(p.order.Back())
+		p.order.Remove(p.order.Back())
 		delete(p.m, last.key)
 		p.bytes -= last.size
 	}

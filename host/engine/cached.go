@@ -10,7 +10,8 @@ import (
 
 // cached answers a call from the node's cache, or runs it and keeps the answer. Of equal calls that come at once one runs;
 // when it fails the others run themselves, so an error is nobody's but who ran into it.
-func (r *run) cached(ctx context.Context, c *call) (*answer, error) {
+func (c *call) cached(ctx context.Context) (*answer, error) {
+	r := c.r
 	who, err := tenant.From(ctx)
 	if err != nil {
 		who = "" // a request of no tenant, as in tests
@@ -20,7 +21,7 @@ func (r *run) cached(ctx context.Context, c *call) (*answer, error) {
 		e, mine := r.eng.cache.find(key)
 		if mine {
 			r.eng.cfg.Meter.Cache(r.rel.Name, c.node.Name, "miss")
-			return r.fillEntry(ctx, c, e)
+			return c.fill(ctx, e)
 		}
 		outcome := "hit"
 		select {
@@ -47,19 +48,20 @@ func (r *run) cached(ctx context.Context, c *call) (*answer, error) {
 
 var errPanic = errors.New("the node panicked")
 
-// fillEntry runs a call for everybody who waits for it. The answer that is handed on is the one that is kept, copied out of
+// fill runs a call for everybody who waits for it. The answer that is handed on is the one that is kept, copied out of
 // the memory of runners.
-func (r *run) fillEntry(ctx context.Context, c *call, e *entry) (a *answer, err error) {
+func (c *call) fill(ctx context.Context, e *entry) (a *answer, err error) {
+	cache := c.r.eng.cache
 	finished := false
 	defer func() {
 		if !finished { // a panic is on its way up
-			r.eng.cache.fail(e, errPanic)
+			cache.fail(e, errPanic)
 		}
 	}()
 	a, err = c.run(ctx)
 	finished = true
 	if err != nil {
-		r.eng.cache.fail(e, err)
+		cache.fail(e, err)
 		return nil, err
 	}
 	kept := &answer{values: a.values}
@@ -68,7 +70,7 @@ func (r *run) fillEntry(ctx context.Context, c *call, e *entry) (a *answer, err 
 		a.stats.copied += sizeOf(a.values)
 		a.free()
 	}
-	r.eng.cache.fill(e, kept, c.node.Cache.TTL, c.node.Cache.MaxBytes)
+	cache.fill(e, kept, c.node.Cache.TTL, c.node.Cache.MaxBytes)
 	return &answer{values: slices.Clone(kept.values), stats: a.stats}, nil
 }
 

@@ -46,20 +46,20 @@ func (r *run) once(ctx context.Context, p *graph.PlanNode, in []value.Value) (*a
 		return nil, err
 	}
 	c := &call{r: r, node: p, in: in}
-	answer, run := (*answer)(nil), error(nil)
+	run := c.run
 	if p.Cache != nil {
-		answer, run = r.cached(ctx, c)
-	} else {
-		answer, run = c.run(ctx)
+		run = c.cached
 	}
-	if run != nil {
-		if ctx.Err() != nil {
-			// The target's own words for it would hide that it was the deadline or another node's failure.
-			return nil, classify(context.Cause(ctx))
-		}
-		return nil, classify(run)
+	a, err := run(ctx)
+	switch {
+	case err == nil:
+		return a, nil
+	case ctx.Err() != nil:
+		// The target's own words for it would hide that it was the deadline or another node's failure.
+		return nil, classify(context.Cause(ctx))
+	default:
+		return nil, classify(err)
 	}
-	return answer, nil
 }
 
 // run runs the target and keeps the call's records when it succeeded.

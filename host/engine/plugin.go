@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/tandem-serve/tandem/host/sandbox"
 )
@@ -26,11 +27,11 @@ type pluginTarget struct {
 // PluginFunction returns the target that calls function of p, which stays the caller's. The function may run the models
 // itself.
 func PluginFunction(p Plugin, of Of, function string, models ...Callee) Target {
-	id := "plugin " + of.Digest
+	id := []string{"plugin", of.Digest}
 	for _, m := range models {
-		id += " " + m.Ref + "=" + m.Digest
+		id = append(id, m.Ref+"="+m.Digest)
 	}
-	return &pluginTarget{label: "plugin " + of.Label + " " + function, id: id, plugin: p, models: models}
+	return &pluginTarget{label: "plugin " + of.Label + " " + function, id: strings.Join(id, " "), plugin: p, models: models}
 }
 
 // Label says which plugin and function it is.

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -153,7 +152,7 @@ nodes:
 		for range rapid.IntRange(0, 3).Draw(rt, "items") {
 			list = append(list, rapid.SampledFrom([]string{"", "a", "b c"}).Draw(rt, "item"))
 		}
-		res, err := e.Run(context.Background(), w.release(plan), engine.Request{Inputs: map[string]value.Value{
+		res, err := e.Run(t.Context(), w.release(plan), engine.Request{Inputs: map[string]value.Value{
 			"s": value.Text(rapid.SampledFrom([]string{"", "zz", "x y"}).Draw(rt, "s")), "l": textList(list...),
 		}})
 		if err != nil {
@@ -165,7 +164,7 @@ nodes:
 			}
 		}
 	})
-	e.Close(context.Background())
+	e.Close(t.Context())
 	if s := e.Stats(); s.MemoryBytes != 0 || s.Shadows != 0 {
 		t.Errorf("left behind: %+v", s)
 	}

@@ -94,8 +94,6 @@ func TestPlanOfDesignExample(t *testing.T) {
 	}
 }
 
-const shout = "graph: g\ninputs: {a: text}\noutputs: {t: up.text}\nnodes:\n  up: {plugin: text, call: upper, in: {text: a}%s}\n"
-
 func TestEnvTroubleIsNoFault(t *testing.T) {
 	src := "graph: g\ninputs: {a: tensor}\noutputs: {t: m.y}\nnodes:\n  m: {model: broken-store, in: {x: a}}\n"
 	_, err := graph.Check([]byte(src), newWorld(t))

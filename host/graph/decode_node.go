@@ -95,7 +95,7 @@ func (d *decoder) models(n *Node, t *tree) []string {
 	if t.kind != treeList || len(t.items) == 0 || len(t.items) > maxReferences {
 		f := faultf(CodeBadValue, t.pos, "may_call must be a list of 1 to %d models", maxReferences)
 		if t.kind != treeList {
-			f.between("a list", t.kind.String()).fix("for instance [sentiment, \"ocr@2\"]")
+			f = f.between("a list", t.kind.String()).fix("for instance [sentiment, \"ocr@2\"]")
 		}
 		d.add(f)
 		return nil

@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+// shadowedGraph answers from one model and compares another with it in the shadow; the tokens come from a cache.
+const shadowedGraph = `
+graph: shadowed
+inputs: {text: text}
+outputs: {label: judge.label}
+nodes:
+  tokens:  {plugin: text, call: tokenise, in: {text: text}, cache: {ttl: 10m}}
+  a:       {model: sentiment-a, in: {ids: tokens.ids}, priority: 3, timeout: 20s}
+  judge:   {plugin: classify, call: top_label, in: {logits: a.logits}, with: {labels: [negative, positive]}}
+  b:       {model: sentiment-b, in: {ids: tokens.ids, bigrams: tokens.bigrams}, shadow: true}
+  compare: {plugin: compare, call: compare_labels, in: {a: a.logits, b: b.logits}, with: {labels: [negative, positive]}}
+`
+
+// TestShadowOnARealServer: the answer comes from the critical path alone; what the shadow found out is recorded soon after;
+// the metrics tell of both, and of the cache.
+func TestShadowOnARealServer(t *testing.T) {
+	s := examples(t)
+	if _, err := s.Client.Graphs.PublishGraph(bounded(t), &tandemv1.PublishGraphRequest{Document: shadowedGraph}); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for i := range 3 {
+		res, err := s.Client.Infer(bounded(t), "shadowed", map[string]*tandemv1.Value{"text": client.Text("A wonderful film.")}, client.WithTrace())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[res.GetRequestId()] = true
+		for _, n := range res.GetTrace().GetNodes() {
+			if n.GetNode() == "b" || n.GetNode() == "compare" {
+				t.Errorf("the answer waited for %s", n.GetNode())
+			}
+			if n.GetNode() == "tokens" && n.GetCached() != int32(min(i, 1)) {
+				t.Errorf("call %d: the trace says %d cached", i, n.GetCached())
+			}
+		}
+		waitForRecord(t, s.Client, res.GetRequestId())
+	}
+	if len(ids) != 3 {
+		t.Errorf("got request ids %v", ids)
+	}
+	for name, want := range map[string]int{
+		`tandem_shadows_total{graph="shadowed",outcome="done"}`:                     3,
+		`tandem_cache_lookups_total{graph="shadowed",node="tokens",outcome="hit"}`:  2,
+		`tandem_cache_lookups_total{graph="shadowed",node="tokens",outcome="miss"}`: 1,
+	} {
+		if got := metric(t, s.URL, name); got != want {
+			t.Errorf("%s is %d, want %d", name, got, want)
+		}
+	}
+}
+
+// waitForRecord waits until the record of a request is there.
+func waitForRecord(t *testing.T, c *client.Client, request string) {
+	t.Helper()
+	ctx := bounded(t)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		res, err := c.Records.ListRecords(ctx, &tandemv1.ListRecordsRequest{Graph: "shadowed", PageSize: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range res.GetRecords() {
+			if r.GetRequestId() == request && r.GetNode() == "compare" {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("the shadow's record did not come")
+		}
+	}
+}
+
+// metric scrapes one series.
+func metric(t *testing.T, url, series string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(bounded(t), http.MethodGet, url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\d+)$`).FindSubmatch(text)
+	if m == nil {
+		return -1
+	}
+	n, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
