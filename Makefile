@@ -94,6 +94,11 @@ test: setup build plugins ## Run all tests, end to end ones and a hundred power 
 race: setup build plugins ## Run the short tests under the race detector
 	$(call go-test,$(GO) test -race -short -timeout 20m $(TESTFLAGS))
 
+.PHONY: test-frameworks
+test-frameworks: setup build plugins ## Serve models of scikit-learn, XGBoost, PyTorch, Transformers and Silero and compare (PART=sklearn: one)
+	@$(GO) run ./internal/setup silero-vad
+	@$(MAKE) -C examples/frameworks test
+
 FUZZTIME ?= 10s
 
 .PHONY: fuzz

@@ -62,7 +62,7 @@ def run(server, report):
     torch.onnx.export(
         net, torch.zeros(1, 28, 28, dtype=torch.uint8), str(path), input_names=["pixels"], output_names=["probabilities"],
         dynamic_axes={"pixels": {0: "batch"}, "probabilities": {0: "batch"}}, opset_version=13)
-    server.push_model("fashion", path)
+    server.push_model("fashion", path, batched=True)
     server.push_plugin("classify")
     server.publish("""
 graph: fashion

@@ -58,7 +58,7 @@ def reference(path, frames):
 
 def run(server, report):
     for name, file in MODELS.items():
-        server.push_model(name, FOLDER / file)
+        server.push_model(name, FOLDER / file, batched=False)
     server.publish("""
 graph: voice
 inputs:

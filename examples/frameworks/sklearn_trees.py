@@ -32,7 +32,7 @@ def forest_with_zipmap(server, report):
     x, y = datasets.load_wine(return_X_y=True)
     x_train, x_test, y_train, y_test = train_test_split(x.astype(np.float32), y, test_size=0.4, random_state=1)
     forest = RandomForestClassifier(100, random_state=1).fit(x_train, y_train)
-    server.push_model("wine-forest", save("wine-forest", to_onnx(forest, x_train[:1], target_opset=OPSET)))
+    server.push_model("wine-forest", save("wine-forest", to_onnx(forest, x_train[:1], target_opset=OPSET)), batched=False)
     server.publish("""
 graph: wine-forest
 inputs: {x: "tensor FP32 [n, 13]"}
@@ -53,9 +53,7 @@ def forest_with_tensor(server, report):
     x_train, x_test, y_train, y_test = train_test_split(x.astype(np.float32), y, test_size=0.5, random_state=2)
     forest = RandomForestClassifier(60, random_state=2).fit(x_train, y_train)
     model = to_onnx(forest, x_train[:1], options={"zipmap": False}, target_opset=OPSET)
-    check = server.push_model("digits-forest", save("digits-forest", model))
-    if check.get("notBatched"):
-        raise AssertionError(f"not batched: {check['notBatched']}")
+    server.push_model("digits-forest", save("digits-forest", model), batched=True)
     server.publish("""
 graph: digits-forest
 inputs: {x: "tensor FP32 [n, 64]"}

@@ -69,17 +69,22 @@ class Server:
 
     def run(self, *arguments, stdin=None):
         """Runs the command line against this server and returns what it printed."""
-        command = [PROGRAM, *arguments, "--server", self.url, "--key", self.key]
+        command = [PROGRAM, *map(str, arguments), "--server", self.url, "--key", self.key]
         done = subprocess.run(command, cwd=ROOT, input=stdin, capture_output=True, text=True)
         if done.returncode != 0:
             raise TandemError(f"tandem {' '.join(map(str, arguments))}: exit code {done.returncode}\n{done.stderr}")
         return done.stdout
 
-    def push_model(self, name, path):
-        """Checks a model as its owner would, pushes it, and returns what the check says."""
-        report = {}
+    def push_model(self, name, path, batched=None):
+        """Checks a model as its owner would, says what came of it, and pushes it. batched, when given, is what the check must say."""
+        check = json.loads(self.run("model", "check", path, "--output", "json"))
+        why = check.get("notBatched", "")
+        runs = check.get("measured", {}).get("runs", [])
+        speed = f", {runs[0]['medianMillis']} ms for a row" if runs else ""
+        print(f"  {name}: {check['sizeBytes']:,} bytes, {'not batched: ' + why if why else 'batched'}{speed}", flush=True)
+        if batched is not None and batched == bool(why):
+            raise TandemError(f"{name}: batched should be {batched}")
         self.run("model", "push", name, path)
-        return report
 
     def push_plugin(self, name):
         self.run("plugin", "push", name, ROOT / "bin" / "plugins" / f"{name}.wasm")
