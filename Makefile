@@ -12,7 +12,8 @@ CACHE := .cache
 # TOOLS may point outside the project, so that a build machine keeps its tools between clones.
 TOOLS ?= $(CACHE)/tools
 
-PLUGINS := image ocr text classify compare ensemble
+# Plugins in Go. That in C, image, is committed as a module.
+PLUGINS := ocr text classify compare ensemble
 # Modules beside the main one that have Go code of their own.
 MODULES := sdk/go
 
@@ -41,11 +42,21 @@ build: need-cc ## Build bin/tandem
 	@$(GO) build -o bin/tandem ./cmd/tandem
 
 .PHONY: plugins
-plugins: $(PLUGINS:%=plugin-%) ## Build the stock plugins to bin/plugins/*.wasm
+plugins: $(PLUGINS:%=plugin-%) plugin-image ## Build the stock plugins to bin/plugins/*.wasm
 
 .PHONY: $(PLUGINS:%=plugin-%)
 $(PLUGINS:%=plugin-%): plugin-%: need-go
 	@GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -ldflags="-s -w" -o bin/plugins/$*.wasm ./plugins/$*/wasm
+
+.PHONY: plugin-image
+plugin-image:
+	@mkdir -p bin/plugins && cp plugins/image/image.wasm bin/plugins/image.wasm
+
+.PHONY: plugin-check
+plugin-check: ## Check that the committed modules of stock plugins are what their sources build (clang and wasm-ld 14)
+	@$(call lack,clang,install clang and lld (Debian: apt-get install clang lld))
+	@$(call lack,wasm-ld,install lld (Debian: apt-get install lld))
+	@$(MAKE) -C plugins/image check
 
 .PHONY: setup
 setup: need-go ## Fetch ONNX Runtime and the OCR models into .cache (pinned, checked; nothing when they are there)
