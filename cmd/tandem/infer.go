@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -31,7 +30,7 @@ func (c *inferCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	in, err := c.inputs(ctx, e, cl)
+	in, err := c.inputs(e)
 	if err != nil {
 		return err
 	}
@@ -58,20 +57,9 @@ func (c *inferCmd) Run(e *env) error {
 	return nil
 }
 
-// inputs reads the -i flags; what each is is told by the graph.
-func (c *inferCmd) inputs(ctx context.Context, e *env, cl *client.Client) (map[string]*tandemv1.Value, error) {
+// inputs reads the -i flags; what each is, the server knows.
+func (c *inferCmd) inputs(e *env) (map[string]*tandemv1.Value, error) {
 	in := map[string]*tandemv1.Value{}
-	if len(c.Input) == 0 {
-		return in, nil
-	}
-	g, err := cl.Graphs.GetGraph(ctx, &tandemv1.GetGraphRequest{Name: c.Graph})
-	if err != nil {
-		return nil, err
-	}
-	types := map[string]string{}
-	for _, p := range g.GetGraph().GetInputs() {
-		types[p.GetName()] = p.GetType()
-	}
 	for _, arg := range c.Input {
 		name, text, ok := strings.Cut(arg, "=")
 		if !ok {
@@ -84,10 +72,7 @@ func (c *inferCmd) inputs(ctx context.Context, e *env, cl *client.Client) (map[s
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", name, err)
 		}
-		// An input that the graph does not have goes as text; the server says which inputs there are.
-		if in[name], err = parseValue(types[name], data); err != nil {
-			return nil, usagef("input %s (%s): %v", name, types[name], err)
-		}
+		in[name] = client.Literal(data)
 	}
 	return in, nil
 }

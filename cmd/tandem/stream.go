@@ -16,6 +16,9 @@ func (c *inferCmd) stream(ctx context.Context, e *env, cl *client.Client, in map
 	if c.Trace {
 		opts = append(opts, client.WithTrace())
 	}
+	if c.Key != "" {
+		opts = append(opts, client.WithStickyKey(c.Key))
+	}
 	if len(c.Outputs) > 0 {
 		opts = append(opts, client.WithOutputs(c.Outputs...))
 	}

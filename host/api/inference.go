@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/host/value"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -57,6 +58,9 @@ func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell f
 		return nil, "", err
 	}
 	defer lease.Done()
+	if err := readLiterals(req, lease.Release.Plan, in); err != nil {
+		return nil, "", err
+	}
 	res, err := h.cfg.Engine.Run(ctx, lease.Release, engine.Request{
 		ID: requestID(ctx), Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace(), Events: tell, Retain: lease.Retain,
 	})
@@ -82,9 +86,7 @@ func inputsFrom(req *tandemv1.InferRequest) (map[string]value.Value, error) {
 	for _, name := range slices.Sorted(maps.Keys(req.GetInputs())) {
 		v, err := valueFrom(req.GetInputs()[name])
 		if err != nil {
-			errs = append(errs, &engine.Error{
-				Reason: engine.ReasonInput, Graph: req.GetGraph(), Port: name, Text: fmt.Sprintf("input %s: %v", name, err), Err: err,
-			})
+			errs = append(errs, badInput(req, name, err))
 			continue
 		}
 		in[name] = v
@@ -93,6 +95,33 @@ func inputsFrom(req *tandemv1.InferRequest) (map[string]value.Value, error) {
 		return nil, errs
 	}
 	return in, nil
+}
+
+func badInput(req *tandemv1.InferRequest, name string, err error) *engine.Error {
+	return &engine.Error{Reason: engine.ReasonInput, Graph: req.GetGraph(), Port: name, Text: fmt.Sprintf("input %s: %v", name, err), Err: err}
+}
+
+// readLiterals reads the inputs that came as they were typed, now that it is known what the graph takes. The error is
+// engine.Errors with all that cannot be read.
+func readLiterals(req *tandemv1.InferRequest, plan *graph.Plan, in map[string]value.Value) error {
+	var errs engine.Errors
+	for i := range plan.Inputs {
+		p := &plan.Inputs[i]
+		literal, ok := req.GetInputs()[p.Name].GetKind().(*tandemv1.Value_Literal)
+		if !ok {
+			continue
+		}
+		v, err := literalFrom(p.Type, literal.Literal)
+		if err != nil {
+			errs = append(errs, badInput(req, p.Name, fmt.Errorf("want %s: %w", p.Type, err)))
+			continue
+		}
+		in[p.Name] = v
+	}
+	if len(errs) > 0 {
+		return errs
+	}
+	return nil
 }
 
 func traceTo(t *engine.Trace) *tandemv1.Trace {

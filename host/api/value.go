@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
@@ -63,6 +64,15 @@ func kindFrom(v *tandemv1.Value, depth int) (value.Value, error) {
 		return value.Bytes(k.Bytes.GetData(), k.Bytes.GetMediaType()), nil
 	case *tandemv1.Value_List:
 		return listFrom(k.List.GetItems(), depth)
+	case *tandemv1.Value_Literal:
+		if depth > 0 {
+			return value.Value{}, fmt.Errorf("a literal is for an input of a graph, not inside a list")
+		}
+		// What it is depends on the graph, which readLiterals knows; until then it is what it looks like.
+		if utf8.Valid(k.Literal) {
+			return value.Text(string(k.Literal)), nil
+		}
+		return value.Bytes(k.Literal, ""), nil
 	default:
 		return value.Value{}, fmt.Errorf("no value is set")
 	}

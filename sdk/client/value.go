@@ -27,6 +27,12 @@ func Bytes(data []byte, mediaType string) *tandemv1.Value {
 	return &tandemv1.Value{Kind: &tandemv1.Value_Bytes{Bytes: &tandemv1.Media{Data: data, MediaType: mediaType}}}
 }
 
+// Literal returns an input as somebody typed it, or a file's content, which the server reads as the type of the graph's input:
+// tensors as nested JSON lists, lists as a JSON array, all else as it stands. data is not copied.
+func Literal(data []byte) *tandemv1.Value {
+	return &tandemv1.Value{Kind: &tandemv1.Value_Literal{Literal: data}}
+}
+
 // List returns a list of values of one kind.
 func List(items ...*tandemv1.Value) *tandemv1.Value {
 	return &tandemv1.Value{Kind: &tandemv1.Value_List{List: &tandemv1.ValueList{Items: items}}}

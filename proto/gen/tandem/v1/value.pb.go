@@ -393,6 +393,7 @@ type Value struct {
 	//	*Value_Image
 	//	*Value_Bytes
 	//	*Value_List
+	//	*Value_Literal
 	Kind          isValue_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -489,6 +490,15 @@ func (x *Value) GetList() *ValueList {
 	return nil
 }
 
+func (x *Value) GetLiteral() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*Value_Literal); ok {
+			return x.Literal
+		}
+	}
+	return nil
+}
+
 type isValue_Kind interface {
 	isValue_Kind()
 }
@@ -523,6 +533,13 @@ type Value_List struct {
 	List *ValueList `protobuf:"bytes,6,opt,name=list,proto3,oneof"`
 }
 
+type Value_Literal struct {
+	// An input as somebody typed it, or a file's content: the server reads it as the type of the graph's input. Text, JSON,
+	// images and bytes as they stand, tensors as nested JSON lists, lists as a JSON array. For inputs of a graph only, not
+	// inside lists; never in an answer.
+	Literal []byte `protobuf:"bytes,7,opt,name=literal,proto3,oneof"`
+}
+
 func (*Value_Tensor) isValue_Kind() {}
 
 func (*Value_Text) isValue_Kind() {}
@@ -534,6 +551,8 @@ func (*Value_Image) isValue_Kind() {}
 func (*Value_Bytes) isValue_Kind() {}
 
 func (*Value_List) isValue_Kind() {}
+
+func (*Value_Literal) isValue_Kind() {}
 
 var File_tandem_v1_value_proto protoreflect.FileDescriptor
 
@@ -557,14 +576,15 @@ const file_tandem_v1_value_proto_rawDesc = "" +
 	"\n" +
 	"media_type\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x7fR\tmediaType\"3\n" +
 	"\tValueList\x12&\n" +
-	"\x05items\x18\x01 \x03(\v2\x10.tandem.v1.ValueR\x05items\"\xef\x01\n" +
+	"\x05items\x18\x01 \x03(\v2\x10.tandem.v1.ValueR\x05items\"\x8b\x02\n" +
 	"\x05Value\x12+\n" +
 	"\x06tensor\x18\x01 \x01(\v2\x11.tandem.v1.TensorH\x00R\x06tensor\x12\x14\n" +
 	"\x04text\x18\x02 \x01(\tH\x00R\x04text\x12\x14\n" +
 	"\x04json\x18\x03 \x01(\tH\x00R\x04json\x12(\n" +
 	"\x05image\x18\x04 \x01(\v2\x10.tandem.v1.MediaH\x00R\x05image\x12(\n" +
 	"\x05bytes\x18\x05 \x01(\v2\x10.tandem.v1.MediaH\x00R\x05bytes\x12*\n" +
-	"\x04list\x18\x06 \x01(\v2\x14.tandem.v1.ValueListH\x00R\x04listB\r\n" +
+	"\x04list\x18\x06 \x01(\v2\x14.tandem.v1.ValueListH\x00R\x04list\x12\x1a\n" +
+	"\aliteral\x18\a \x01(\fH\x00R\aliteralB\r\n" +
 	"\x04kind\x12\x05\xbaH\x02\b\x01*\xc8\x02\n" +
 	"\bDataType\x12\x19\n" +
 	"\x15DATA_TYPE_UNSPECIFIED\x10\x00\x12\x12\n" +
@@ -636,6 +656,7 @@ func file_tandem_v1_value_proto_init() {
 		(*Value_Image)(nil),
 		(*Value_Bytes)(nil),
 		(*Value_List)(nil),
+		(*Value_Literal)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
