@@ -136,9 +136,9 @@ func TestModelsAreSwappedUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	swaps := 40
+	swaps := 16
 	if testing.Short() {
-		swaps = 8
+		swaps = 6
 	}
 	for i := range swaps {
 		h.publishModel(t, "add", fmt.Sprintf("model %d", i+1), control.Serving{MaxRows: i%3 + 1})

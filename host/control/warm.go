@@ -34,20 +34,23 @@ func filled(d runners.DType, shape []int64, value float64) (runners.Tensor, erro
 	return t, nil
 }
 
-// Sizes that stand for open dimensions when inputs are made up.
+// Sizes that stand for open dimensions when inputs are made up, besides the rows.
 const (
 	guessSide     = 64 // of an image: models that halve it several times want a multiple of 32
 	guessSequence = 16
 )
 
+// otherSizes are tried for all open dimensions when the guesses do not work.
+func otherSizes() []int64 { return []int64{16, 64, 224, 128, 32, 48, 320, 640, 8, 1} }
+
 // synthesise makes up inputs of so many rows from a signature. Dimensions of one name get one size; what is called a mask is 1
-// everywhere, so that all of the sequence counts; everything else is 0.
-func synthesise(sig runners.Signature, rows int64) ([]runners.Tensor, error) {
+// everywhere, so that all of the sequence counts; everything else is 0. With a size, that is the one of all open dimensions.
+func synthesise(sig runners.Signature, rows, size int64) ([]runners.Tensor, error) {
 	in := make([]runners.Tensor, len(sig.Inputs))
 	for i, port := range sig.Inputs {
 		shape := make([]int64, len(port.Dims))
 		for axis, d := range port.Dims {
-			shape[axis] = guess(port, axis, d, rows)
+			shape[axis] = guess(port, axis, d, rows, size)
 		}
 		if port.Dims == nil {
 			shape = []int64{rows}
@@ -65,21 +68,21 @@ func synthesise(sig runners.Signature, rows int64) ([]runners.Tensor, error) {
 }
 
 // guess returns a size for one dimension.
-func guess(port runners.Port, axis int, d runners.Dim, rows int64) int64 {
+func guess(port runners.Port, axis int, d runners.Dim, rows, size int64) int64 {
 	name := strings.ToLower(d.Name)
 	switch {
 	case d.Size >= 0:
 		return d.Size
 	case axis == 0, strings.Contains(name, "batch"):
 		return rows
+	case size > 0:
+		return size
 	case strings.Contains(name, "past"):
 		return 0
 	case len(port.Dims) == 4: // an image
 		return guessSide
-	case len(port.Dims) >= 2:
-		return guessSequence
 	}
-	return 1
+	return guessSequence
 }
 
 // warmed is what became of a warm-up.
@@ -91,40 +94,43 @@ type warmed struct {
 
 // warmUp runs the model once on declared inputs, or on made-up ones. A failure on declared ones is an error.
 func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
+	if len(s.Warm) > 0 {
+		return warmDeclared(ctx, r, s)
+	}
 	sig := r.Signature()
-	declared := len(s.Warm) > 0
-	in, err := synthesise(sig, 1)
-	if declared {
-		in, err = s.warmInputs(sig)
-	}
-	var w warmed
-	if err == nil {
-		start := time.Now()
-		err = runOnce(ctx, r, in)
-		w.took = time.Since(start)
-	}
-	if ctx.Err() != nil {
-		return w, ctx.Err()
-	}
-	if err != nil {
-		return failedWarmUp(declared, err)
-	}
-	w.in = func(rows int64) []runners.Tensor {
-		if declared {
-			return repeated(in, rows)
+	var first error
+	for _, size := range append([]int64{0}, otherSizes()...) {
+		in, err := synthesise(sig, 1, size)
+		var took time.Duration
+		if err == nil {
+			took, err = runOnce(ctx, r, in)
 		}
-		more, _ := synthesise(sig, rows) // too large ones are nil, which the caller looks for
-		return more
+		if ctx.Err() != nil {
+			return warmed{}, ctx.Err()
+		}
+		if err == nil {
+			return warmed{took: took, in: func(rows int64) []runners.Tensor {
+				more, _ := synthesise(sig, rows, size) // too large ones are nil, which the caller looks for
+				return more
+			}}, nil
+		}
+		if first == nil {
+			first = err
+		}
 	}
-	return w, nil
+	return warmed{note: "made-up inputs did not work, so it was not warmed or measured: " + first.Error()}, nil
 }
 
-// failedWarmUp makes an error of a failure on declared inputs, and a note of one on made-up inputs.
-func failedWarmUp(declared bool, err error) (warmed, error) {
-	if declared {
+func warmDeclared(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
+	in, err := s.warmInputs(r.Signature())
+	if err != nil {
+		return warmed{}, err
+	}
+	took, err := runOnce(ctx, r, in)
+	if err != nil {
 		return warmed{}, fmt.Errorf("warm-up on the declared inputs: %w", err)
 	}
-	return warmed{note: "made-up inputs did not work, so it was not warmed or measured: " + err.Error()}, nil
+	return warmed{took: took, in: func(rows int64) []runners.Tensor { return repeated(in, rows) }}, nil
 }
 
 // repeated returns in with so many rows, its own again and again; nil when they cannot be made.
@@ -148,15 +154,18 @@ func repeated(in []runners.Tensor, rows int64) []runners.Tensor {
 	return out
 }
 
-func runOnce(ctx context.Context, r runners.Runner, in []runners.Tensor) error {
+// runOnce runs the model and returns how long that took.
+func runOnce(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Duration, error) {
 	out := make([]runners.Tensor, len(r.Signature().Outputs))
+	start := time.Now()
 	if err := r.Run(ctx, in, out); err != nil {
-		return err
+		return 0, err
 	}
+	took := time.Since(start)
 	for i := range out {
 		out[i].Release()
 	}
-	return nil
+	return took, nil
 }
 
 // Bounds of what a warm-up measures.

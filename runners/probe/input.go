@@ -2,13 +2,12 @@ package probe
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/batch"
 )
 
 // Sample says what to run a model on. Where it says nothing, sizes and values are tried.
@@ -91,43 +90,7 @@ func filled(dtype runners.DType, shape []int64, value string) (runners.Tensor, e
 	if err != nil {
 		return t, fmt.Errorf("%q is no number", value)
 	}
-	t.Data = bytes.Repeat(element(dtype, number), int(n))
-	return t, nil
-}
-
-// element returns one number in its bytes.
-func element(dtype runners.DType, v float64) []byte {
-	le := binary.LittleEndian
-	switch dtype {
-	case runners.FP32:
-		return le.AppendUint32(nil, math.Float32bits(float32(v)))
-	case runners.FP64:
-		return le.AppendUint64(nil, math.Float64bits(v))
-	case runners.BF16:
-		return le.AppendUint16(nil, uint16(math.Float32bits(float32(v))>>16))
-	case runners.FP16:
-		return le.AppendUint16(nil, half(v))
-	case runners.BOOL, runners.INT8, runners.UINT8:
-		return []byte{byte(int64(v))}
-	case runners.INT16, runners.UINT16:
-		return le.AppendUint16(nil, uint16(int64(v)))
-	case runners.INT32, runners.UINT32:
-		return le.AppendUint32(nil, uint32(int64(v)))
-	default:
-		return le.AppendUint64(nil, uint64(int64(v)))
-	}
-}
-
-// half converts to IEEE 754 binary16, towards zero; what is too small becomes zero, what is too large infinity.
-func half(v float64) uint16 {
-	bits := math.Float32bits(float32(v))
-	sign := uint16(bits>>16) & 0x8000
-	switch exponent := int(bits>>23&0xff) - 127; {
-	case exponent < -14:
-		return sign
-	case exponent > 15:
-		return sign | 0x7c00
-	default:
-		return sign | uint16(exponent+15)<<10 | uint16(bits>>13)&0x3ff
-	}
+	one, err := batch.Element(dtype, number)
+	t.Data = bytes.Repeat(one, int(n))
+	return t, err
 }
