@@ -102,9 +102,19 @@ func servingRows(t table, m *tandemv1.Model) {
 		if strings.TrimSpace(shape) == "" {
 			shape = "scalar rows"
 		}
-		t.row("learned", fmt.Sprintf("a run takes %s and %s for each row (rows of %s, from %.0f runs)",
-			millis(l.GetBase()), millis(l.GetPerRow()), shape, l.GetRuns()))
+		text := "a run takes " + tookText(l.GetBase().AsDuration())
+		if l.GetPerRow().AsDuration() > 0 {
+			text += " and " + tookText(l.GetPerRow().AsDuration()) + " for each row"
+		}
+		t.row("learned", fmt.Sprintf("%s (rows of %s, from %.0f runs)", text, shape, l.GetRuns()))
 	}
+}
+
+func tookText(d time.Duration) string {
+	if d >= time.Millisecond {
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.Round(100 * time.Nanosecond).String()
 }
 
 // optionsText writes options as the flags that ask for them.

@@ -150,7 +150,7 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 	}
 	l.batcher = batch.New(o.runner, config)
 	l.seat.Guarantee(share.Guaranteed)
-	o.known.MemoryBytes = r.settle(o.info, residentBytes()-before)
+	o.known.MemoryBytes = r.settle(o.info, o.known.MemoryBytes, residentBytes()-before)
 	r.mu.Lock()
 	r.signature, r.info, r.note, r.known = o.runner.Signature(), o.info, o.note, o.known
 	r.mu.Unlock()
@@ -158,16 +158,16 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 	return l, nil
 }
 
-// settle notes what the model takes, as its owner or its runner says, or as the process grew, and returns it. How the process
-// grows says little: others grow too, and memory that was free before is used again.
-func (r *resident) settle(info ModelInfo, grown int64) int64 {
+// settle notes what the model takes, as its owner or its runner says, or as the process grew now or an earlier time, and returns it.
+// How the process grows says little: others grow too, and memory that was free before is used again.
+func (r *resident) settle(info ModelInfo, earlier, grown int64) int64 {
 	bytes := r.serving.MemoryBytes
 	if bytes == 0 {
 		bytes = info.MemoryBytes
 	}
 	if bytes == 0 {
 		least := r.estimate(learned{})
-		bytes = min(max(grown, least), 4*least+(64<<20))
+		bytes = min(max(grown, earlier, least), 4*least+(64<<20))
 	}
 	r.life.shelf.settle(r, bytes)
 	return bytes

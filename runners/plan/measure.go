@@ -40,10 +40,11 @@ func (m Measured) at(threads int) time.Duration {
 	return 0
 }
 
-// tolerance is how much less than the best rows a second still counts as good: measurements vary.
-const tolerance = 0.9
+// tolerance is how much less than the best rows a second still counts as good. Measurements vary, and rows that do share a run seldom
+// do harm: only what is clearly worse is avoided.
+const tolerance = 0.5
 
-// maxRows returns the most rows whose throughput is about the best.
+// maxRows returns the most rows whose throughput is not much worse than the best.
 func (m Measured) maxRows() (rows int, why string) {
 	best := 0.0
 	for _, r := range m.Rows {
@@ -55,7 +56,7 @@ func (m Measured) maxRows() (rows int, why string) {
 	byRows := slices.SortedFunc(slices.Values(m.Rows), func(a, b RowsTook) int { return cmp.Compare(a.Rows, b.Rows) })
 	last := byRows[len(byRows)-1]
 	if last.perSecond() >= tolerance*best {
-		return max(last.Rows, DefaultMaxRows), fmt.Sprintf("measured up to %d rows, which did best or nearly", last.Rows)
+		return max(last.Rows, DefaultMaxRows), fmt.Sprintf("measured up to %d rows, which did well", last.Rows)
 	}
 	for _, r := range slices.Backward(byRows) {
 		if r.perSecond() >= tolerance*best {
@@ -79,8 +80,8 @@ const (
 	mostRuns   = 9
 )
 
-// Time returns the median time of a run of r on in, after one that does not count. It takes three to nine runs, as many as fit into
-// 25 ms.
+// Time returns the shortest time of a run of r on in, after one that does not count: what makes the others longer is not the model's.
+// It takes three to nine runs, as many as fit into 25 ms.
 func Time(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Duration, error) {
 	var took []time.Duration
 	begin := time.Now()
@@ -100,8 +101,7 @@ func Time(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Dura
 			break
 		}
 	}
-	slices.Sort(took)
-	return took[len(took)/2], nil
+	return slices.Min(took), nil
 }
 
 // MeasureRows times runs of 1, 2, 4 and so on rows up to most, as long as budget lasts: it stops before a point that would

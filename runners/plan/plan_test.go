@@ -154,7 +154,7 @@ func TestChoices(t *testing.T) {
 		{"declared many", plan.Model{Declared: plan.Declared{Threads: 9}}, "threads 4 (declared 9, there are 4 cores; the pool of all models has them), runs 1 to 2, rows 1"},
 		{"batched", plan.Model{Batched: true, Declared: plan.Declared{Threads: 1}}, "threads 1 (declared), runs 4 to 4, rows 32"},
 		{"rows that cost the same", plan.Model{Batched: true, Measured: rows(ms, 2*ms, 4*ms)}, "threads 4 (not measured: the pool of all models), runs 1 to 2, rows 32"},
-		{"rows that get slow", plan.Model{Batched: true, Measured: rows(ms, 1100*time.Microsecond, 2*ms, 8*ms)}, "threads 4 (not measured: the pool of all models), runs 1 to 2, rows 4"},
+		{"rows that get slow", plan.Model{Batched: true, Measured: rows(ms, 1100*time.Microsecond, 2*ms, 12*ms)}, "threads 4 (not measured: the pool of all models), runs 1 to 2, rows 4"},
 		{"declared rows", plan.Model{Batched: true, Measured: rows(ms, 8*ms), Declared: plan.Declared{MaxRows: 7}}, "threads 4 (not measured: the pool of all models), runs 1 to 2, rows 7"},
 		{"a device", plan.Model{Device: "cuda:0", Batched: true}, "threads 1 (its work is done by cuda:0), runs 1 to 2, rows 32"},
 	} {
