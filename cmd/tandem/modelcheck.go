@@ -20,8 +20,11 @@ type modelCheckCmd struct {
 	output
 	sampleFlags
 	File  string `arg:"" help:"ONNX file." type:"existingfile"`
+	JSON  bool   `name:"json" help:"The same as --output json."`
 	NoRun bool   `help:"Only read the file; do not load and run it here."`
 }
+
+func (c *modelCheckCmd) json() bool { return c.JSON || c.output.json() }
 
 // sampleFlags say how a model is run to see how it does.
 type sampleFlags struct {
