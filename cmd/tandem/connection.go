@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,6 +23,8 @@ type Connection struct {
 	Key     string        `help:"API key (tdm_...)." env:"TANDEM_KEY" placeholder:"KEY"`
 	Config  string        `help:"File with server and key." env:"TANDEM_CONFIG" placeholder:"FILE" type:"path"`
 	Data    string        `help:"Data folder of a server on this machine." env:"TANDEM_DATA" placeholder:"DIR" default:"data" type:"path"`
+	CA      string        `name:"ca" help:"PEM file with the authorities of a server at https. Default: the system's." env:"TANDEM_CA" placeholder:"FILE" type:"path"`
+	Cert    string        `name:"client-cert" help:"PEM file with a client certificate and its key, for a server that wants one." env:"TANDEM_CLIENT_CERT" placeholder:"FILE" type:"path"`
 	Timeout time.Duration `help:"Longest time for the whole command; 0 is no bound." default:"0s"`
 }
 
@@ -55,7 +59,37 @@ func (e *env) client() (*client.Client, error) {
 	if s.Server == "" {
 		s.Server = "http://" + defaultListen
 	}
-	return client.New(s.Server, client.WithKey(s.Key))
+	config, err := e.conn.tls()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(s.Server, client.WithKey(s.Key), client.WithTLS(config))
+}
+
+// tls returns what the flags say of a server at https; nil when they say nothing.
+func (c *Connection) tls() (*tls.Config, error) {
+	if c.CA == "" && c.Cert == "" {
+		return nil, nil //nolint:nilnil // nothing was said
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CA != "" {
+		pem, err := os.ReadFile(c.CA)
+		if err != nil {
+			return nil, fmt.Errorf("read authorities: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usagef("%s holds no certificate", c.CA)
+		}
+	}
+	if c.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(c.Cert, c.Cert)
+		if err != nil {
+			return nil, fmt.Errorf("read client certificate: %w", err)
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	return config, nil
 }
 
 // fromFile reads the configuration file; that the usual one is missing is no fault.

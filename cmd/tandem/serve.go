@@ -10,6 +10,8 @@ import (
 
 	"github.com/tandem-serve/tandem/host/server"
 	"github.com/tandem-serve/tandem/host/telemetry"
+	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/tenant/oidc"
 )
 
 const defaultListen = server.DefaultListen
@@ -17,6 +19,11 @@ const defaultListen = server.DefaultListen
 type serveCmd struct {
 	Listen      string        `help:"Address to listen on; port 0 takes a free one." default:"${listen}" env:"TANDEM_LISTEN" placeholder:"HOST:PORT"`
 	AllowRemote bool          `help:"Listen on an address that is not loopback although calls and keys are not encrypted."`
+	TLSCert     string        `name:"tls-cert" help:"PEM file with the server's certificate and its chain; read again when it changes." env:"TANDEM_TLS_CERT" placeholder:"FILE" type:"path"`
+	TLSKey      string        `name:"tls-key" help:"PEM file with the certificate's key." env:"TANDEM_TLS_KEY" placeholder:"FILE" type:"path"`
+	TLSClientCA string        `name:"tls-client-ca" help:"PEM file with authorities: only clients with a certificate of theirs are let in." env:"TANDEM_TLS_CLIENT_CA" placeholder:"FILE" type:"path"`
+	CORSOrigin  []string      `name:"cors-origin" help:"Origin whose pages may call, as https://app.example.com; may be given several times. Default: none." placeholder:"ORIGIN"`
+	OIDC        oidcFlags     `embed:"" prefix:"oidc-"`
 	ONNXRuntime string        `name:"onnxruntime" help:"Path of libonnxruntime. Default: found in the project's .cache." env:"ONNXRUNTIME_LIB" placeholder:"FILE" type:"path"`
 	NATS        string        `name:"nats" help:"URL of an external NATS with JetStream. Default: one inside the process." env:"TANDEM_NATS" placeholder:"URL"`
 	Threads     int           `help:"Cores that models may use. Default: all that the process may use; quotas of cgroups are respected." placeholder:"N"`
@@ -30,6 +37,34 @@ type serveCmd struct {
 	LogFormat   string        `help:"How to log: text or json. Default: text on a terminal, else json." enum:"text,json," default:"" env:"TANDEM_LOG_FORMAT"`
 }
 
+// oidcFlags say whose tokens are taken beside API keys.
+type oidcFlags struct {
+	Issuer      string            `help:"URL of an OpenID Connect issuer whose ID tokens are taken beside API keys." env:"TANDEM_OIDC_ISSUER" placeholder:"URL"`
+	Audience    string            `help:"What its tokens must be meant for." env:"TANDEM_OIDC_AUDIENCE" placeholder:"NAME"`
+	TenantClaim string            `help:"Claim that names the tenant." default:"tandem_tenant" placeholder:"CLAIM"`
+	RoleClaim   string            `help:"Claim that names the role: admin, publisher, caller or viewer." default:"tandem_role" placeholder:"CLAIM"`
+	Tenant      map[string]string `help:"Tenant of a value of the tenant claim; with it, other values are refused. May be given several times." placeholder:"VALUE=TENANT"`
+}
+
+// verifier returns what verifies tokens; nil when no issuer was given.
+func (f *oidcFlags) verifier() (tenant.Verifier, error) {
+	if f.Issuer == "" {
+		return nil, nil //nolint:nilnil // tokens are refused then
+	}
+	cfg := oidc.Config{Issuer: f.Issuer, Audience: f.Audience, TenantClaim: f.TenantClaim, RoleClaim: f.RoleClaim}
+	for value, id := range f.Tenant {
+		if cfg.Tenants == nil {
+			cfg.Tenants = make(map[string]tenant.ID, len(f.Tenant))
+		}
+		cfg.Tenants[value] = tenant.ID(id)
+	}
+	v, err := oidc.New(cfg)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
+	return v, nil
+}
+
 // Run serves until the context ends.
 func (c *serveCmd) Run(e *env) error {
 	log := c.logger(e)
@@ -40,9 +75,14 @@ func (c *serveCmd) Run(e *env) error {
 		return fmt.Errorf("find this program, which compiles plugins in a process of its own: %w", err)
 	}
 	cores := spareProcessor(e.getenv)
+	tokens, err := c.OIDC.verifier()
+	if err != nil {
+		return err
+	}
 	s, err := server.New(ctx, server.Config{
 		Cores:   cores,
 		DataDir: e.conn.Data, Listen: c.Listen, AllowRemote: c.AllowRemote, NATS: c.NATS, ONNXRuntime: lib,
+		TLS: server.TLS{Cert: c.TLSCert, Key: c.TLSKey, ClientCA: c.TLSClientCA}, Tokens: tokens, CORSOrigins: c.CORSOrigin,
 		ONNXRuntimeMissing: missing, Threads: cmp.Or(c.Threads, cores), Providers: c.Providers, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
 		ModelMemory: int64(c.ModelMem) << 20, RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},

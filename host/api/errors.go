@@ -19,6 +19,7 @@ import (
 	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/tenant/oidc"
 	"github.com/tandem-serve/tandem/host/usage"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners"
@@ -39,7 +40,8 @@ var known = []struct {
 	text string
 }{
 	{errNoKey, connect.CodeUnauthenticated, tandemv1.Reason_REASON_UNAUTHENTICATED, "no API key: send Authorization: Bearer tdm_..."},
-	{tenant.ErrUnauthenticated, connect.CodeUnauthenticated, tandemv1.Reason_REASON_WRONG_KEY, "the API key is wrong, expired or revoked"},
+	{oidc.ErrIssuer, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the identity provider does not answer; try again"},
+	{tenant.ErrUnauthenticated, connect.CodeUnauthenticated, tandemv1.Reason_REASON_WRONG_KEY, "the API key or token is wrong, expired or revoked"},
 	{tenant.ErrSuspended, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the tenant is suspended"},
 	{tenant.ErrDenied, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key's role does not allow this call"},
 	{errScope, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key may not call this graph: it was made for other ones"},

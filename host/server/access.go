@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/tandem-serve/tandem/host/tenant"
 )
 
 // useInterval is how often the last use of keys is stored.
@@ -59,4 +63,21 @@ func serverName(dir string) (string, error) {
 		return "", fmt.Errorf("name of the server: %w", err)
 	}
 	return name, nil
+}
+
+// operatorsOnly answers callers on this machine, and those elsewhere who administer the server: names of graphs and nodes
+// are the tenants' own business.
+func operatorsOnly(auth *tenant.Authenticator, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && addr.Addr().Unmap().IsLoopback() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		p, err := auth.Authenticate(r.Context(), r.Header.Get("Authorization"))
+		if err != nil || !p.Can(tenant.ActionOperate) {
+			http.Error(w, "from another machine, metrics need the key of an admin of the tenant \"default\"", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

@@ -71,8 +71,8 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	s.auth, s.usage = p.auth, p.usage
 	s.garbage = &collector{blobs: p.blobs, catalog: p.catalog, uploadAge: s.cfg.UploadAge, log: s.cfg.Logger}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics.Handler())
-	s.handler = mux
+	mux.Handle("GET /metrics", operatorsOnly(p.auth, metrics.Handler()))
+	s.handler = crossOrigin(mux, s.cfg.CORSOrigins)
 	mux.Handle("/", api.NewHandler(api.Config{
 		Auth: p.auth, Catalog: p.catalog, Control: s.control, Engine: s.engine, Records: p.records, Uploads: p.blobs,
 		Door: door, Usage: p.usage, Audit: p.audit,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tandem-serve/tandem/host/api"
+	"github.com/tandem-serve/tandem/host/tenant"
 )
 
 // Defaults of a server.
@@ -28,9 +29,15 @@ type Config struct {
 	// DataDir is the folder with everything that the server keeps. Required.
 	DataDir string
 	// Listen is the address, host:port. Port 0 takes a free one. Default DefaultListen. An address that is not loopback
-	// needs AllowRemote, because calls are not encrypted.
+	// needs TLS, or AllowRemote, because calls are not encrypted then.
 	Listen      string
 	AllowRemote bool
+	// TLS encrypts. Default: plain HTTP.
+	TLS TLS
+	// Tokens verifies bearer tokens that are no keys. Default: they are refused.
+	Tokens tenant.Verifier
+	// CORSOrigins are the origins whose pages may call, as "https://app.example.com". Default: none.
+	CORSOrigins []string
 	// NATS is the URL of an external NATS with JetStream for the catalog and the records. Default: embedded.
 	NATS string
 	// ONNXRuntime is the path of libonnxruntime. Default: none, and the server runs plugins only.
@@ -87,8 +94,11 @@ func (c Config) withDefaults() (Config, error) {
 	if err != nil {
 		return c, fmt.Errorf("listen address %q: want host:port: %w", c.Listen, err)
 	}
-	if ip := net.ParseIP(host); !c.AllowRemote && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return c, fmt.Errorf("listen address %q is not loopback: calls and keys would travel unencrypted; put a TLS proxy in front, or say --allow-remote", c.Listen)
+	if err := c.TLS.validate(); err != nil {
+		return c, err
+	}
+	if ip := net.ParseIP(host); !c.AllowRemote && !c.TLS.enabled() && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return c, fmt.Errorf("listen address %q is not loopback: calls and keys would travel unencrypted; give --tls-cert and --tls-key, put a TLS proxy in front, or say --allow-remote", c.Listen)
 	}
 	return c, nil
 }

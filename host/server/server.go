@@ -7,6 +7,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -114,7 +115,7 @@ func (s *Server) openStores(ctx context.Context, p *parts) (err error) {
 	if s.admin, err = tenant.Bootstrap(ctx, p.catalog, s.cfg.DataDir); err != nil {
 		return fmt.Errorf("make the first key: %w", err)
 	}
-	p.auth = tenant.NewAuthenticator(tenant.AuthConfig{Store: p.catalog})
+	p.auth = tenant.NewAuthenticator(tenant.AuthConfig{Store: p.catalog, Tokens: s.cfg.Tokens})
 	s.access = p.catalog.AccessChanges()
 	return nil
 }
@@ -138,6 +139,13 @@ func (s *Server) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	if s.cfg.TLS.enabled() {
+		certs, err := newCertificates(s.cfg.TLS, s.cfg.Logger)
+		if err != nil {
+			return errors.Join(err, l.Close())
+		}
+		l = tls.NewListener(l, certs.serverConfig())
+	}
 	s.listener = l
 	s.closers.add("endpoint", func(context.Context) error { return os.Remove(s.endpointFile()) })
 	return os.WriteFile(s.endpointFile(), []byte(s.URL()+"\n"), 0o600)
@@ -149,7 +157,13 @@ const EndpointFile = "endpoint"
 func (s *Server) endpointFile() string { return filepath.Join(s.cfg.DataDir, EndpointFile) }
 
 // URL returns where the server listens, for instance "http://127.0.0.1:7341".
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.cfg.TLS.enabled() {
+		scheme = "https"
+	}
+	return scheme + "://" + s.listener.Addr().String()
+}
 
 // AdminKeyFile returns the path of the file with the first admin key when this start made it, else "".
 func (s *Server) AdminKeyFile() string { return s.admin }
@@ -160,7 +174,8 @@ func (s *Server) Run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	p := new(http.Protocols)
 	p.SetHTTP1(true)
-	p.SetUnencryptedHTTP2(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(!s.cfg.TLS.enabled())
 	hs := &http.Server{
 		Handler: s.handler, Protocols: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),

@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"host/console":         {},
 	"host/tenant":          {},
 	"host/tenant/system":   {"host/tenant"},
+	"host/tenant/oidc":     {"host/tenant"},
 
 	// Native model execution: nothing of host/.
 	"runners":               {},
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 	},
 	"host/api": {
 		"proto/gen", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
-		"host/catalog", "host/blob", "host/tenant", "host/record", "host/usage", "host/audit", "host/quota", "runners", "runners/batch",
+		"host/catalog", "host/blob", "host/tenant", "host/record", "host/usage", "host/audit", "host/quota", "host/tenant/oidc", "runners", "runners/batch",
 	},
 	"host/server": {
 		"proto/gen", "host/api", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},
 	"cmd/tandem": {
-		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "runners/onnx", "runners/probe", "runners/worker", "sdk/client", "proto/gen",
+		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "host/tenant/oidc", "runners/onnx", "runners/probe", "runners/worker", "sdk/client", "proto/gen",
 	},
 
 	// For people outside.

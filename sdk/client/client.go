@@ -3,6 +3,7 @@
 package client
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,6 +37,7 @@ type Option interface{ apply(*settings) }
 type settings struct {
 	key       string
 	http      connecthttp.HTTPClient
+	tls       *tls.Config
 	transport []connecthttp.Option
 }
 
@@ -49,6 +51,12 @@ func WithKey(key string) Option { return optionFunc(func(s *settings) { s.key = 
 // WithHTTPClient uses c. Default: a client of its own that speaks HTTP/1.1 and HTTP/2, the latter also without TLS.
 func WithHTTPClient(c connecthttp.HTTPClient) Option {
 	return optionFunc(func(s *settings) { s.http = c })
+}
+
+// WithTLS uses c for a server at https, for its own authorities or a client certificate. Default: the system's authorities.
+// It has no effect together with WithHTTPClient.
+func WithTLS(c *tls.Config) Option {
+	return optionFunc(func(s *settings) { s.tls = c })
 }
 
 // WithGRPC speaks gRPC. Default: the Connect protocol.
@@ -83,7 +91,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 		o.apply(s)
 	}
 	if s.http == nil {
-		s.http = defaultHTTPClient(u.Scheme)
+		s.http = defaultHTTPClient(u.Scheme, s.tls)
 	}
 	c := connect.NewClient(connecthttp.NewTransport(s.http, baseURL, s.transport...), withKey(s.key))
 	return &Client{
@@ -100,7 +108,7 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 }
 
 // defaultHTTPClient speaks HTTP/2 on a plain connection too, so that gRPC works and many calls share one connection.
-func defaultHTTPClient(scheme string) *http.Client {
+func defaultHTTPClient(scheme string, config *tls.Config) *http.Client {
 	p := new(http.Protocols)
 	p.SetHTTP2(true)
 	if scheme == "http" {
@@ -108,5 +116,5 @@ func defaultHTTPClient(scheme string) *http.Client {
 	} else {
 		p.SetHTTP1(true)
 	}
-	return &http.Client{Transport: &http.Transport{Protocols: p, Proxy: http.ProxyFromEnvironment}}
+	return &http.Client{Transport: &http.Transport{Protocols: p, TLSClientConfig: config, Proxy: http.ProxyFromEnvironment}}
 }

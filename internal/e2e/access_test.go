@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/tandem-serve/tandem/internal/rig"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+// pushHostile gives a tenant the plugin that does whatever a mode tells it to, and a graph that spins for ever with mode 0.
+func pushHostile(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx := bounded(t)
+	wasm, err := os.ReadFile(filepath.Join(root(t), "host", "sandbox", "sandboxtest", "testdata", "hostile.wasm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.PushPlugin(ctx, "hostile", bytes.NewReader(wasm), int64(len(wasm))); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []string{"spin", "memory", "host", "answer", "trap"} {
+		out := map[string]string{"memory": "done", "host": "done", "answer": "y"}[f]
+		doc := "graph: " + f + "\ninputs: {mode: {type: tensor, dtype: INT32, shape: []}, text: {type: text, default: none}}\n" +
+			"outputs: {echo: {from: text}}\nnodes:\n  it: {plugin: hostile, call: " + f + ", in: {mode: mode}, keep: true}\n"
+		if out != "" {
+			doc = "graph: " + f + "\ninputs: {mode: {type: tensor, dtype: INT32, shape: []}}\n" +
+				"outputs: {out: {from: it." + out + "}}\nnodes:\n  it: {plugin: hostile, call: " + f + ", in: {mode: mode}}\n"
+		}
+		if _, err := c.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc}); err != nil {
+			t.Fatalf("%s: %v", f, err)
+		}
+	}
+}
+
+func mode(n byte) map[string]*tandemv1.Value {
+	return map[string]*tandemv1.Value{"mode": client.Tensor(tandemv1.DataType_DATA_TYPE_INT32, nil, []byte{n, 0, 0, 0})}
+}
+
+// TestLosingTheRightEndsCalls revokes a key, suspends and deletes a tenant, each while a call runs that would spin until its
+// deadline.
+func TestLosingTheRightEndsCalls(t *testing.T) {
+	s := start(t, rig.Options{})
+	ctx := bounded(t)
+	for name, c := range map[string]struct {
+		lose func(admin *client.Client, key string) error
+		want tandemv1.Reason
+	}{
+		"revoked": {func(admin *client.Client, key string) error {
+			_, err := admin.Tenants.RevokeKey(ctx, &tandemv1.RevokeKeyRequest{Id: strings.Split(key, "_")[1]})
+			return err
+		}, tandemv1.Reason_REASON_WRONG_KEY},
+		"suspended": {func(*client.Client, string) error {
+			_, err := s.Client.Tenants.SuspendTenant(ctx, &tandemv1.SuspendTenantRequest{Name: "suspended"})
+			return err
+		}, tandemv1.Reason_REASON_FORBIDDEN},
+		"deleted": {func(*client.Client, string) error {
+			_, err := s.Client.Tenants.DeleteTenant(ctx, &tandemv1.DeleteTenantRequest{Name: "deleted"})
+			return err
+		}, tandemv1.Reason_REASON_FORBIDDEN},
+	} {
+		admin := newTenant(t, s, name)
+		pushHostile(t, admin)
+		res, err := admin.Tenants.CreateKey(ctx, &tandemv1.CreateKeyRequest{Role: tandemv1.Role_ROLE_CALLER, Graphs: []string{"spin"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		caller, err := client.New(s.URL, client.WithKey(res.GetPlain()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := caller.Infer(ctx, "spin", mode(0))
+			ended <- err
+		}()
+		waitInFlight(ctx, t, s, name)
+		if err := c.lose(admin, res.GetPlain()); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		select {
+		case err := <-ended:
+			if client.Reason(err) != c.want {
+				t.Errorf("%s: the call ended with %v (%v), want %v", name, client.Reason(err), err, c.want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Errorf("%s: the call goes on", name)
+		}
+	}
+}
+
+// waitInFlight waits until a call of a tenant runs.
+func waitInFlight(ctx context.Context, t *testing.T, s *rig.Server, name string) {
+	t.Helper()
+	for {
+		res, err := s.Client.Tenants.GetTenant(ctx, &tandemv1.GetTenantRequest{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.GetTenant().GetUse().GetInFlight() > 0 {
+			return
+		}
+	}
+}
+
+// TestUsageSurvivesAPowerCut counts calls, waits a good second, kills the server, and finds all of them after the next start.
+func TestUsageSurvivesAPowerCut(t *testing.T) {
+	data := t.TempDir()
+	ctx := bounded(t)
+	s, err := rig.Start(ctx, rig.Options{Root: root(t), Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := newTenant(t, s, "acme")
+	pushHostile(t, admin)
+	const calls = 20
+	for range calls {
+		if _, err := admin.Infer(ctx, "trap", mode(200)); err != nil && client.Reason(err) != tandemv1.Reason_REASON_PLUGIN_FAILED {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(1500 * time.Millisecond) //nolint:forbidigo // what is tested is that a second is enough
+	before := usageOf(ctx, t, s)
+	if before.GetRequests() != calls || before.GetFuel() == 0 {
+		t.Errorf("before the power cut: got %v", before)
+	}
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, rig.Options{Data: data})
+	if after := usageOf(ctx, t, again); after.GetRequests() != before.GetRequests() || after.GetFuel() != before.GetFuel() {
+		t.Errorf("after the power cut: got %v, want %v", after, before)
+	}
+	changes, err := again.Client.Tenants.ListChanges(ctx, &tandemv1.ListChangesRequest{Tenant: "acme"})
+	if err != nil || len(changes.GetChanges()) != 2+1+5 {
+		t.Errorf("the audit trail has %d changes, %v: want a tenant, a key, a plugin and 5 graphs", len(changes.GetChanges()), err)
+	}
+}
+
+func usageOf(ctx context.Context, t *testing.T, s *rig.Server) *tandemv1.Usage {
+	t.Helper()
+	res, err := s.Client.Tenants.GetUsage(ctx, &tandemv1.GetUsageRequest{Tenant: "acme", From: timestamppb.New(time.Now().Add(-time.Hour))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.GetTotal()
+}
