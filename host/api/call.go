@@ -100,7 +100,7 @@ func admit(door *quota.Door, ledger *usage.Ledger) connect.ServerInterceptor {
 	}
 }
 
-// Spent charges what a request ran to its tenant and to the call that it belongs to. It is an engine's Config.Spent.
+// Spent charges what was run for a request to its tenant and to the call that it belongs to. It is an engine's Config.Spent.
 func Spent(ledger *usage.Ledger) func(context.Context, engine.Spent) {
 	return func(ctx context.Context, s engine.Spent) {
 		t, err := tenant.From(ctx)

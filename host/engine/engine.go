@@ -48,21 +48,17 @@ type Config struct {
 	// CallBytes bounds the memory of models that one plugin call keeps without a copy; what goes beyond is copied and given
 	// back. Default: 64 MiB.
 	CallBytes int64
-	// Spent is told what each request ran, whether it succeeded or not, in the request's context, and once more what its
-	// shadow ran. Default: nobody is.
+	// Spent is told what requests run, in their contexts: fuel as plugins use it, at least every millisecond, and compute at
+	// the end of each run of a node. It must be quick and may be called from several goroutines. Default: nobody is told.
 	Spent func(context.Context, Spent)
 }
 
-// Spent is what a request ran.
+// Spent is what was run for a request.
 type Spent struct {
 	// Fuel is the work of plugins, in units of about one instruction.
 	Fuel uint64
 	// Compute is the time that plugins and models ran, added up over what ran at the same time.
 	Compute time.Duration
-}
-
-func (s Spent) less(o Spent) Spent {
-	return Spent{Fuel: s.Fuel - o.Fuel, Compute: s.Compute - o.Compute}
 }
 
 // Meter counts what happens. Its methods must be quick and may overlap.
@@ -211,7 +207,6 @@ func (e *Engine) run(ctx context.Context, rel *Release, req *Request) (*Result, 
 	}
 	defer leave()
 	res, err := r.do(ctx)
-	e.cfg.Spent(ctx, r.spent())
 	if err == nil {
 		err = r.keepRecords(ctx)
 	}

@@ -36,13 +36,16 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	out := make([]runners.Tensor, len(c.node.Outputs))
 	var account batch.Account
 	begin := time.Now()
-	if err := m.runner.Run(batch.WithAccount(c.asCaller(ctx), &account), in, out); err != nil {
+	err := m.runner.Run(batch.WithAccount(c.asCaller(ctx), &account), in, out)
+	figures := statsOf(&account, time.Since(begin), rowsOf(in))
+	c.r.eng.cfg.Spent(ctx, Spent{Compute: figures.share()})
+	if err != nil {
 		return nil, err
 	}
 	a := &answer{
 		values: make([]value.Value, len(out)),
 		free:   func() { releaseTensors(out) },
-		stats:  statsOf(&account, time.Since(begin), rowsOf(in)),
+		stats:  figures,
 	}
 	for i := range out {
 		v, err := valueOf(&out[i], &c.node.Outputs[i])
@@ -75,6 +78,14 @@ func statsOf(a *batch.Account, took time.Duration, rows int) stats {
 		waited: max(took-a.Ran, a.Queued), queued: a.Queued, ran: a.Ran, rows: rows, copied: int64(a.BytesCopied),
 		batchRows: a.Rows, batchRequests: a.Requests, batchClosed: a.Reason.String(),
 	}
+}
+
+// share is the part of a run's time that is the request's own: others may have shared the run.
+func (s *stats) share() time.Duration {
+	if s.rows <= 0 || s.batchRows <= s.rows {
+		return s.ran
+	}
+	return s.ran * time.Duration(s.rows) / time.Duration(s.batchRows)
 }
 
 // asCaller tells the batcher whose turn the run takes and how urgent it is.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tandem-serve/tandem/host/sandbox"
 )
@@ -44,12 +45,22 @@ func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
 	if c.r.eng.cfg.Records != nil {
 		s.Record = c.record
 	}
+	began := time.Now()
+	s.Spend = func(fuel uint64) error {
+		c.r.eng.cfg.Spent(ctx, Spent{Fuel: fuel})
+		return nil
+	}
 	var models *callees
 	if len(t.models) > 0 {
 		models = &callees{c: c, models: t.models, limit: c.r.eng.cfg.CallBytes}
 		s.Models = models
 	}
 	a, err := t.call(ctx, c, s)
+	ran := time.Since(began) // of a call that failed nothing better is known
+	if err == nil {
+		ran = a.stats.ran
+	}
+	c.r.eng.cfg.Spent(ctx, Spent{Compute: ran})
 	if models == nil {
 		return a, err
 	}

@@ -394,16 +394,6 @@ func detach(v value.Value) value.Value {
 	return v
 }
 
-// spent adds up what the nodes ran.
-func (r *run) spent() Spent {
-	var s Spent
-	for i := range r.nodes {
-		s.Fuel += r.nodes[i].trace.Fuel
-		s.Compute += r.nodes[i].trace.Ran
-	}
-	return s
-}
-
 // trace gathers the traces of the nodes that ran, by their start.
 func (r *run) trace() *Trace {
 	t := &Trace{Total: time.Since(r.start)}

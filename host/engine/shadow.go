@@ -139,9 +139,7 @@ func (r *run) startShadows(ctx context.Context) {
 			ok = r.eng.shadows.start(ctx, func(ctx context.Context) {
 				defer done()
 				defer leave()
-				before := s.spent()
 				s.runShadow(ctx)
-				r.eng.cfg.Spent(ctx, s.spent().less(before))
 			})
 			if !ok {
 				done()
