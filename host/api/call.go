@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"connectrpc.com/connect/v2"
 
@@ -19,6 +20,9 @@ import (
 type call struct {
 	io.ReadCloser // the body
 
+	control *http.ResponseController
+	silence time.Duration // that the sender of the body may keep
+	until   time.Time     // when the body must be there
 	length  int64 // of the body, as announced; -1 is unknown
 	visit   atomic.Pointer[quota.Visit]
 	refused atomic.Pointer[tenant.QuotaError] // what ended the reading of the body
@@ -38,19 +42,30 @@ func callOf(ctx context.Context) *call {
 }
 
 // counted gives every request its call and counts the body as it is read. A body whose length is announced is counted
-// whole, before it is read.
-func counted(next http.Handler) http.Handler {
+// whole, before it is read. A body may be silent for silence and must be there after whole.
+func counted(next http.Handler, silence, whole time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{ReadCloser: r.Body, length: r.ContentLength}
+		c := &call{ReadCloser: r.Body, control: http.NewResponseController(w), silence: silence, until: time.Now().Add(whole), length: r.ContentLength}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 		r.Body = c
 		next.ServeHTTP(w, r)
 	})
 }
 
+// A body may be silent for slowSender and take slowBody in all, so that who sends a byte now and then holds no place.
+const (
+	slowSender = 30 * time.Second
+	slowBody   = 5 * time.Minute
+)
+
 // Read implements io.Reader.
 func (c *call) Read(p []byte) (int, error) {
+	// Where deadlines are not known, as in tests without a network, nobody is slow.
+	_ = c.control.SetReadDeadline(earlier(time.Now().Add(c.silence), c.until))
 	n, err := c.ReadCloser.Read(p)
+	if err != nil {
+		_ = c.control.SetReadDeadline(time.Time{}) // what comes after the body is the connection's business
+	}
 	v := c.visit.Load()
 	if v == nil || c.length >= 0 || n == 0 {
 		return n, err
@@ -62,6 +77,13 @@ func (c *call) Read(p []byte) (int, error) {
 		return 0, qerr
 	}
 	return n, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 // admit lets the call in by the door, and counts what it used.

@@ -141,21 +141,18 @@ func (q *eventQueue) take() (events []engine.Event, more bool) {
 	return events, !q.closed
 }
 
-// slowReader is how long a reader of a stream may take nothing, and slowest how many times as long it may take for all.
+// slowReader is how long a reader of an answer may take nothing, and slowest how many times as long it may take for all.
 const (
 	slowReader = 30 * time.Second
 	slowest    = 20
 )
 
-// bounded cuts off the readers of streams that take nothing for too long: what they are owed stays in memory meanwhile.
+// bounded cuts off readers that take nothing for too long: what they are owed stays in memory meanwhile.
 func bounded(next http.Handler, patience time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == tandemv1connect.InferenceServiceInferStreamProcedure {
-			w = &patientWriter{
-				ResponseWriter: w, control: http.NewResponseController(w), patience: patience, last: time.Now().Add(slowest * patience),
-			}
-		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(&patientWriter{
+			ResponseWriter: w, control: http.NewResponseController(w), patience: patience, last: time.Now().Add(slowest * patience),
+		}, r)
 	})
 }
 
