@@ -110,6 +110,14 @@ test-frameworks: setup build plugins ## Serve models of scikit-learn, XGBoost, P
 	@$(GO) run ./internal/setup silero-vad
 	@$(MAKE) -C examples/frameworks test
 
+PUBLISHES ?= 1000
+
+.PHONY: soak
+soak: setup build plugins ## Publish PUBLISHES (1000) releases under constant load, and watch calls and memory
+	$(GO) test -count=1 -timeout 60m -v -run '^TestPublishUnderLoad$$' ./internal/e2e
+
+soak: export TANDEM_PUBLISHES := $(PUBLISHES)
+
 FUZZTIME ?= 10s
 
 .PHONY: fuzz
