@@ -14,6 +14,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/sandbox"
@@ -47,6 +48,10 @@ func TestEveryProcedureHasAnAction(t *testing.T) {
 }
 
 func TestErrorsOnTheWire(t *testing.T) {
+	staged := &control.StageError{Stage: control.StageLoad, Err: runners.ErrModel}
+	if d := detail(t, toError(fmt.Errorf("publish: %w", staged), "id")); d.GetStage() != "load" {
+		t.Errorf("got stage %q, want load", d.GetStage())
+	}
 	for _, tc := range []struct {
 		err    error
 		code   connect.Code
@@ -63,6 +68,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		{&sandbox.RejectError{Reasons: []sandbox.Reason{{Code: "c", Text: "t"}}}, connect.CodeInvalidArgument, tandemv1.Reason_REASON_PLUGIN_INVALID},
 		{graph.Faults{{Code: "cycle"}}, connect.CodeInvalidArgument, tandemv1.Reason_REASON_GRAPH_INVALID},
 		{runners.ErrModel, connect.CodeInvalidArgument, tandemv1.Reason_REASON_MODEL_INVALID},
+		{staged, connect.CodeInvalidArgument, tandemv1.Reason_REASON_MODEL_INVALID},
 		{fmt.Errorf("load: %w", runners.ErrUnavailable), connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE},
 		{&engine.Error{Reason: engine.ReasonPlugin}, connect.CodeFailedPrecondition, tandemv1.Reason_REASON_PLUGIN_FAILED},
 		{engine.Errors{{Reason: engine.ReasonInput}}, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID},
