@@ -48,20 +48,9 @@ func TestOtherServersFollow(t *testing.T) {
 	if v := b.version(t, control.Call{}); v != 1 {
 		t.Fatalf("got release %d", v)
 	}
-	// eventually waits until the other server sends calls to a release: how soon it is told is the store's to say.
 	eventually := func(what string, want int) {
 		t.Helper()
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for deadline := time.Now().Add(30 * time.Second); ; <-tick.C {
-			v := b.version(t, control.Call{})
-			if v == want {
-				return
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("%s: the other server still sends calls to release %d, not to %d", what, v, want)
-			}
-		}
+		wait(t, what, func() bool { return b.version(t, control.Call{}) == want })
 	}
 	h.publish(t, "two", false)
 	eventually("publish", 2)
@@ -81,10 +70,17 @@ func TestOtherServersFollow(t *testing.T) {
 	if _, err := h.DeleteGraph(t.Context(), acme, "g", ""); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); b.models.open.Load() > 0; {
+	wait(t, "deletion", func() bool { return b.models.open.Load() == 0 })
+}
+
+// wait waits until the other server has followed: how soon it is told is the store's to say.
+func wait(t *testing.T, what string, followed func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !followed(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d models are still open on the other server", b.models.open.Load())
+			t.Fatalf("%s: the other server has not followed", what)
 		}
-		time.Sleep(time.Millisecond) // a real store tells when it does
 	}
 }
