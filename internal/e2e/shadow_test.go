@@ -94,7 +94,9 @@ func metric(t *testing.T, url, series string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	plain := &http.Client{Transport: &http.Transport{}}
+	defer plain.CloseIdleConnections()
+	res, err := plain.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
