@@ -15,9 +15,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
+	"github.com/tandem-serve/tandem/internal/bench/gpu"
 	"github.com/tandem-serve/tandem/internal/bench/graphs"
 	"github.com/tandem-serve/tandem/internal/bench/images"
 	"github.com/tandem-serve/tandem/internal/bench/report"
@@ -28,6 +30,7 @@ import (
 // suites returns all suites in the order in which they run.
 func suites() []report.Suite {
 	return []report.Suite{
+		gpu.Suite(),
 		graphs.Suite(),
 		images.Suite(),
 		sandbox.Suite(),
@@ -102,10 +105,10 @@ func one(ctx context.Context, s report.Suite, out string, quick bool, stdout io.
 	return r, nil
 }
 
-// choose returns the suite called name, or all of them for "".
+// choose returns the suite called name, or for "" all but those that run on request only.
 func choose(all []report.Suite, name string) []report.Suite {
 	if name == "" {
-		return all
+		return slices.DeleteFunc(slices.Clone(all), func(s report.Suite) bool { return s.OnRequest })
 	}
 	for _, s := range all {
 		if s.Name == name {

@@ -137,6 +137,8 @@ func extendCUDA(native *ort.SessionOptions, device int) (err error) {
 	defer func() { err = errors.Join(err, options.Destroy()) }()
 	err = options.Update(map[string]string{
 		"device_id": strconv.Itoa(device),
+		// As exact as the CPU: TF32 keeps ten bits of a factor.
+		"use_tf32": "0",
 		// The default tries every algorithm for every shape that is new: seconds for a model whose rows and widths vary.
 		"cudnn_conv_algo_search": "HEURISTIC",
 		// Several models share a device; doubling would take half of what is left.

@@ -22,6 +22,8 @@ type Suite struct {
 	Doc string
 	// Run measures and adds its figures to r. A measurement that cannot be made is an error; a missed target is none.
 	Run func(ctx context.Context, r *Report) error
+	// OnRequest keeps the suite out of a run of all suites: only -suite runs it.
+	OnRequest bool
 }
 
 // Report is what one run of a suite measured. Its JSON form is the file below out/bench.
@@ -33,6 +35,8 @@ type Report struct {
 	// Quick asks the suite to measure as briefly as it can; such figures are for trying the suite out.
 	Quick   bool     `json:"quick,omitempty"`
 	Results []Result `json:"results"`
+	// Notes say what figures do not, one line each.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Result is one figure.
@@ -51,6 +55,9 @@ type Result struct {
 func New(ctx context.Context, suite string) *Report {
 	return &Report{Suite: suite, Started: time.Now().UTC().Truncate(time.Second), Commit: commit(ctx), Machine: ThisMachine(), Results: []Result{}}
 }
+
+// Note adds a line.
+func (r *Report) Note(line string) { r.Notes = append(r.Notes, line) }
 
 // Add adds a figure without a target. unit is for example "ms", "calls/s" or "bytes".
 func (r *Report) Add(name string, value float64, unit string) {
@@ -83,6 +90,9 @@ func (r *Report) Missed() int {
 // Table writes r for people.
 func (r *Report) Table(w io.Writer) error {
 	fmt.Fprintf(w, "%s, commit %s\n", r.Machine, or(r.Commit, "unknown"))
+	for _, line := range r.Notes {
+		fmt.Fprintln(w, line)
+	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "figure\tvalue\tunit\ttarget\tmet")
 	for _, res := range r.Results {
