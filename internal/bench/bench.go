@@ -23,6 +23,7 @@ import (
 	"github.com/tandem-serve/tandem/internal/bench/graphs"
 	"github.com/tandem-serve/tandem/internal/bench/images"
 	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/bench/runners"
 	"github.com/tandem-serve/tandem/internal/bench/sandbox"
 	"github.com/tandem-serve/tandem/internal/bench/sharing"
 )
@@ -33,6 +34,7 @@ func suites() []report.Suite {
 		gpu.Suite(),
 		graphs.Suite(),
 		images.Suite(),
+		runners.Suite(),
 		sandbox.Suite(),
 		sharing.Suite(),
 	}

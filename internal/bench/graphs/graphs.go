@@ -170,3 +170,35 @@ func (sc scenario) copied(ctx context.Context, r *report.Report, c *client.Clien
 	r.Add(sc.graph+" bytes copied", float64(copied), "bytes/call")
 	return nil
 }
+
+// Example is one of the example graphs with what it is called with, and the same model work in a bare loop.
+type Example struct {
+	Graph  string
+	Inputs map[string]*tandemv1.Value
+	// Bare does the work of one call's models, one run after the other.
+	Bare func(ctx context.Context) error
+}
+
+// Examples prepares both example graphs, which c's server must have. The caller calls free at the end.
+func Examples(ctx context.Context, root string, c *client.Client) (all []Example, free func() error, err error) {
+	scs, err := scenarios(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := openBare(ctx, root)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, sc := range scs {
+		work, err := capture(ctx, root, c, sc)
+		if err != nil {
+			return nil, nil, errors.Join(err, b.close())
+		}
+		runs, err := b.prepare(ctx, work)
+		if err != nil {
+			return nil, nil, errors.Join(err, b.close())
+		}
+		all = append(all, Example{sc.graph, sc.inputs, func(ctx context.Context) error { return runAll(ctx, runs) }})
+	}
+	return all, b.close, nil
+}

@@ -104,3 +104,10 @@ func (s *state) fail(err error, counted bool) error {
 	}
 	return nil
 }
+
+// Add takes in what another run of the same loop saw.
+func (r *Result) Add(o *Result) {
+	r.Latency.Merge(&o.Latency)
+	r.Errors += o.Errors
+	r.Elapsed += o.Elapsed
+}

@@ -1,0 +1,95 @@
+package runners
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/tandem-serve/tandem/internal/bench/load"
+	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/onnx"
+	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
+)
+
+// bare is ONNX Runtime in this process.
+type bare struct{ runtime *onnx.Runtime }
+
+func openBare(ctx context.Context, root string) (*bare, error) {
+	library, err := ortlib.Find(os.Getenv, root)
+	if err != nil {
+		return nil, err
+	}
+	rt, err := onnx.Open(ctx, onnx.Config{Library: library})
+	return &bare{rt}, err
+}
+
+// setting is how a model runs best.
+type setting struct {
+	threads int // of one operator: 1, or 0 for the shared pool, which has one for each core
+	rows    int // in one run
+	runs    int // at once
+}
+
+// String returns the setting for people.
+func (s setting) String() string {
+	threads := "threads of all cores"
+	if s.threads > 0 {
+		threads = fmt.Sprintf("%d threads", s.threads)
+	}
+	return fmt.Sprintf("%s, %d rows in a run, %d runs at once", threads, s.rows, s.runs)
+}
+
+// load loads the model with the setting's threads.
+func (b *bare) load(ctx context.Context, m *model, s setting) (*onnx.Model, error) {
+	return b.runtime.Load(ctx, m.file, onnx.Options{Threads: s.threads})
+}
+
+// sweep finds the setting with the most rows per second.
+func (b *bare) sweep(ctx context.Context, r *report.Report, m *model) (best setting, err error) {
+	most := 0.0
+	for _, threads := range []int{1, 0} {
+		run, err := b.load(ctx, m, setting{threads: threads})
+		if err != nil {
+			return best, err
+		}
+		for _, rows := range m.rows {
+			for _, runs := range []int{1, runtime.GOMAXPROCS(0)} {
+				s := setting{threads, rows, runs}
+				res, err := m.loop(ctx, run, s, load.Loop{Duration: timesOf(r).sweep, Warmup: timesOf(r).sweep / 4})
+				if err != nil {
+					return best, errors.Join(err, run.Close())
+				}
+				if got := res.PerSecond() * float64(rows); got > most {
+					most, best = got, s
+				}
+			}
+		}
+		if err := run.Close(); err != nil {
+			return best, err
+		}
+	}
+	r.Note(fmt.Sprintf("%s: bare ONNX Runtime is best with %s", m.name, best))
+	return best, nil
+}
+
+// loop runs bare ONNX Runtime as the setting says.
+func (m *model) loop(ctx context.Context, run runners.Runner, s setting, l load.Loop) (*load.Result, error) {
+	l.Callers = s.runs
+	in := m.tensors(s.rows)
+	return l.Run(ctx, func(ctx context.Context, _ int) error { return once(ctx, run, in) })
+}
+
+// once runs once and gives the outputs back.
+func once(ctx context.Context, run runners.Runner, in []runners.Tensor) error {
+	out := make([]runners.Tensor, len(run.Signature().Outputs))
+	if err := run.Run(ctx, in, out); err != nil {
+		return err
+	}
+	for i := range out {
+		out[i].Release()
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+// Package runners is the suite that measures what Tandem adds to ONNX Runtime. Three models - one that does nearly nothing,
+// a sentiment classifier, text recognition - run in a bare loop over ONNX Runtime, through the batcher, through the engine,
+// and on a real server through Connect and gRPC on loopback.
+//
+// A sweep first finds the threads, rows and runs at once that are best for the bare loop; every other side then runs with the
+// same, as an owner would declare them. The sides take turns in short rounds, so that what else the machine does hits all of
+// them. Ratios are throughput over the bare loop's best.
+package runners
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/rig"
+)
+
+// Suite returns the suite. It needs what `make setup build plugins` makes, and takes about five minutes on 2 cores.
+func Suite() report.Suite {
+	return report.Suite{
+		Name: "runners",
+		Doc:  "three models through batcher, engine, Connect and gRPC, beside a bare loop over ONNX Runtime; ten nodes that do nothing",
+		Run:  run,
+	}
+}
+
+// times are how long things are measured.
+type times struct {
+	sweep  time.Duration // one setting of the sweep
+	slice  time.Duration // one turn of one side
+	rounds int
+	open   time.Duration // one open loop
+}
+
+func timesOf(r *report.Report) times {
+	if r.Quick {
+		return times{sweep: 50 * time.Millisecond, slice: 100 * time.Millisecond, rounds: 1, open: 200 * time.Millisecond}
+	}
+	return times{sweep: 400 * time.Millisecond, slice: 700 * time.Millisecond, rounds: 3, open: 2 * time.Second}
+}
+
+// callers is how many call at once.
+func callers(r *report.Report) []int {
+	if r.Quick {
+		return []int{1, 16}
+	}
+	return []int{1, 4, 16, 64}
+}
+
+func run(ctx context.Context, r *report.Report) (err error) {
+	root, err := rig.Root()
+	if err != nil {
+		return err
+	}
+	all, err := models(root)
+	if err != nil {
+		return err
+	}
+	if err := noop(ctx, r); err != nil {
+		return fmt.Errorf("graph of ten nodes: %w", err)
+	}
+	s, err := startServer(ctx, root)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	b, err := openBare(ctx, root)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if err := m.measure(ctx, r, b, s); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	return s.examples(ctx, r, root)
+}
