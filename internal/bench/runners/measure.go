@@ -25,7 +25,7 @@ type side struct {
 	spent   spent
 }
 
-func (s *side) rowsPerSecond() float64 { return s.total.PerSecond() * float64(s.rows) }
+func (x *side) rowsPerSecond() float64 { return x.total.PerSecond() * float64(x.rows) }
 
 // keepOpen keeps the batcher from closing what it runs.
 type keepOpen struct{ runners.Runner }
@@ -57,8 +57,9 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 		return err
 	}
 	alone, one, values, wire := m.tensors(best.rows), m.tensors(1), m.values(1), m.wire(1)
-	sides := func() []*side {
-		return []*side{
+	wholeValues, wholeWire := m.values(best.rows), m.wire(best.rows)
+	sides := func(callers int) []*side {
+		all := []*side{
 			{name: "bare", rows: best.rows, callers: best.runs, call: func(ctx context.Context) error { return once(ctx, run, alone) }},
 			{name: "batcher", rows: 1, call: func(ctx context.Context) error { return once(ctx, batcher, one) }},
 			{name: "engine", rows: 1, call: func(ctx context.Context) error {
@@ -68,15 +69,22 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 			{name: "connect", rows: 1, served: true, call: infer(s.server.Client, m.name, wire)},
 			{name: "grpc", rows: 1, served: true, call: infer(s.grpc, m.name, wire)},
 		}
+		if callers == 16 && best.rows > 1 {
+			all = append(all, &side{name: "engine, whole runs", rows: best.rows, call: func(ctx context.Context) error {
+				_, err := inside.call(ctx, wholeValues, false)
+				return err
+			}}, &side{name: "grpc, whole runs", rows: best.rows, served: true, call: infer(s.grpc, m.name, wholeWire)})
+		}
+		return all
 	}
 	most, patience := 0.0, time.Duration(0)
 	for _, n := range callers(r) {
-		all := sides()
+		all := sides(n)
 		if err := turns(ctx, r, s, all, n); err != nil {
 			return err
 		}
 		m.tell(r, all, n)
-		grpc := all[len(all)-1]
+		grpc := all[4]
 		most, patience = max(most, grpc.total.PerSecond()), max(patience, 2*grpc.total.Latency.Quantile(.5))
 		if n == 16 {
 			r.Add(m.name+" x16 batcher copied", float64(batcher.Stats().BytesCopied)/float64(max(batcher.Stats().Requests, 1)), "bytes/row")

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/tandem-serve/tandem/internal/rig"
@@ -100,15 +101,15 @@ func (m *model) document() string {
 	var doc strings.Builder
 	fmt.Fprintf(&doc, "graph: %s\ninputs:\n", m.name)
 	for _, p := range m.in {
-		dims := "n"
+		dims := []string{"n"}
 		for _, d := range p.row {
 			if m.name == "sentiment" {
-				dims += ", seq"
+				dims = append(dims, "seq")
 				continue
 			}
-			dims += fmt.Sprintf(", %d", d)
+			dims = append(dims, strconv.FormatInt(d, 10))
 		}
-		fmt.Fprintf(&doc, "  %s: {type: tensor, dtype: %s, shape: [%s]}\n", p.name, p.dtype, dims)
+		fmt.Fprintf(&doc, "  %s: {type: tensor, dtype: %s, shape: [%s]}\n", p.name, p.dtype, strings.Join(dims, ", "))
 	}
 	fmt.Fprintf(&doc, "outputs:\n  out: {from: it.%s}\nnodes:\n  it: {model: %s, in: {", m.out, m.name)
 	for i, p := range m.in {

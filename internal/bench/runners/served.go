@@ -23,6 +23,8 @@ import (
 type served struct {
 	server *rig.Server
 	grpc   *client.Client
+	// metrics is a client of its own, so that reading them shares no connection with calls.
+	metrics http.Client
 }
 
 func startServer(ctx context.Context, root string) (*served, error) {
@@ -34,10 +36,13 @@ func startServer(ctx context.Context, root string) (*served, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	return &served{s, c}, nil
+	return &served{server: s, grpc: c}, nil
 }
 
-func (s *served) stop() error { return s.server.Stop() }
+func (s *served) stop() error {
+	s.metrics.CloseIdleConnections()
+	return s.server.Stop()
+}
 
 // publish pushes the model with the setting and publishes its graph.
 func (s *served) publish(ctx context.Context, m *model, best setting) error {
@@ -92,7 +97,7 @@ func (s *served) spentSoFar(ctx context.Context) (spent, error) {
 	if err != nil {
 		return now, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := s.metrics.Do(req)
 	if err != nil {
 		return now, err
 	}
