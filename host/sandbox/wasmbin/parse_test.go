@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tandem-serve/tandem/host/sandbox/sandboxtest"
 	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
 )
 
@@ -253,7 +254,10 @@ func TestParseFacts(t *testing.T) {
 // TestParseTruncated cuts a module at every byte. A cut between sections may leave a module, which must then work.
 func TestParseTruncated(t *testing.T) {
 	t.Parallel()
-	bin := kernelBinary(t, "as.wasm")
+	bin, err := sandboxtest.KernelModule(t.Context(), "as.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for n := range bin {
 		m, err := wasmbin.Parse(bin[:n], wasmbin.DefaultLimits(), nil)
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,7 +53,10 @@ func run(ctx context.Context, r *report.Report) (err error) {
 	if err := s.uploads(ctx); err != nil {
 		return err
 	}
-	if s.host, err = sandbox.New(ctx, sandbox.Config{}); err != nil {
+	cores := runtime.GOMAXPROCS(0) // `tandem serve` has a processor more, too
+	runtime.GOMAXPROCS(cores + 1)
+	defer runtime.GOMAXPROCS(cores)
+	if s.host, err = sandbox.New(ctx, sandbox.Config{Cores: cores}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.host.Close(context.WithoutCancel(ctx))) }()
@@ -60,7 +65,7 @@ func run(ctx context.Context, r *report.Report) (err error) {
 			return err
 		}
 	}
-	for _, measure := range []func(context.Context) error{s.calls, s.plain, s.tensor, s.overrun, s.pause, s.instances} {
+	for _, measure := range []func(context.Context) error{s.calls, s.plain, s.extism, s.tensor, s.overrun, s.pause, s.fairness, s.instances, s.image, s.metering} {
 		if err := measure(ctx); err != nil {
 			return err
 		}
@@ -170,29 +175,127 @@ func (s *suite) overrun(ctx context.Context) error {
 	return nil
 }
 
-// pause measures how long other goroutines have to wait while guests spin on every core.
+// pause measures how long other goroutines have to wait while guests spin on every core: for a timer, for the network and
+// for a collection. Go's own loops in their place show what of it is the system's.
 func (s *suite) pause(ctx context.Context) error {
+	for _, c := range []struct {
+		what string
+		spin func(ctx context.Context)
+	}{
+		{"Go spins", func(ctx context.Context) {
+			for ctx.Err() == nil {
+				for range 100_000 {
+				}
+			}
+		}},
+		{"guests spin", func(ctx context.Context) { _ = call(ctx, s.plugins["hostile"], "spin", mode(0)) }}, // ends with ctx
+	} {
+		if err := s.pauseBy(ctx, c.what, c.spin); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *suite) pauseBy(ctx context.Context, what string, spin func(ctx context.Context)) (err error) {
+	trip, hang, err := echo(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, hang()) }()
 	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var wg sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() { _ = call(ctx, s.plugins["hostile"], "spin", mode(0)) }) // ends with ctx
+	for range runtime.NumCPU() {
+		wg.Go(func() { spin(ctx) })
 	}
 	const tick = time.Millisecond
-	var late load.Histogram
+	var late, trips, collections load.Histogram
 	for until := time.Now().Add(s.each); time.Now().Before(until); {
 		began := time.Now()
 		timer := time.NewTimer(tick)
 		<-timer.C
 		late.Add(time.Since(began) - tick)
+		began = time.Now()
+		if err := trip(); err != nil {
+			return err
+		}
+		trips.Add(time.Since(began))
 	}
-	began := time.Now()
-	runtime.GC()
-	collected := time.Since(began)
+	for range 5 {
+		began := time.Now()
+		runtime.GC()
+		collections.Add(time.Since(began))
+	}
 	cancel()
 	wg.Wait()
-	s.r.AtMost("timers late while guests spin on all cores p99", float64(late.Quantile(.99))/1e6, "ms", 5)
-	s.r.Add("a whole collection meanwhile", float64(collected)/1e6, "ms")
+	millis := func(d time.Duration) float64 { return float64(d) / 1e6 }
+	s.r.AtMost("timers late while "+what+" on all cores p99", millis(late.Quantile(.99)), "ms", 5)
+	s.r.AtMost("a round trip over TCP meanwhile p99", millis(trips.Quantile(.99)), "ms", 5)
+	s.r.Add("a whole collection meanwhile p50", millis(collections.Quantile(.5)), "ms")
 	return nil
+}
+
+// echo returns a function that sends a byte over loopback and waits for it to come back, and one that hangs up.
+func echo(ctx context.Context) (trip, hang func() error, err error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if c, err := l.Accept(); err == nil {
+			_, _ = io.Copy(c, c) // ends when the other side hangs up
+			_ = c.Close()
+		}
+	}()
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", l.Addr().String())
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close())
+	}
+	b := []byte{1}
+	trip = func() error {
+		_, err := c.Write(b)
+		if err == nil {
+			_, err = io.ReadFull(c, b)
+		}
+		return err
+	}
+	hang = func() error {
+		err := errors.Join(c.Close(), l.Close())
+		<-done
+		return err
+	}
+	return trip, hang, nil
+}
+
+// fairness measures the share of the cores that a tenant with one busy plugin has beside one with twenty.
+func (s *suite) fairness(ctx context.Context) error {
+	small, err := s.host.LoadFor(ctx, "small", s.modules["hostile"])
+	if err != nil {
+		return err
+	}
+	big, err := s.host.LoadFor(ctx, "big", s.modules["hostile"])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.each)
+	defer cancel()
+	var wg sync.WaitGroup
+	cores := s.host.Stats().Cores
+	for i := range 20 {
+		wg.Go(func() { _ = call(ctx, big, "spin", mode(0)) }) // ends with ctx
+		if i < cores {
+			wg.Go(func() { _ = call(ctx, small, "spin", mode(0)) })
+		}
+	}
+	wg.Wait()
+	a, b := s.host.Usage("small").CPU, s.host.Usage("big").CPU
+	s.r.AtLeast(fmt.Sprintf("share of the cores of a tenant with %d busy calls beside one with 20", cores), 100*float64(a)/float64(a+b), "%", 45)
+	return errors.Join(small.Close(), big.Close())
 }
 
 // instances measures making an instance from its snapshot, and what an idle one keeps.
