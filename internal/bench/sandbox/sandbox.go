@@ -97,7 +97,7 @@ func (s *suite) calls(ctx context.Context) error {
 		}
 		s.r.AtMost("call "+c.lang+" p50", micros(res.Latency.Quantile(.5)), "us", c.p50)
 		s.r.AtMost("call "+c.lang+" p99", micros(res.Latency.Quantile(.99)), "us", c.p99)
-		all := load.Loop{Callers: runtime.GOMAXPROCS(0), Duration: s.each, Warmup: s.each / 10}
+		all := load.Loop{Callers: s.host.Stats().Cores, Duration: s.each, Warmup: s.each / 10}
 		if res, err = all.Run(ctx, one); err != nil {
 			return err
 		}
