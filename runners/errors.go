@@ -15,6 +15,9 @@ var (
 	// ErrOverloaded: the runner has more to do than it may take on, or could not be done before the deadline. Nothing was run;
 	// it may be tried again later.
 	ErrOverloaded = errors.New("model is overloaded")
+	// ErrCrashed: the process that ran the model ended before the run did. Whether the model, this run or one beside it was at
+	// fault is not known; the model is there again for the next run.
+	ErrCrashed = errors.New("model's process ended")
 	// ErrUnavailable: this build or machine lacks what the runner needs; the text says what and how to get it.
 	ErrUnavailable = errors.New("runner unavailable")
 )

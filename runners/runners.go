@@ -23,3 +23,12 @@ type Runner interface {
 	// Close waits until running calls have ended and frees the model.
 	Close() error
 }
+
+// Allocator is what a runner has besides whose models run in another process: memory that both see. Inputs that lie in it are
+// read where they are; others are copied first.
+type Allocator interface {
+	// Alloc returns a tensor without dtype and shape whose Data is size bytes, not cleared, for an input of a run of this
+	// runner. It may be reached from the runner that it came from until it is given back with Release, which may be done as
+	// soon as Run has returned. The error wraps ErrOverloaded when there is no room.
+	Alloc(size int) (Tensor, error)
+}

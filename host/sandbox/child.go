@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/tandem-serve/tandem/internal/confine"
 )
 
 // Exit codes of a compiling child.
@@ -41,6 +43,9 @@ type ChildCompiler struct {
 
 var _ Compiler = (*ChildCompiler)(nil)
 
+// addressSlack is what a Go process reserves without using it.
+const addressSlack = 4 << 30
+
 // limitsEnv passes the limits to the child: memory in bytes and processor time in seconds.
 const limitsEnv = "TANDEM_COMPILE_LIMITS"
 
@@ -61,7 +66,7 @@ func (c *ChildCompiler) Compile(ctx context.Context, wasm []byte, dir string) er
 	cmd.Stderr = said
 	cmd.Env = []string{fmt.Sprintf("%s=%d,%d", limitsEnv, memory, int64(cpu/time.Second)), "GOMAXPROCS=1", "GOTRACEBACK=none"}
 	cmd.WaitDelay = time.Second
-	isolateChild(cmd)
+	confine.Child(cmd)
 	runtime.LockOSThread() // the child is to end with this process, and Linux takes the thread for it
 	defer runtime.UnlockOSThread()
 	return childError(ctx, cctx, cmd.Run(), said.String())
@@ -127,7 +132,12 @@ func compileChild(ctx context.Context, in io.Reader, dir string) error {
 			return fmt.Errorf("read limits: %w", err)
 		}
 	}
-	if err := limitChild(memory, cpu, dir); err != nil {
+	rights := confine.Rights{Memory: memory, FileSize: memory, CPU: cpu, Files: 64, LowPriority: true, Write: []string{dir}}
+	if memory > 0 {
+		rights.Address = memory + addressSlack
+	}
+	// Some of these bind one thread: the first time this executes the process again and does not return.
+	if err := confine.Process(rights); err != nil {
 		return fmt.Errorf("set limits: %w", err)
 	}
 	wasm, err := io.ReadAll(io.LimitReader(in, maxChildInput+1))

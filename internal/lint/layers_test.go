@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"host/tenant":          {},
 	"host/tenant/system":   {"host/tenant"},
 	"host/tenant/oidc":     {"host/tenant"},
+	"internal/confine":     {},
 
 	// Native model execution: nothing of host/.
 	"runners":               {},
@@ -34,10 +35,10 @@ var mayImport = map[string][]string{
 	"runners/onnx/onnxtest": {"runners"},
 	"runners/onnx":          {"runners", "runners/onnx/ortlib"},
 	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch"},
-	"runners/worker":        {"runners", "runners/onnx"},
+	"runners/worker":        {"runners", "runners/onnx", "internal/confine"},
 
 	// The server, from below to above.
-	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value"},
+	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value", "internal/confine"},
 	"host/graph":   {"runners", "host/sandbox/abi"},
 	"host/blob":    {"host/tenant"},
 	"host/catalog": {"host/blob", "host/tenant"},

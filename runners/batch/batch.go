@@ -69,6 +69,7 @@ var _ runners.Runner = (*Batcher)(nil)
 // Batcher batches the requests to one model. Make it with [New].
 type Batcher struct {
 	inner   runners.Runner
+	memory  runners.Allocator // inner, when it has memory of its own for inputs
 	config  Config
 	padding []padding
 	buffers sync.Pool // of *buffer
@@ -98,6 +99,7 @@ func New(inner runners.Runner, config Config) *Batcher {
 	config = config.withDefaults()
 	b := &Batcher{inner: inner, config: config, drained: make(chan struct{}), ended: make(chan struct{}), cost: newModel(config.Cost)}
 	b.buffers.New = func() any { return new(buffer) }
+	b.memory, _ = inner.(runners.Allocator)
 	b.queue.cost, b.queue.maxRows = b.cost.marginal, config.MaxRows
 	b.concurrency = config.Concurrency
 	b.padding = paddingOf(config, inner.Signature())

@@ -8,12 +8,30 @@ import (
 	"github.com/tandem-serve/tandem/runners"
 )
 
-// buffer is memory that batches are gathered into, used again for the next.
+// buffer is memory that batches are gathered into: the runner's own where it has such, else used again for the next.
 type buffer struct {
-	data []byte
+	data  []byte
+	inner runners.Tensor // the runner's
+}
+
+// buffer returns one with room for n bytes.
+func (b *Batcher) buffer(n int) (*buffer, error) {
+	f, ok := b.buffers.Get().(*buffer)
+	if !ok {
+		f = new(buffer)
+	}
+	if b.memory == nil {
+		return f, nil
+	}
+	var err error
+	f.inner, err = b.memory.Alloc(n)
+	return f, err
 }
 
 func (f *buffer) room(n int) []byte {
+	if f.inner.Data != nil {
+		return f.inner.Data
+	}
 	if cap(f.data) < n {
 		f.data = make([]byte, n+n/4)
 	}
@@ -42,9 +60,9 @@ func (b *Batcher) gather(members []*member) (load, error) {
 			parts[j] = &m.in[i]
 			total += len(m.in[i].Data)
 		}
-		f, ok := b.buffers.Get().(*buffer)
-		if !ok {
-			f = new(buffer)
+		f, err := b.buffer(total)
+		if err != nil {
+			return l, err
 		}
 		l.buffers = append(l.buffers, f)
 		data, err := join(f.room(total), parts)
@@ -60,6 +78,7 @@ func (b *Batcher) gather(members []*member) (load, error) {
 
 func (b *Batcher) putBack(l load) {
 	for _, f := range l.buffers {
+		f.inner.Release()
 		b.buffers.Put(f)
 	}
 }

@@ -195,7 +195,8 @@ func (b *Batcher) flyTogether(members []*member, f *flight, done Batch) {
 	switch {
 	case err == nil:
 		b.land(members, out, load.rows)
-	case errors.Is(err, runners.ErrClosed), errors.Is(err, runners.ErrUnavailable), errors.Is(err, runners.ErrOverloaded):
+	case errors.Is(err, runners.ErrClosed), errors.Is(err, runners.ErrUnavailable), errors.Is(err, runners.ErrOverloaded),
+		errors.Is(err, runners.ErrCrashed): // to run what crashed again would only crash more
 		b.failAll(members, err)
 	default:
 		b.retry(members, done)

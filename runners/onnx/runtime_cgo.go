@@ -98,6 +98,9 @@ func (r *Runtime) Version() string { return r.version }
 // Threads returns how many threads the shared pool puts on one operator, the caller's own counted.
 func (r *Runtime) Threads() int { return r.config.Threads }
 
+// Trim gives the memory that unloaded models left behind back to the system, where the C library can.
+func (r *Runtime) Trim() { C.tdm_trim(r.env) }
+
 // drainLog passes on what ONNX Runtime logged since the last time.
 func (r *Runtime) drainLog(ctx context.Context) {
 	if C.tdm_log_waiting(r.env) == 0 {

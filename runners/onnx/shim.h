@@ -26,6 +26,9 @@ typedef struct tdm_env tdm_env;
 int tdm_open(const char *library, int threads, tdm_env **out, tdm_error *err);
 const char *tdm_version(const tdm_env *env);
 
+// tdm_trim gives free memory of malloc's back to the system, where the C library can.
+void tdm_trim(const tdm_env *env);
+
 typedef struct {
   int severity; // 0 verbose to 4 fatal
   uint64_t lost; // lines that were dropped before this one

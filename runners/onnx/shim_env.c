@@ -3,6 +3,9 @@
 #include "shim.h"
 
 #include <dlfcn.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -30,6 +33,13 @@ OrtAllocator *tdm_allocator(const tdm_env *env) { return env->allocator; }
 const OrtMemoryInfo *tdm_memory(const tdm_env *env) { return env->memory; }
 const OrtEnv *tdm_ort(const tdm_env *env) { return env->ort; }
 const char *tdm_version(const tdm_env *env) { return env->version; }
+
+void tdm_trim(const tdm_env *env) {
+  (void)env;
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 int tdm_fail(tdm_error *err, int code, const char *format, ...) {
   va_list args;

@@ -26,6 +26,9 @@ func (*Runtime) Providers() []string { return nil }
 // Threads returns 0.
 func (*Runtime) Threads() int { return 0 }
 
+// Trim does nothing.
+func (*Runtime) Trim() {}
+
 // Load returns an error that wraps runners.ErrUnavailable.
 func (*Runtime) Load(context.Context, []byte, Options) (*Model, error) { return nil, errNoCgo }
 

@@ -1,0 +1,50 @@
+package worker
+
+import (
+	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/onnx"
+)
+
+// The bodies of frames, as JSON. Fields may be added; both sides are the same binary.
+
+// hello tells a worker what it shares with its host. The shared memory's file comes along.
+type hello struct {
+	// Shared is the size of the shared memory, Slots where the slots lie in it.
+	Shared, Slots int64
+	// Futex tells to wake and be woken by futexes, else by frames.
+	Futex bool
+	// Library and Threads are of onnx.Config.
+	Library string
+	Threads int
+}
+
+// ready is a worker's answer to hello.
+type ready struct {
+	Version string
+	Fault   *fault `json:",omitempty"`
+}
+
+// loadRequest tells a worker to load the model in the file that comes along.
+type loadRequest struct {
+	Size    int64
+	Options onnx.Options
+}
+
+// loadReply is the answer.
+type loadReply struct {
+	Description
+
+	Fault *fault `json:",omitempty"`
+}
+
+// Description is what a worker says of a model that it loaded.
+type Description struct {
+	Signature runners.Signature
+	Metadata  onnx.Metadata
+}
+
+// pong tells that a worker is alive.
+type pong struct {
+	// Resident is the memory that it has, in bytes, without what it shares; 0 where that is not known.
+	Resident int64
+}
