@@ -34,6 +34,7 @@ type cli struct {
 	Usage   usageCmd   `cmd:"" help:"Show what a tenant used in a range of time."`
 	Audit   auditCmd   `cmd:"" help:"List who changed what."`
 	Compile compileCmd `cmd:"" hidden:""`
+	Worker  workerCmd  `cmd:"" hidden:""`
 	Version versionCmd `cmd:"" help:"Print the version of this program, and of the server when one can be reached."`
 }
 

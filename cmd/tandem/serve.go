@@ -28,6 +28,8 @@ type serveCmd struct {
 	NATS        string        `name:"nats" help:"URL of an external NATS with JetStream. Default: one inside the process." env:"TANDEM_NATS" placeholder:"URL"`
 	Threads     int           `help:"Cores that models may use. Default: all that the process may use; quotas of cgroups are respected." placeholder:"N"`
 	Providers   string        `help:"Where models run: cpu, prefer:LIST (else on the CPU) or require:LIST, with cuda:N, tensorrt:N and webgpu in LIST." default:"cpu" env:"TANDEM_PROVIDERS" placeholder:"WHERE"`
+	Runners     string        `help:"Where models run: worker (a process for each tenant) or inprocess (this one: for a single user who trusts every model)." enum:"worker,inprocess" default:"worker" env:"TANDEM_RUNNERS"`
+	WorkerMem   int           `name:"worker-memory" help:"Memory of one worker process, in MiB. Default: half of the machine's or container's memory." placeholder:"MIB"`
 	MaxRequest  int           `help:"Largest request in MiB. Default: 64." default:"64" placeholder:"MIB"`
 	RequestMem  int           `name:"request-memory" help:"What all requests together may hold at their peaks, in MiB; more is refused. Default: half of the machine's or container's memory." placeholder:"MIB"`
 	ModelMem    int           `name:"model-memory" help:"What loaded models may take together, in MiB; those used longest ago are unloaded for others and loaded again when they are called. Default: two fifths of the machine's or container's memory." placeholder:"MIB"`
@@ -72,7 +74,11 @@ func (c *serveCmd) Run(e *env) error {
 	lib, missing := findLibrary(e, c.ONNXRuntime)
 	exe, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program, which compiles plugins in a process of its own: %w", err)
+		return fmt.Errorf("find this program, which compiles plugins and runs models in processes of its own: %w", err)
+	}
+	var worker []string
+	if c.Runners == "worker" {
+		worker = []string{exe, "worker"}
 	}
 	cores := spareProcessor(e.getenv)
 	tokens, err := c.OIDC.verifier()
@@ -86,6 +92,7 @@ func (c *serveCmd) Run(e *env) error {
 		ONNXRuntimeMissing: missing, Threads: cmp.Or(c.Threads, cores), Providers: c.Providers, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
 		ModelMemory: int64(c.ModelMem) << 20, RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
+		WorkerCommand: worker, WorkerMemory: int64(c.WorkerMem) << 20,
 	})
 	if err != nil {
 		return err

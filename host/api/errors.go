@@ -74,6 +74,7 @@ var known = []struct {
 	{record.ErrClosed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, "the server is stopping"},
 	{runners.ErrOverloaded, connect.CodeResourceExhausted, tandemv1.Reason_REASON_LIMIT_EXCEEDED, ""},
 	{runners.ErrUnavailable, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, ""},
+	{runners.ErrCrashed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, ""},
 	{runners.ErrModel, connect.CodeInvalidArgument, tandemv1.Reason_REASON_MODEL_INVALID, ""},
 	{control.ErrServing, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INVALID_REQUEST, ""},
 	{control.ErrClosed, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, ""},

@@ -44,6 +44,9 @@ type LoadParams struct {
 	Label string
 	// Model is the file.
 	Model []byte
+	// Again opens the file once more, for a runner whose process was started anew; done gives it back. Nil when the runner is
+	// not kept that long.
+	Again func(ctx context.Context) (model []byte, done func(), err error)
 	// Threads work on one operator, the caller's own counted: 0 means those of the pool that all models share, more than 1 the
 	// model's own.
 	Threads int

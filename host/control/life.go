@@ -280,6 +280,15 @@ func (o *opening) compare(ctx context.Context, shared []plan.ThreadsTook) error 
 	return err
 }
 
+// again is LoadParams.Again.
+func (o *opening) again(ctx context.Context) (model []byte, done func(), err error) {
+	b, err := o.life.blobs.Open(ctx, o.key.digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.Bytes(), func() { _ = b.Close() }, nil // nothing was written
+}
+
 func (o *opening) onCPU() bool { return o.info.Device == "" || o.info.Device == plan.CPU }
 
 // plan takes the model, with what is known of it now, into the plan.
@@ -306,7 +315,7 @@ func (o *opening) start(ctx context.Context, instances, threads int) error {
 	var all []runners.Runner
 	for range max(instances, 1) {
 		run, info, err := o.life.models.Load(ctx, LoadParams{
-			Tenant: o.key.tenant, Label: o.label, Model: o.file, Threads: threads, Spin: o.share.Spin,
+			Tenant: o.key.tenant, Label: o.label, Model: o.file, Again: o.again, Threads: threads, Spin: o.share.Spin,
 		})
 		if err != nil {
 			return errors.Join(err, closeRunners(all))
@@ -314,10 +323,7 @@ func (o *opening) start(ctx context.Context, instances, threads int) error {
 		all = append(all, run)
 		o.info = info
 	}
-	o.runner = all[0]
-	if len(all) > 1 {
-		o.runner = newSpread(all)
-	}
+	o.runner = newSpread(all)
 	if err := o.serving.Validate(o.runner.Signature()); err != nil {
 		return err
 	}

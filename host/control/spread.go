@@ -16,8 +16,20 @@ type spread struct {
 	running []int
 }
 
-func newSpread(all []runners.Runner) *spread {
-	return &spread{all: all, running: make([]int, len(all))}
+// newSpread returns a runner over all; one alone is returned as it is. Instances that have memory for inputs share it: they are
+// of one tenant and device.
+func newSpread(all []runners.Runner) runners.Runner {
+	if len(all) == 1 {
+		return all[0]
+	}
+	s := &spread{all: all, running: make([]int, len(all))}
+	if memory, ok := all[0].(runners.Allocator); ok {
+		return struct {
+			*spread
+			runners.Allocator
+		}{s, memory}
+	}
+	return s
 }
 
 // Signature returns the model's.

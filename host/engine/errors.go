@@ -116,10 +116,12 @@ func classify(err error) *Error {
 		return &Error{Reason: callReason(call.Kind), Port: call.Port, Text: call.Error(), Err: err}
 	case errors.Is(err, imaging.ErrNotImage), errors.Is(err, imaging.ErrTooLarge), errors.Is(err, imaging.ErrDamaged):
 		return &Error{Reason: ReasonImage, Text: err.Error(), Err: err}
-	case errors.Is(err, runners.ErrClosed), errors.Is(err, runners.ErrUnavailable):
+	case errors.Is(err, runners.ErrClosed), errors.Is(err, runners.ErrUnavailable), errors.Is(err, runners.ErrCrashed):
 		return &Error{Reason: ReasonUnavailable, Text: err.Error(), Err: err}
 	case errors.As(err, &refused):
 		return &Error{Reason: ReasonLimit, Text: err.Error(), RetryAfter: refused.RetryAfter, Err: err}
+	case errors.Is(err, runners.ErrOverloaded):
+		return &Error{Reason: ReasonLimit, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrShape):
 		return &Error{Reason: ReasonType, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrRun), errors.Is(err, runners.ErrModel):

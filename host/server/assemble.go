@@ -65,6 +65,9 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 		Owned:   []control.Owned{p.records, p.usage},
 		Machine: s.machine(), ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
 	})
+	if err := workerGauges(metrics, p.models); err != nil {
+		return fmt.Errorf("make the metrics: %w", err)
+	}
 	if err := planGauges(metrics, s.control); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
@@ -78,7 +81,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 		Door: door, Usage: p.usage, Audit: p.audit,
 		Logger: s.cfg.Logger, Meter: metrics, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Server: api.ServerInfo{
-			Version: s.cfg.Version, ONNXRuntime: p.models.version(), Missing: p.models.missing, Started: time.Now(),
+			Version: s.cfg.Version, ONNXRuntime: p.models.version(), Missing: p.models.missing(), Started: time.Now(),
 		},
 	}))
 	return nil

@@ -61,6 +61,11 @@ type Config struct {
 	// sandbox.CompileChild with the folder that comes as the last argument. Default: plugins are compiled in this process,
 	// which is for tests only.
 	CompileCommand []string
+	// WorkerCommand is the program, with its first arguments, that runs models in a process of its own for each tenant: it must
+	// call worker.Main. Default: models run in this process, which is for tests and for a single user who trusts them.
+	WorkerCommand []string
+	// WorkerMemory bounds the memory of one worker in bytes. Default: half of the memory that the machine, or the container, has.
+	WorkerMemory int64
 	// MaxRequestBytes bounds one request. Default api.DefaultMaxRequestBytes.
 	MaxRequestBytes int
 	// RequestMemory bounds what all requests together are expected to hold at their peaks, in bytes. Default: half of the
@@ -89,6 +94,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.UploadAge, DefaultUploadAge)
 	orDefault(&c.RequestMemory, machineMemory()/2)
 	orDefault(&c.ModelMemory, machineMemory()/5*2)
+	orDefault(&c.WorkerMemory, machineMemory()/2)
 	orDefault(&c.CacheMemory, int64(DefaultCacheMemory))
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

@@ -19,60 +19,89 @@ func FindONNXRuntime(getenv func(string) string, dir string) (string, error) {
 	return ortlib.Find(getenv, dir)
 }
 
-// localModels runs models in this process.
-type localModels struct {
-	runtime   *onnx.Runtime // nil when there is none
-	missing   string        // why
-	providers onnx.Providers
+// models is what the server needs of what runs its models.
+type models interface {
+	control.Models
+	version() string // of ONNX Runtime, "" when there is none
+	missing() string // why there is none
 }
 
-// openModels loads ONNX Runtime. A server without it still runs plugins, and says so to those who want more.
+// openModels gets what runs models ready: workers, or ONNX Runtime in this process. A server without it still runs plugins, and
+// says so to those who want more.
 func (s *Server) openModels(ctx context.Context, p *parts) error {
 	providers, err := onnx.ParseProviders(s.cfg.Providers)
 	if err != nil {
 		return err
 	}
-	p.models = &localModels{missing: s.cfg.ONNXRuntimeMissing, providers: providers}
-	if s.cfg.ONNXRuntime == "" {
-		if p.models.missing == "" {
-			p.models.missing = "no ONNX Runtime library was named"
+	switch {
+	case s.cfg.ONNXRuntime == "":
+		why := s.cfg.ONNXRuntimeMissing
+		if why == "" {
+			why = "no ONNX Runtime library was named"
 		}
+		p.models = noModels{why}
 		return nil
+	case len(s.cfg.WorkerCommand) > 0:
+		return s.openWorkers(ctx, p, providers)
 	}
 	rt, err := onnx.Open(ctx, onnx.Config{Library: s.cfg.ONNXRuntime, Threads: s.machine().Whole(), Logger: s.cfg.Logger})
 	if err != nil {
 		return fmt.Errorf("load ONNX Runtime: %w", err)
 	}
-	p.models.runtime = rt
+	p.models = &localModels{runtime: rt, providers: providers}
 	return nil
 }
 
-func (m *localModels) version() string {
-	if m.runtime == nil {
-		return ""
-	}
-	return m.runtime.Version()
-}
+// checked checks model files; nothing native is needed for that.
+type checked struct{}
 
 // Check implements control.Models.
-func (m *localModels) Check(model []byte) error { return onnx.Check(model, onnx.Limits{}) }
+func (checked) Check(model []byte) error { return onnx.Check(model, onnx.Limits{}) }
+
+// noModels stands in where there is no ONNX Runtime.
+type noModels struct{ why string }
+
+func (noModels) version() string   { return "" }
+func (m noModels) missing() string { return m.why }
+
+// Check implements control.Models.
+func (noModels) Check(model []byte) error { return checked{}.Check(model) }
+
+// Load implements control.Models.
+func (m noModels) Load(context.Context, control.LoadParams) (runners.Runner, control.ModelInfo, error) {
+	return nil, control.ModelInfo{}, fmt.Errorf("%w: this server cannot run models: %s", runners.ErrUnavailable, m.why)
+}
+
+// localModels runs models in this process.
+type localModels struct {
+	checked
+
+	runtime   *onnx.Runtime
+	providers onnx.Providers
+}
+
+func (m *localModels) version() string { return m.runtime.Version() }
+func (*localModels) missing() string   { return "" }
 
 // Load implements control.Models.
 func (m *localModels) Load(ctx context.Context, p control.LoadParams) (runners.Runner, control.ModelInfo, error) {
-	if m.runtime == nil {
-		return nil, control.ModelInfo{}, fmt.Errorf("%w: this server cannot run models: %s", runners.ErrUnavailable, m.missing)
-	}
-	run, err := m.runtime.Load(ctx, p.Model, onnx.Options{Providers: m.providers, Threads: p.Threads, Spin: p.Spin})
+	run, err := m.runtime.Load(ctx, p.Model, optionsOf(p, m.providers))
 	if err != nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", p.Label, err)
 	}
-	meta := run.Metadata()
+	return run, infoOf(run.Metadata(), run.Placement()), nil
+}
+
+func optionsOf(p control.LoadParams, providers onnx.Providers) onnx.Options {
+	return onnx.Options{Providers: providers, Threads: p.Threads, Spin: p.Spin}
+}
+
+func infoOf(meta onnx.Metadata, place onnx.Placement) control.ModelInfo {
 	producer := meta.Producer
 	if meta.ProducerVersion != "" {
 		producer += " " + meta.ProducerVersion
 	}
-	place := run.Placement()
-	return run, control.ModelInfo{Producer: producer, Opset: meta.Opsets[""], Placement: place.String(), Device: deviceOf(place)}, nil
+	return control.ModelInfo{Producer: producer, Opset: meta.Opsets[""], Placement: place.String(), Device: deviceOf(place)}
 }
 
 // deviceOf names the device as the plan does: models that share one share its room.
@@ -89,4 +118,7 @@ func (s *Server) machine() plan.Machine {
 	return m
 }
 
-var _ control.Models = (*localModels)(nil)
+var (
+	_ models = (*localModels)(nil)
+	_ models = noModels{}
+)

@@ -55,7 +55,7 @@ type parts struct {
 	audit   *audit.Log
 	auth    *tenant.Authenticator
 	sandbox *sandbox.Host
-	models  *localModels
+	models  models
 }
 
 // New opens the data folder, starts what the server is made of, and listens. When it fails, what was started is stopped

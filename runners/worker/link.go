@@ -55,9 +55,9 @@ const (
 // link sends and receives frames. send may be called from many goroutines, receive from one.
 type link struct {
 	conn   *net.UnixConn
-	refuse bool // files that come are closed
-	in   []byte // received and not yet parsed
-	fds  []int  // received and not yet handed out
+	refuse bool   // files that come are closed
+	in     []byte // received and not yet parsed
+	fds    []int  // received and not yet handed out
 
 	mu sync.Mutex // mu keeps frames whole
 }

@@ -27,9 +27,18 @@ func mapShared(file *os.File, size int64) ([]byte, error) {
 	return unix.Mmap(int(file.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 }
 
-func unshareMemory(file *os.File, mem []byte) {
+// mapFile maps a model's file, which nobody writes any more.
+func mapFile(file *os.File, size int64) ([]byte, error) {
+	return unix.Mmap(int(file.Fd()), 0, int(max(size, 1)), unix.PROT_READ, unix.MAP_SHARED)
+}
+
+func unmap(mem []byte) {
 	_ = unix.Munmap(mem) // fails only for memory that is none
-	_ = file.Close()     // nothing is written through it
+}
+
+func unshareMemory(file *os.File, mem []byte) {
+	unmap(mem)
+	_ = file.Close() // nothing is written through it
 }
 
 func closeWith(file *os.File, err error) error { return errors.Join(err, file.Close()) }

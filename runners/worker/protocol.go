@@ -41,6 +41,9 @@ type loadReply struct {
 type Description struct {
 	Signature runners.Signature
 	Metadata  onnx.Metadata
+	Placement onnx.Placement
+	// Grown is by how much the worker's private memory grew, in bytes; 0 where that is not known.
+	Grown int64
 }
 
 // pong tells that a worker is alive.

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/tandem-serve/tandem/runners/worker"
+)
+
+// workerCmd is the child process in which a server runs the models of one tenant. People have no use for it.
+type workerCmd struct{}
+
+// Run serves the server that started the process.
+func (workerCmd) Run(e *env) error {
+	if code := worker.Main(e.ctx(), e.err); code != 0 {
+		return fmt.Errorf("%w: the worker ended with code %d", errSaid, code)
+	}
+	return nil
+}
