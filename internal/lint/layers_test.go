@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"runners/onnx/onnxtest": {"runners"},
 	"runners/onnx":          {"runners", "runners/onnx/ortlib"},
 	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch"},
-	"runners/worker":        {"runners", "runners/onnx", "internal/confine"},
+	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine"},
 
 	// The server, from below to above.
 	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value", "internal/confine"},
