@@ -7,7 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 cache=$(cd .. && mkdir -p .cache/sdk && cd .cache/sdk && pwd -P)
 
 rust_packages=(rustc=1.63.0+dfsg1-2 libstd-rust-1.63=1.63.0+dfsg1-2 libstd-rust-dev=1.63.0+dfsg1-2
-	libstd-rust-dev-wasm32=1.63.0+dfsg1-2 cargo=0.66.0+ds1-1 libllvm14)
+	libstd-rust-dev-wasm32=1.63.0+dfsg1-2 cargo=0.66.0+ds1-1 libllvm14
+	libgit2-1.5 libhttp-parser2.9 libmbedcrypto7 libmbedtls14 libmbedx509-1 libssh2-1)
 zig_version=0.14.0-dev.2456
 
 # lack stops when program $1 is not there.
@@ -25,7 +26,9 @@ install_rust() {
 	mkdir bin
 	local libraries="$cache/rust/usr/lib/x86_64-linux-gnu"
 	printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s --sysroot %s "$@"\n' "$libraries" "$cache/rust/usr/bin/rustc" "$cache/rust/usr" >bin/rustc
-	chmod +x bin/rustc
+	printf '#!/bin/sh\nLD_LIBRARY_PATH=%s exec %s "$@"\n' "$libraries" "$cache/rust/usr/bin/cargo" >bin/cargo
+	chmod +x bin/rustc bin/cargo
+	ln -s "$(readlink -f "$(command -v wasm-ld)")" bin/rust-lld
 }
 
 install_zig() {

@@ -23,7 +23,7 @@ type cli struct {
 
 	Serve   serveCmd   `cmd:"" help:"Run a server until it is interrupted."`
 	Model   modelCmd   `cmd:"" help:"Push, list, show, tag and delete models."`
-	Plugin  pluginCmd  `cmd:"" help:"Push, list, show, tag and delete plugins."`
+	Plugin  pluginCmd  `cmd:"" help:"Begin, build, check, run and measure plugins; push, list, show, tag and delete them."`
 	Graph   graphCmd   `cmd:"" help:"Validate, publish, list, show, tag and delete graphs."`
 	Release releaseCmd `cmd:"" help:"List, show, compare and roll back the releases of a graph; run canaries."`
 	Infer   inferCmd   `cmd:"" help:"Call a graph."`

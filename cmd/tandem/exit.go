@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tandem-serve/tandem/host/sandbox"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
 )
@@ -50,8 +51,13 @@ func exitCode(err error) int {
 		return exitLimit
 	default:
 	}
-	var invalid *invalidError
+	var (
+		invalid *invalidError
+		call    *sandbox.CallError
+	)
 	switch {
+	case errors.As(err, &call) && call.Kind != sandbox.KindDeadline:
+		return exitInvalid
 	case errors.As(err, &invalid):
 		return exitInvalid
 	case errors.Is(err, context.DeadlineExceeded):
@@ -66,6 +72,12 @@ type invalidError struct{ what string }
 
 func (e *invalidError) Error() string { return e.what }
 
+// isLocal tells a plugin's call without a server.
+func isLocal(err error) bool {
+	_, ok := errors.AsType[*sandbox.CallError](err)
+	return ok
+}
+
 // printError says what went wrong and, where the server knows more, each fault on a line of its own.
 func printError(w io.Writer, err error) {
 	d := client.Detail(err)
@@ -73,7 +85,7 @@ func printError(w io.Writer, err error) {
 	if client.CodeOf(err) == client.CodeUnavailable && d == nil {
 		text = fmt.Sprintf("the server cannot be reached: %s\nStart one with \"tandem serve\", or name it with --server.", text)
 	}
-	if errors.Is(err, context.DeadlineExceeded) && d == nil {
+	if errors.Is(err, context.DeadlineExceeded) && d == nil && !isLocal(err) {
 		text = "time ran out before the server answered; --timeout gives it more"
 	}
 	_, _ = fmt.Fprintln(w, "tandem:", text)

@@ -59,22 +59,35 @@ func (c *inferCmd) Run(e *env) error {
 
 // inputs reads the -i flags; what each is, the server knows.
 func (c *inferCmd) inputs(e *env) (map[string]*tandemv1.Value, error) {
+	given, err := e.inputFlags(c.Input)
+	if err != nil {
+		return nil, err
+	}
 	in := map[string]*tandemv1.Value{}
-	for _, arg := range c.Input {
+	for name, data := range given {
+		in[name] = client.Literal(data)
+	}
+	return in, nil
+}
+
+// inputFlags reads -i flags: what was typed, or a file's content, by name.
+func (e *env) inputFlags(args []string) (map[string][]byte, error) {
+	given := map[string][]byte{}
+	for _, arg := range args {
 		name, text, ok := strings.Cut(arg, "=")
 		if !ok {
 			return nil, usagef("-i %s: want name=value or name=@file", arg)
 		}
-		if in[name] != nil {
+		if _, twice := given[name]; twice {
 			return nil, usagef("input %s is given twice", name)
 		}
 		data, err := e.argument(text)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", name, err)
 		}
-		in[name] = client.Literal(data)
+		given[name] = data
 	}
-	return in, nil
+	return given, nil
 }
 
 // argument returns a flag's value: the text, or a file's or standard input's content.

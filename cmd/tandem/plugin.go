@@ -13,6 +13,11 @@ import (
 )
 
 type pluginCmd struct {
+	New    pluginNewCmd         `cmd:"" help:"Begin a plugin in a new folder: Go, C, Rust, AssemblyScript or Zig."`
+	Build  pluginBuildCmd       `cmd:"" help:"Build the plugin in a folder to a WebAssembly module, and check it."`
+	Check  pluginCheckCmd       `cmd:"" help:"Check a module as a server would, without one, and show its functions."`
+	Run    pluginRunCmd         `cmd:"" help:"Call one function of a module without a server, on files; show what it cost."`
+	Bench  pluginBenchCmd       `cmd:"" help:"Measure whole calls of one function of a module, without a server."`
 	Push   pluginPushCmd        `cmd:"" help:"Upload a WebAssembly module as a new version of a plugin."`
 	List   pluginListCmd        `cmd:"" help:"List the plugins, or all versions of one."`
 	Show   pluginShowCmd        `cmd:"" help:"Show a plugin: its functions with their inputs and outputs."`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,12 +28,20 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	goEnv, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := strings.TrimSpace(string(goEnv))
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ONNXRUNTIME_LIB", lib)
 			e.Setenv("ROOT", root)
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("GOCACHE", cache) // or every plugin in Go would compile the standard library
+			own, _, _ := strings.Cut(e.Getenv("PATH"), string(filepath.ListSeparator))
+			e.Setenv("TANDEM_BIN", own) // tandem alone, without compilers
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -264,8 +264,8 @@ func (c *compiler) pluginSignature(n *Node, r *resolver) (*signature, error) {
 		return nil, nil //nolint:nilnil // nil means unknown; the fault is noted
 	}
 	fn := &d.Functions[op]
-	in, errIn := abiPorts(fn.Inputs)
-	out, errOut := abiPorts(fn.Outputs)
+	in, errIn := PluginPorts(fn.Inputs)
+	out, errOut := PluginPorts(fn.Outputs)
 	if err := errors.Join(errIn, errOut); err != nil {
 		c.add(faultf(CodeBadSchema, pos, "the description of %s cannot be used: %s", quote(n.Plugin+"."+fn.Name), err).at(n.Name, ""))
 		return nil, nil //nolint:nilnil // nil means unknown; the fault is noted
@@ -298,8 +298,8 @@ func (c *compiler) function(n *Node, d *abi.Description) int {
 	return op
 }
 
-// abiPorts converts ports that a plugin declares.
-func abiPorts(in []abi.Port) ([]Port, error) {
+// PluginPorts returns the types of ports that a plugin declares.
+func PluginPorts(in []abi.Port) ([]Port, error) {
 	out := make([]Port, len(in))
 	for i, p := range in {
 		kind, ok := abi.ParseKind(p.Kind)

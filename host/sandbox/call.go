@@ -46,6 +46,11 @@ type Result struct {
 	// Wait is the time spent waiting for an instance and for a core; Run the rest of the time inside the guest, host calls
 	// included.
 	Wait, Run time.Duration
+	// MemoryBytes is the size of the guest's memory after the call.
+	MemoryBytes int64
+	// DirtyPages is how many pages of 4 KiB outside of the arena the call wrote, which is what resetting costs; -1 when
+	// that is not known: the guest grew its memory, or the system cannot tell. With Call.Lease it is set by Release.
+	DirtyPages int
 
 	lease atomic.Pointer[instance]
 }
@@ -54,24 +59,27 @@ type Result struct {
 // It must be called once or more; calls after the first do nothing. It may be called from any goroutine.
 func (r *Result) Release() {
 	if in := r.lease.Swap(nil); in != nil {
-		in.lane.finish(in)
+		r.DirtyPages = in.lane.finish(in)
 	}
 }
 
-// finish resets an instance and hands it on, or frees it when it cannot be used again.
-func (l *lane) finish(in *instance) {
+// finish resets an instance and hands it on, or frees it when it cannot be used again. It returns how many pages the call
+// wrote, -1 when that is not known.
+func (l *lane) finish(in *instance) (pages int) {
 	in.state = nil
 	h := l.plugin.host
-	if in.reset(h.resetter, l.plugin.desc.Stateful) {
+	pages, ok := in.reset(h.resetter, l.plugin.desc.Stateful)
+	if ok {
 		h.pools.give(in)
 		l.refs.Add(-1)
-		return
+		return pages
 	}
 	if in.mem.size > freeAside {
 		go l.free(in) // the pools wait for it before the host is freed
-		return
+		return pages
 	}
 	l.free(in)
+	return pages
 }
 
 // freeAside is how large a memory may be to be freed before its call returns, which takes up to 50 us a MiB.
@@ -120,7 +128,7 @@ func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
 		in.state = nil
 		r.lease.Store(in)
 	} else {
-		l.finish(in)
+		r.DirtyPages = l.finish(in)
 	}
 	return r, nil
 }
@@ -243,6 +251,7 @@ func (in *instance) serve(ctx context.Context, f *function, h *head, c *Call, r 
 	r.Run, r.Fuel, r.CPU = time.Since(began)-s.turn.waited, s.used, s.turn.used
 	r.Wait += s.turn.waited
 	s.turn.account.calls.Add(1)
+	r.MemoryBytes = int64(in.mem.size)
 	if terr := s.tellFuel(); terr != nil && err == nil {
 		in.broken = true
 		return "", &CallError{Kind: KindQuota, Text: "the tenant used its fuel", Cause: terr}

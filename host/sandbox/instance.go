@@ -161,26 +161,27 @@ func (in *instance) withStderr(text string) string {
 }
 
 // reset puts the instance back to its snapshot, or, when the plugin keeps its state, only looks after the arena. It
-// returns false when the instance must be replaced.
-func (in *instance) reset(r *resetter, stateful bool) bool {
+// returns how many pages outside of the arena were written, -1 when that is not known; not ok is an instance that must be
+// replaced.
+func (in *instance) reset(r *resetter, stateful bool) (pages int, ok bool) {
 	if in.broken || in.tmpl == nil {
-		return false
+		return -1, false
 	}
 	if stateful {
 		dirty, err := r.arenaOnly(in.mem)
 		in.dirty = dirty
-		return err == nil
+		return -1, err == nil
 	}
 	if in.mem.grew {
-		return false
+		return -1, false
 	}
-	dirty, _, err := r.reset(in.mem)
+	dirty, pages, err := r.reset(in.mem)
 	if err != nil {
-		return false
+		return -1, false
 	}
 	in.dirty = dirty
 	for i, g := range in.globals {
 		g.Set(in.tmpl.globals[i])
 	}
-	return true
+	return pages, true
 }

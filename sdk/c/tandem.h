@@ -123,6 +123,11 @@ static inline void *tdm_take(uint32_t size, uint32_t align) {
 	return (void *)(uintptr_t)start;
 }
 
+/* Memory that most calls get by with: a call that makes the module grow costs a new instance. */
+#ifndef TDM_ROOM
+#define TDM_ROOM (1 << 20)
+#endif
+
 static inline uint32_t tdm_length(const char *text) {
 	uint32_t n = 0;
 	while (text[n]) n++;
@@ -382,7 +387,10 @@ static inline void tdm_out_json(tdm_call *c, uint32_t i, const char *json, uint3
 		return (uint64_t)(uint32_t)(uintptr_t)text << 32 | n;                                                 \
 	}                                                                                                             \
 	TDM_EXPORT("tdm1_alloc") uint32_t tdm1_alloc(uint32_t size, uint32_t align) {                                 \
-		return (uint32_t)(uintptr_t)tdm_take(size, align);                                                    \
+		uint32_t arena = (uint32_t)(uintptr_t)tdm_take(size, align), after = tdm_heap;                        \
+		tdm_take(TDM_ROOM, 1);                                                                                \
+		tdm_heap = after;                                                                                     \
+		return arena;                                                                                         \
 	}                                                                                                             \
 	TDM_EXPORT("tdm1_run") int32_t tdm1_run(uint32_t address) {                                                   \
 		static const tdm_function table[] = {functions(TDM_POINTER_)};                                        \

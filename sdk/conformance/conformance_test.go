@@ -62,7 +62,10 @@ func buildGo(t testing.TB, dir string) []byte {
 }
 
 // suite is a loaded conformance plugin.
-type suite struct{ p *sandbox.Plugin }
+type suite struct {
+	p     *sandbox.Plugin
+	reset string // how its host resets instances
+}
 
 // load loads a module; a loaded machine may take long over it.
 func load(t testing.TB, wasm []byte) suite {
@@ -83,7 +86,7 @@ func load(t testing.TB, wasm []byte) suite {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Close() })
-	return suite{p}
+	return suite{p, h.Stats().Reset}
 }
 
 func (s suite) call(t *testing.T, c sandbox.Call) *sandbox.Result {
@@ -125,6 +128,7 @@ func TestConformance(t *testing.T) {
 			t.Run("errors", s.errors)
 			t.Run("services", s.services)
 			t.Run("isolation", s.isolation)
+			t.Run("room", s.room)
 			t.Run("bad", s.bad)
 			t.Run("models", s.models)
 		})
@@ -310,6 +314,19 @@ func (s suite) services(t *testing.T) {
 func (s suite) isolation(t *testing.T) {
 	for range 3 {
 		same(t, "count", s.outputs(t, "count"), []value.Value{scalar(1)})
+	}
+}
+
+// room: a call of common size does not make the module grow, which would cost a new instance every time.
+func (s suite) room(t *testing.T) {
+	if s.reset != "scan" {
+		t.Skipf("instances are reset by %q: it is not known what a call wrote", s.reset)
+	}
+	in := value.Tensor(abi.UINT8, []int64{256 << 10}, make([]byte, 256<<10))
+	for range 3 {
+		if r := s.call(t, sandbox.Call{Function: "copy", Inputs: []value.Value{in}}); r.DirtyPages < 0 {
+			t.Errorf("a call with %d KiB made the memory grow to %d KiB", len(in.Data)>>10, r.MemoryBytes>>10)
+		}
 	}
 }
 

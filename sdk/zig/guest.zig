@@ -30,6 +30,14 @@ pub fn plugin(comptime p: anytype) void {
 const kept = std.heap.wasm_allocator;
 var call_memory = std.heap.ArenaAllocator.init(kept);
 
+/// Memory that most calls get by with: a call that makes the module grow costs a new instance.
+const room = 1 << 20;
+
+fn makeRoom() void {
+    _ = call_memory.allocator().alloc(u8, room) catch return;
+    _ = call_memory.reset(.retain_capacity);
+}
+
 fn Module(comptime p: anytype, comptime text: []const u8) type {
     return struct {
         /// The decoded configuration of every function, or why there is none.
@@ -52,6 +60,7 @@ fn Module(comptime p: anytype, comptime text: []const u8) type {
             if (alignment > 4096 or size == 0) return 0;
             const arena = kept.alignedAlloc(u8, 4096, size) catch return 0;
             @memset(arena, 0);
+            makeRoom();
             return @intFromPtr(arena.ptr);
         }
 
