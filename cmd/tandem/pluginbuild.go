@@ -182,7 +182,7 @@ func buildRust(b *build) error {
 	if _, missing := os.Stat(strings.TrimSpace(string(found))); err != nil || missing != nil {
 		return fmt.Errorf("rustc has no library for %s: run \"rustup target add %s\" (Debian's Rust: apt-get install libstd-rust-dev-wasm32 lld)", rustTarget, rustTarget)
 	}
-	manifest, err := os.ReadFile(filepath.Join(b.dir, "Cargo.toml")) //nolint:gosec // the user named the folder
+	manifest, err := os.ReadFile(filepath.Join(b.dir, "Cargo.toml"))
 	if err != nil {
 		return err
 	}

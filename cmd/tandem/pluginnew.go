@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -132,9 +133,7 @@ func (c *pluginNewCmd) Run(e *env) error {
 	}
 	named := strings.NewReplacer("NAME", c.Name)
 	files := map[string]string{"README.md": readme(s), ".gitignore": "*.wasm\ntarget/\nnode_modules/\n.zig-cache/\nvector_test\n"}
-	for name, text := range s.files {
-		files[name] = text
-	}
+	maps.Copy(files, s.files)
 	for name, text := range files {
 		if err := writeFile(filepath.Join(dir, name), named.Replace(text)); err != nil {
 			return err

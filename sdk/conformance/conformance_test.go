@@ -38,7 +38,7 @@ var committed = []string{"as", "c", "rust", "zig"}
 
 func readModule(t testing.TB, file string) []byte {
 	t.Helper()
-	wasm, err := os.ReadFile(file) //nolint:gosec // a file of the repository
+	wasm, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -414,7 +414,7 @@ func TestExamples(t *testing.T) {
 func TestCommittedModules(t *testing.T) {
 	for _, sdk := range []string{"c", "rust", "zig", "as"} {
 		t.Run(sdk, func(t *testing.T) {
-			out, err := exec.CommandContext(t.Context(), "../modules.sh", "check", sdk).CombinedOutput() //nolint:gosec // ours
+			out, err := exec.CommandContext(t.Context(), "../modules.sh", "check", sdk).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
