@@ -101,7 +101,7 @@ func (c *pluginBenchCmd) measureAll(ctx context.Context, p *localPlugin, call sa
 	var wg sync.WaitGroup
 	for i := range c.Parallel {
 		wg.Go(func() {
-			for time.Since(began) < c.For && len(all[i]) < maxSamples && errs[i] == nil {
+			for (len(all[i]) == 0 || time.Since(began) < c.For) && len(all[i]) < maxSamples && errs[i] == nil {
 				var s sample
 				if s, errs[i] = measure(ctx, p, call); errs[i] == nil {
 					all[i] = append(all[i], s)
