@@ -96,12 +96,12 @@ func (s *callState) checkEnd(ctx context.Context, now time.Time) {
 
 // end ends the guest, whose call is over. It does not return.
 func (s *callState) end(ctx context.Context) {
-	s.fault, _ = s.outOfTime(ctx).(*CallError)
+	s.fault = s.outOfTime(ctx)
 	unwind(1)
 }
 
 // outOfTime says why a guest that waited for its turn did not get it.
-func (s *callState) outOfTime(ctx context.Context) error {
+func (s *callState) outOfTime(ctx context.Context) *CallError {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return &CallError{Kind: KindCanceled, Text: "the caller went away", Cause: context.Cause(ctx)}
 	}

@@ -209,15 +209,16 @@ func (s *turns) wait(ctx context.Context, deadline time.Time, t *turn, at *list.
 type accountHeap []*account
 
 // Len implements heap.Interface.
-func (h accountHeap) Len() int { return len(h) }
+func (h *accountHeap) Len() int { return len(*h) }
 
 // Less implements heap.Interface.
-func (h accountHeap) Less(i, k int) bool { return h[i].virtual < h[k].virtual }
+func (h *accountHeap) Less(i, k int) bool { return (*h)[i].virtual < (*h)[k].virtual }
 
 // Swap implements heap.Interface.
-func (h accountHeap) Swap(i, k int) {
-	h[i], h[k] = h[k], h[i]
-	h[i].at, h[k].at = i, k
+func (h *accountHeap) Swap(i, k int) {
+	l := *h
+	l[i], l[k] = l[k], l[i]
+	l[i].at, l[k].at = i, k
 }
 
 // Push implements heap.Interface.

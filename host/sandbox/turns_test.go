@@ -50,9 +50,10 @@ func TestTurnsAreFair(t *testing.T) {
 				var wg sync.WaitGroup
 				var accounts []*account
 				for i, n := range guests {
-					accounts = append(accounts, s.account(string(rune('a'+i))))
+					a := s.account(string(rune('a' + i)))
+					accounts = append(accounts, a)
 					for range n {
-						wg.Go(func() { spin(ctx, s, accounts[i]) })
+						wg.Go(func() { spin(ctx, s, a) })
 					}
 				}
 				wg.Wait()
@@ -144,9 +145,11 @@ func TestTurnsAlone(t *testing.T) {
 			wg.Go(func() { passed[i] = s.pass(t.Context(), time.Now().Add(time.Minute), &guests[i], time.Now()) })
 		}
 		synctest.Wait()
+		s.mu.Lock()
 		if s.running != s.cores || s.waiting != len(guests)-s.cores {
 			t.Errorf("%d guests run and %d wait, want %d and the rest", s.running, s.waiting, s.cores)
 		}
+		s.mu.Unlock()
 		wg.Wait() // those that wait run out of time
 		for i := range guests {
 			if passed[i] != guests[i].has {

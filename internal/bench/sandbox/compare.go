@@ -67,7 +67,7 @@ func (s *suite) extism(ctx context.Context) error {
 	if s.r.Quick {
 		return nil
 	}
-	cmd := exec.CommandContext(ctx, "go", "run", ".", (s.each / 2).String()) //nolint:gosec // a module of this project
+	cmd := exec.CommandContext(ctx, "go", "run", ".", (s.each / 2).String())
 	cmd.Dir = filepath.Join(root(), "internal", "bench", "extism")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
@@ -140,11 +140,11 @@ func (s *suite) nativeImage(ctx context.Context) (float64, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	bin := filepath.Join(dir, "image")
 	source := filepath.Join(root(), "internal", "bench", "sandbox", "testdata", "image.c")
-	build := exec.CommandContext(ctx, "gcc", "-O3", "-march=native", "-I", filepath.Join(root(), "plugins", "image"), "-o", bin, source) //nolint:gosec // sources of this project
+	build := exec.CommandContext(ctx, "gcc", "-O3", "-march=native", "-I", filepath.Join(root(), "plugins", "image"), "-o", bin, source)
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build the native twin: %w\n%s", err, out)
 	}
-	out, err := exec.CommandContext(ctx, bin, strconv.FormatInt(int64(s.each/2/time.Millisecond), 10)).Output() //nolint:gosec // just built
+	out, err := exec.CommandContext(ctx, bin, strconv.FormatInt(int64(s.each/2/time.Millisecond), 10)).Output()
 	if err != nil {
 		return 0, fmt.Errorf("run the native twin: %w", err)
 	}
