@@ -21,6 +21,7 @@ type servingFlags struct {
 	Concurrency  int32         `help:"Runs at once. Default: as the plan gives (tandem plan)." placeholder:"N"`
 	Instances    int32         `help:"How many times the model is loaded. Default: once, which takes several runs at once." placeholder:"N"`
 	Spin         bool          `help:"Let threads of its own wait actively while no other model needs the cores."`
+	Providers    string        `help:"Where it runs: cpu, prefer:LIST (else on the CPU) or require:LIST, with cuda:N, tensorrt:N and webgpu in LIST. Default: as the server is told." placeholder:"WHERE"`
 	Pad          []string      `help:"Make a dimension of an input longer so that several shapes share a run, as in --pad ids:1 --pad mask:1=0. Dimension 0 is the rows; the value is 0 unless given. May be repeated." placeholder:"INPUT:DIM[=VALUE]"`
 	Buckets      []int64       `help:"Sizes that padded dimensions are brought to, as in 32,64,128. Default: powers of two." placeholder:"N,..."`
 	Memory       int64         `help:"What the loaded model takes in memory, in MiB. Default: as measured." placeholder:"MIB"`
@@ -31,7 +32,7 @@ type servingFlags struct {
 func (f *servingFlags) options() (*tandemv1.ModelOptions, error) {
 	o := &tandemv1.ModelOptions{
 		MaxRows: f.MaxRows, MaxQueueRows: f.MaxQueueRows, Threads: f.Threads, Concurrency: f.Concurrency, Instances: f.Instances,
-		Spin: f.Spin, Buckets: f.Buckets, MemoryBytes: f.Memory << 20,
+		Spin: f.Spin, Providers: f.Providers, Buckets: f.Buckets, MemoryBytes: f.Memory << 20,
 	}
 	if f.MaxDelay != 0 {
 		o.MaxDelay = durationpb.New(f.MaxDelay)
@@ -135,6 +136,9 @@ func optionsText(o *tandemv1.ModelOptions) string {
 	add("instances", int64(o.GetInstances()))
 	if o.GetSpin() {
 		words = append(words, "--spin")
+	}
+	if where := o.GetProviders(); where != "" {
+		words = append(words, "--providers="+where)
 	}
 	for _, p := range o.GetPad() {
 		words = append(words, fmt.Sprintf("--pad=%s:%d=%v", p.GetInput(), p.GetAxis(), p.GetValue()))

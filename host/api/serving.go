@@ -18,7 +18,8 @@ func servingFrom(o *tandemv1.ModelOptions) control.Serving {
 	s := control.Serving{
 		MaxRows: int(o.GetMaxRows()), MaxDelay: o.GetMaxDelay().AsDuration(), MaxQueueRows: int(o.GetMaxQueueRows()),
 		Threads: int(o.GetThreads()), Concurrency: int(o.GetConcurrency()), Instances: int(o.GetInstances()), Spin: o.GetSpin(),
-		Buckets: o.GetBuckets(), MemoryBytes: o.GetMemoryBytes(),
+		Providers: o.GetProviders(),
+		Buckets:   o.GetBuckets(), MemoryBytes: o.GetMemoryBytes(),
 	}
 	for _, p := range o.GetPad() {
 		s.Pad = append(s.Pad, batch.Pad{Input: p.GetInput(), Axis: int(p.GetAxis()), Value: p.GetValue()})
@@ -33,7 +34,7 @@ func servingFrom(o *tandemv1.ModelOptions) control.Serving {
 func servingTo(s *control.Serving) *tandemv1.ModelOptions {
 	o := &tandemv1.ModelOptions{
 		MaxRows: int32(s.MaxRows), MaxQueueRows: int32(s.MaxQueueRows), Threads: int32(s.Threads), Concurrency: int32(s.Concurrency),
-		Instances: int32(s.Instances), Spin: s.Spin, Buckets: s.Buckets, MemoryBytes: s.MemoryBytes,
+		Instances: int32(s.Instances), Spin: s.Spin, Providers: s.Providers, Buckets: s.Buckets, MemoryBytes: s.MemoryBytes,
 	}
 	if s.MaxDelay > 0 {
 		o.MaxDelay = durationpb.New(s.MaxDelay)

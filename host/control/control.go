@@ -52,6 +52,9 @@ type LoadParams struct {
 	Threads int
 	// Spin lets the model's own threads wait actively.
 	Spin bool
+	// Providers says where the model is to run, as onnx.ParseProviders reads it; text that it does not read is an error that wraps
+	// ErrServing. Default: "", what the server is told.
+	Providers string
 }
 
 // ModelInfo is what a model file says about itself.

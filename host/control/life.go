@@ -316,6 +316,7 @@ func (o *opening) start(ctx context.Context, instances, threads int) error {
 	for range max(instances, 1) {
 		run, info, err := o.life.models.Load(ctx, LoadParams{
 			Tenant: o.key.tenant, Label: o.label, Model: o.file, Again: o.again, Threads: threads, Spin: o.share.Spin,
+			Providers: o.serving.Providers,
 		})
 		if err != nil {
 			return errors.Join(err, closeRunners(all))

@@ -27,6 +27,8 @@ type Serving struct {
 	Concurrency int  `json:"concurrency,omitempty"`
 	Instances   int  `json:"instances,omitempty"`
 	Spin        bool `json:"spin,omitempty"`
+	// Providers is LoadParams.Providers.
+	Providers string `json:"providers,omitempty"`
 	// Pad and Buckets are those of batch.Config.
 	Pad     []batch.Pad `json:"pad,omitempty"`
 	Buckets []int64     `json:"buckets,omitempty"`

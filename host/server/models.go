@@ -85,15 +85,26 @@ func (*localModels) missing() string   { return "" }
 
 // Load implements control.Models.
 func (m *localModels) Load(ctx context.Context, p control.LoadParams) (runners.Runner, control.ModelInfo, error) {
-	run, err := m.runtime.Load(ctx, p.Model, optionsOf(p, m.providers))
+	options, err := optionsOf(p, m.providers)
+	if err != nil {
+		return nil, control.ModelInfo{}, err
+	}
+	run, err := m.runtime.Load(ctx, p.Model, options)
 	if err != nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", p.Label, err)
 	}
 	return run, infoOf(run.Metadata(), run.Placement()), nil
 }
 
-func optionsOf(p control.LoadParams, providers onnx.Providers) onnx.Options {
-	return onnx.Options{Providers: providers, Threads: p.Threads, Spin: p.Spin}
+// optionsOf returns how a model is loaded; providers are where the server runs models whose owners say nothing.
+func optionsOf(p control.LoadParams, providers onnx.Providers) (onnx.Options, error) {
+	if p.Providers != "" {
+		var err error
+		if providers, err = onnx.ParseProviders(p.Providers); err != nil {
+			return onnx.Options{}, fmt.Errorf("%w: model %s: %w", control.ErrServing, p.Label, err)
+		}
+	}
+	return onnx.Options{Providers: providers, Threads: p.Threads, Spin: p.Spin}, nil
 }
 
 func infoOf(meta onnx.Metadata, place onnx.Placement) control.ModelInfo {

@@ -44,12 +44,16 @@ func (*workerModels) missing() string   { return "" }
 
 // Load implements control.Models.
 func (m *workerModels) Load(ctx context.Context, p control.LoadParams) (runners.Runner, control.ModelInfo, error) {
+	options, err := optionsOf(p, m.providers)
+	if err != nil {
+		return nil, control.ModelInfo{}, err
+	}
 	key := worker.Key{Tenant: string(p.Tenant)}
-	if len(m.providers.On) > 0 {
-		key.Device = m.providers.String()
+	if len(options.Providers.On) > 0 {
+		key.Device = options.Providers.String()
 	}
 	run, err := m.pool.Load(ctx, key, worker.LoadParams{
-		Label: p.Label, Model: p.Model, Again: p.Again, Options: optionsOf(p, m.providers),
+		Label: p.Label, Model: p.Model, Again: p.Again, Options: options,
 	})
 	if err != nil {
 		return nil, control.ModelInfo{}, fmt.Errorf("model %s: %w", p.Label, err)

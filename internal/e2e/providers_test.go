@@ -15,6 +15,7 @@ import (
 	"github.com/tandem-serve/tandem/internal/rig"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 // addGraph is a graph of the model add alone.
@@ -30,13 +31,14 @@ nodes:
   add: {model: add, in: {a: a, b: b}}
 `
 
-func pushAdd(t *testing.T, s *rig.Server) (*tandemv1.Model, error) {
+func pushAdd(t *testing.T, s *rig.Server, providers string) (*tandemv1.Model, error) {
 	t.Helper()
 	model, err := os.ReadFile(filepath.Join(root(t), "runners", "onnx", "testdata", "add_sub.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Client.PushModel(bounded(t), "add", bytes.NewReader(model), int64(len(model)))
+	o := &tandemv1.ModelOptions{Providers: providers}
+	return s.Client.PushModel(bounded(t), "add", bytes.NewReader(model), int64(len(model)), client.WithModelOptions(o))
 }
 
 // checkAdd publishes the graph and holds its answer against the sum.
@@ -64,7 +66,7 @@ func checkAdd(t *testing.T, s *rig.Server) {
 // TestProvidersFallBack: a device that is not there is shown where it is preferred.
 func TestProvidersFallBack(t *testing.T) {
 	s := start(t, rig.Options{Args: []string{"--providers", "prefer:cuda:255"}})
-	m, err := pushAdd(t, s)
+	m, err := pushAdd(t, s, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,10 +83,17 @@ func TestProvidersFallBack(t *testing.T) {
 // TestProvidersRequired: a device that is not there refuses the model where it is required.
 func TestProvidersRequired(t *testing.T) {
 	s := start(t, rig.Options{Args: []string{"--providers", "require:cuda:255"}})
-	_, err := pushAdd(t, s)
+	_, err := pushAdd(t, s, "")
 	wantFailure(t, err, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE)
 	if !strings.Contains(err.Error(), "cuda:255") || strings.Contains(err.Error(), root(t)) {
 		t.Errorf("got %v, want the provider named, and no path of the server's", err)
+	}
+	// What a model's owner asks for counts more than what the server is told.
+	if m, err := pushAdd(t, s, "cpu"); err != nil || m.GetPlacement() != "cpu" || m.GetOptions().GetProviders() != "cpu" {
+		t.Errorf("a model that asks for the CPU: got %v, %v", m, err)
+	}
+	if _, err := pushAdd(t, s, "gpu"); err == nil || connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("a model that asks for nonsense: got %v, want invalid argument", err)
 	}
 	log := &logBuffer{}
 	if _, err := rig.Start(context.WithoutCancel(t.Context()), rig.Options{Root: root(t), Args: []string{"--providers", "gpu"}, Log: log}); err == nil ||
@@ -103,7 +112,7 @@ func TestProvidersWebGPU(t *testing.T) {
 		t.Setenv(k, v)
 	}
 	s := start(t, rig.Options{Args: []string{"--providers", "prefer:webgpu"}})
-	m, err := pushAdd(t, s)
+	m, err := pushAdd(t, s, "")
 	if err != nil {
 		t.Fatal(err)
 	}

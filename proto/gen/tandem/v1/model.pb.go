@@ -241,7 +241,10 @@ type ModelOptions struct {
 	MemoryBytes int64 `protobuf:"varint,10,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// Inputs of the run that warms it after it was loaded. A model that fails on them is not served. Default: made up from its
 	// inputs' shapes, and a failure is noted only.
-	Warm          []*WarmInput `protobuf:"bytes,11,rep,name=warm,proto3" json:"warm,omitempty"`
+	Warm []*WarmInput `protobuf:"bytes,11,rep,name=warm,proto3" json:"warm,omitempty"`
+	// Where it runs: "cpu", "prefer:LIST" or "require:LIST" with cuda:N, tensorrt:N and webgpu in LIST, separated by commas.
+	// Default: where the server is told to run models.
+	Providers     string `protobuf:"bytes,12,opt,name=providers,proto3" json:"providers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,6 +354,13 @@ func (x *ModelOptions) GetWarm() []*WarmInput {
 		return x.Warm
 	}
 	return nil
+}
+
+func (x *ModelOptions) GetProviders() string {
+	if x != nil {
+		return x.Providers
+	}
+	return ""
 }
 
 // Padding is one dimension of an input that is made longer at its end.
@@ -1379,7 +1389,7 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"warmUpNote\x12\x16\n" +
 	"\x06loaded\x18\x17 \x01(\bR\x06loaded\x12!\n" +
 	"\fmemory_bytes\x18\x18 \x01(\x03R\vmemoryBytes\x120\n" +
-	"\alearned\x18\x19 \x03(\v2\x16.tandem.v1.LearnedCostR\alearned\"\xb8\x03\n" +
+	"\alearned\x18\x19 \x03(\v2\x16.tandem.v1.LearnedCostR\alearned\"\xe0\x03\n" +
 	"\fModelOptions\x12\"\n" +
 	"\bmax_rows\x18\x01 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\amaxRows\x126\n" +
 	"\tmax_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bmaxDelay\x12-\n" +
@@ -1392,7 +1402,8 @@ const file_tandem_v1_model_proto_rawDesc = "" +
 	"\abuckets\x18\t \x03(\x03R\abuckets\x12*\n" +
 	"\fmemory_bytes\x18\n" +
 	" \x01(\x03B\a\xbaH\x04\"\x02(\x00R\vmemoryBytes\x12(\n" +
-	"\x04warm\x18\v \x03(\v2\x14.tandem.v1.WarmInputR\x04warm\"R\n" +
+	"\x04warm\x18\v \x03(\v2\x14.tandem.v1.WarmInputR\x04warm\x12&\n" +
+	"\tproviders\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tproviders\"R\n" +
 	"\aPadding\x12\x14\n" +
 	"\x05input\x18\x01 \x01(\tR\x05input\x12\x1b\n" +
 	"\x04axis\x18\x02 \x01(\x05B\a\xbaH\x04\x1a\x02(\x01R\x04axis\x12\x14\n" +
