@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
@@ -12,10 +13,14 @@ import (
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
 	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
+	"github.com/tandem-serve/tandem/runners/worker"
 )
 
-// bare is ONNX Runtime in this process.
-type bare struct{ runtime *onnx.Runtime }
+// bare is ONNX Runtime in this process, and in a worker.
+type bare struct {
+	runtime *onnx.Runtime
+	workers *worker.Pool
+}
 
 func openBare(ctx context.Context, root string) (*bare, error) {
 	library, err := ortlib.Find(os.Getenv, root)
@@ -23,7 +28,20 @@ func openBare(ctx context.Context, root string) (*bare, error) {
 		return nil, err
 	}
 	rt, err := onnx.Open(ctx, onnx.Config{Library: library})
-	return &bare{rt}, err
+	if err != nil {
+		return nil, err
+	}
+	pool, err := worker.New(ctx, worker.Config{Command: []string{filepath.Join(root, "bin", "tandem"), "worker"}, Library: library})
+	return &bare{rt, pool}, err
+}
+
+func (b *bare) close() error { return b.workers.Close() }
+
+// loadInWorker loads the model with the setting's threads into a process of its own.
+func (b *bare) loadInWorker(ctx context.Context, m *model, s setting) (runners.Runner, error) {
+	return b.workers.Load(ctx, worker.Key{Tenant: "bench"}, worker.LoadParams{
+		Label: m.name, Model: m.file, Options: onnx.Options{Threads: s.threads},
+	})
 }
 
 // setting is how a model runs best.
