@@ -7,6 +7,9 @@ cache=$(cd .. && mkdir -p .cache/sdk && cd .cache/sdk && pwd -P)
 test_c() {
 	command -v cc >/dev/null || { echo "c: skipped: no C compiler"; return; }
 	make -s -C c test CC=cc BUILD="$cache/c-test"
+	command -v clang++ >/dev/null || { echo "c++: skipped: no clang++"; return; }
+	clang++ --target=wasm32 -x c++ -std=c++20 -fno-exceptions -fno-rtti -O2 -nostdlib -Wall -Wextra -Werror -Ic \
+		-c conformance/c/conformance.c -o "$cache/c-test/conformance.o"
 }
 test_rust() {
 	command -v cargo >/dev/null || { echo "rust: skipped: no cargo (https://rustup.rs)"; return; }
