@@ -65,8 +65,9 @@ func callSlow(ctx context.Context, s *rig.Server, name string, steps uint64) err
 	return err
 }
 
-// busiest calls the models with eight callers each for a while and returns the most threads that the server had.
-func busiest(t *testing.T, s *rig.Server, models, callers int) int {
+// busiest calls the models with so many callers each for a while and returns the most runs that went on at once and the most threads
+// that the server had.
+func busiest(t *testing.T, s *rig.Server, models, callers int) (runs, threads int) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(bounded(t), time.Second)
 	defer stop()
@@ -83,33 +84,35 @@ func busiest(t *testing.T, s *rig.Server, models, callers int) int {
 			})
 		}
 	}
-	most := 0
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
 	for ctx.Err() == nil {
-		most = max(most, s.Threads())
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
+		threads = max(threads, s.Threads())
+		plan, err := s.Client.Server.GetPlan(context.WithoutCancel(ctx), &tandemv1.GetPlanRequest{})
+		if err != nil {
+			t.Error(err)
+			break
 		}
+		running := 0
+		for _, m := range plan.GetModels() {
+			running += int(m.GetRunning())
+		}
+		runs = max(runs, running)
 	}
 	all.Wait()
-	return most
+	return runs, threads
 }
 
-// TestThreadsDoNotGrowWithModelsTimesCores: ten busy models cost a thread each more than one does, not one for each core.
-func TestThreadsDoNotGrowWithModelsTimesCores(t *testing.T) {
-	if _, err := os.Stat("/proc/self/task"); err != nil {
-		t.Skip("the system does not tell the threads of a process")
-	}
+// TestTenModelsShareTheCores: ten busy models have one run each, not one for each core, and the plan says why. The threads of a whole
+// server are logged only: how many the Go runtime starts for system calls depends on what else the machine does. What runs cost in
+// threads is asserted in runners/batch.
+func TestTenModelsShareTheCores(t *testing.T) {
 	s := start(t, rig.Options{Args: []string{"--threads", "2"}})
 	const models = 10
 	publishSlow(t, s, "m0", 1)
-	one := busiest(t, s, 1, 8*models)
+	_, one := busiest(t, s, 1, 8*models)
 	for i := 1; i < models; i++ {
 		publishSlow(t, s, fmt.Sprintf("m%d", i), int64(i+1))
 	}
-	ten := busiest(t, s, models, 8)
+	runs, ten := busiest(t, s, models, 8)
 	plan, err := s.Client.Server.GetPlan(bounded(t), &tandemv1.GetPlanRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -123,13 +126,10 @@ func TestThreadsDoNotGrowWithModelsTimesCores(t *testing.T) {
 			t.Errorf("got %v", m)
 		}
 	}
-	t.Logf("the most threads: %d with one model, %d with ten; the plan's bound for runs and pools is %d", one, ten, plan.GetMostThreads())
-	// Nine more guaranteed runs, and what the Go runtime starts for system calls: models times cores would be 18 more at least.
-	if more := ten - one; more > models-1+6 {
-		t.Errorf("nine more models brought %d more threads", more)
-	}
-	if most := int(plan.GetMostRuns()); most > 2+models-1 {
-		t.Errorf("the plan allows %d runs at once", most)
+	t.Logf("the server had at most %d threads with one model and %d with ten, of which %d were runs", one, ten, runs)
+	// The runs of the models are not counted at the same moment: one that is lent may be seen twice.
+	if most := int(plan.GetMostRuns()); most > 2+models-1 || runs > most+2 {
+		t.Errorf("%d runs went on at once, the plan allows %d", runs, most)
 	}
 }
 
