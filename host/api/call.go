@@ -23,7 +23,7 @@ type call struct {
 	control *http.ResponseController
 	silence time.Duration // that the sender of the body may keep
 	until   time.Time     // when the body must be there
-	length  int64 // of the body, as announced; -1 is unknown
+	length  int64         // of the body, as announced; -1 is unknown
 	visit   atomic.Pointer[quota.Visit]
 	refused atomic.Pointer[tenant.QuotaError] // what ended the reading of the body
 

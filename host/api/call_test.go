@@ -23,7 +23,7 @@ func TestSlowSenders(t *testing.T) {
 		bytes int
 		slow  bool
 	}{"silent": {time.Hour, 1, true}, "a drop now and then": {50 * time.Millisecond, 1000, true}, "in time": {10 * time.Millisecond, 5, false}} {
-		conn, err := net.Dial("tcp", s.Listener.Addr().String()) //nolint:noctx // on loopback
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,7 +21,8 @@ func TestWhatFailsIsCharged(t *testing.T) {
 		run: func(_ context.Context, c sandbox.Call) ([]value.Value, error) {
 			err := errors.Join(c.Services.Spend(300), c.Services.Spend(200))
 			began := time.Now()
-			for time.Since(began) < time.Millisecond { //nolint:revive // it is to take time
+			for time.Since(began) < time.Millisecond {
+				_ = began // it is to take time
 			}
 			return nil, errors.Join(err, guestError("costly", "not today"))
 		},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -63,8 +64,12 @@ func newCertificates(files TLS, log *slog.Logger) (*certificates, error) {
 func (c *certificates) serverConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) { return c.current(h.Context()), nil },
+		GetConfigForClient: c.configFor,
 	}
+}
+
+func (c *certificates) configFor(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	return c.current(h.Context()), nil
 }
 
 // current returns the newest configuration. Files that cannot be used are reported, and the ones before go on.
@@ -94,7 +99,7 @@ func (c *certificates) current(ctx context.Context) *tls.Config {
 
 // stamp changes when a file does.
 func (t TLS) stamp() (string, error) {
-	text := ""
+	var text strings.Builder
 	for _, path := range []string{t.Cert, t.Key, t.ClientCA} {
 		if path == "" {
 			continue
@@ -103,9 +108,9 @@ func (t TLS) stamp() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		text += fmt.Sprintf("%s %d %d\n", path, st.Size(), st.ModTime().UnixNano())
+		_, _ = fmt.Fprintf(&text, "%s %d %d\n", path, st.Size(), st.ModTime().UnixNano())
 	}
-	return text, nil
+	return text.String(), nil
 }
 
 func (t TLS) load() (*tls.Config, error) {

@@ -116,11 +116,14 @@ func TestTLS(t *testing.T) {
 	if err := info(client.WithHTTPClient(r.http)); err == nil {
 		t.Error("a client that does not know the authority was satisfied")
 	}
-	plain, err := http.Get(strings.Replace(r.url, "https", "http", 1)) //nolint:noctx // refused at once
-	if err == nil {
-		plain.Body.Close()
-		if plain.StatusCode != http.StatusBadRequest {
-			t.Errorf("plain HTTP got %d", plain.StatusCode)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(r.url, "https", "http", 1), http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := r.http.Do(req); err == nil {
+		res.Body.Close()
+		if res.StatusCode != http.StatusBadRequest {
+			t.Errorf("plain HTTP got %d", res.StatusCode)
 		}
 	}
 

@@ -18,6 +18,9 @@ import (
 	"github.com/tandem-serve/tandem/sdk/client"
 )
 
+// browser makes requests that no client of ours makes.
+var browser = &http.Client{Transport: &http.Transport{}}
+
 // caller calls a graph over one protocol.
 type caller func(ctx context.Context, graph string, in map[string]*tandemv1.Value) (*tandemv1.InferResponse, error)
 

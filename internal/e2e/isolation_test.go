@@ -181,7 +181,7 @@ func post(ctx context.Context, t *testing.T, s *rig.Server, key string, md proto
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Authorization", "Bearer "+key)
-	res, err := http.DefaultClient.Do(req)
+	res, err := browser.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
