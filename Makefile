@@ -118,6 +118,12 @@ soak: setup build plugins ## Publish PUBLISHES (1000) releases under constant lo
 
 soak: export TANDEM_PUBLISHES := $(PUBLISHES)
 
+HOSTILE ?= 5s
+
+.PHONY: test-hostile
+test-hostile: setup build plugins ## Attack a server for HOSTILE (5s) an attack while a victim calls it, and print a table
+	TANDEM_HOSTILE=$(HOSTILE) $(GO) test -count=1 -timeout 60m -v -run '^TestHostileTenants$$' ./internal/e2e
+
 FUZZTIME ?= 10s
 
 .PHONY: fuzz

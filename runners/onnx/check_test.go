@@ -26,6 +26,7 @@ func good() map[string]onnxtest.Model {
 		"zip_map_strings": onnxtest.ZipMap([]string{"cat", "dog"}),
 		"sequence":        onnxtest.Sequence(runners.FP32),
 		"slow":            onnxtest.Slow(),
+		"vast":            onnxtest.Vast(),
 		"broken":          onnxtest.Broken(),
 		"weighted":        onnxtest.Weighted([]float32{1, 2, 3}, ""),
 		"scalar":          onnxtest.Identity(runners.FP32, []runners.Dim{}),

@@ -154,3 +154,18 @@ func Weighted(w []float32, external string) Model {
 		Outputs: []Value{{Name: "y", DType: runners.FP32, Dims: dims}},
 	}}
 }
+
+// Vast returns a model that makes as many zeros as its input n, INT64 [1], says, FP32 each, and gives their sum y, FP32 [1]: a
+// request of eight bytes takes as much memory as it likes.
+func Vast() Model {
+	one := Fixed(1)
+	return Model{Graph: Graph{
+		Name: "vast",
+		Nodes: []Node{
+			{Op: "ConstantOfShape", In: []string{"n"}, Out: []string{"zeros"}},
+			{Op: "ReduceSum", In: []string{"zeros"}, Out: []string{"y"}},
+		},
+		Inputs:  []Value{{Name: "n", DType: runners.INT64, Dims: one}},
+		Outputs: []Value{{Name: "y", DType: runners.FP32, Dims: one}},
+	}}
+}

@@ -1,0 +1,224 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/tandem-serve/tandem/internal/rig"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+// hostileWindow is how long each attack lasts unless TANDEM_HOSTILE says otherwise; make test-hostile says 5s.
+const hostileWindow = 800 * time.Millisecond
+
+// attack is what one ordinary tenant with an ordinary tenant's limits does to a server.
+type attack struct {
+	name    string
+	workers int // that strike at the same time
+	// prepare gives the attacker what it needs. Default: nothing.
+	prepare func(t *testing.T, a *attacker)
+	// strike does harm once; n counts the worker's strikes. Its error only goes into the table.
+	strike func(ctx context.Context, a *attacker, worker, n int) error
+}
+
+// attacker is the tenant of one attack.
+type attacker struct {
+	server *rig.Server
+	client *client.Client
+	key    string
+}
+
+// struck is what came of an attack.
+type struck struct {
+	name           string
+	alone, under   latencies
+	strikes        int
+	answers        map[string]int // by reason, "ok" for those that succeeded
+	before, during int            // resident memory in MiB, during is the most
+	after          int
+}
+
+// TestHostileTenants runs one attack after the other, each by a tenant of its own, against a server on which a victim calls its
+// graph at a steady rate. No call of the victim may fail, the server must live, and its memory must come back. How long the
+// victim's calls take is printed and not asserted: the attackers' own work shares the machine with the server.
+func TestHostileTenants(t *testing.T) {
+	window := hostileWindow
+	if text := os.Getenv("TANDEM_HOSTILE"); text != "" {
+		var err error
+		if window, err = time.ParseDuration(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := start(t, rig.Options{})
+	v := newVictim(t, s)
+	v.load(t, window) // warms up what is made on the first calls
+	first := residentMiB(t, s.PID())
+	var rows []struck
+	defer func() { // also when an attack ends the test
+		t.Logf("attacks of %v each, the victim calls %d times a second:\n%s", window, victimRate, table(rows))
+	}()
+	for _, a := range attacks(t) {
+		rows = append(rows, a.run(t, s, v, window))
+		if _, err := s.Client.Server.GetServerInfo(bounded(t), &tandemv1.GetServerInfoRequest{}); err != nil {
+			t.Fatalf("the server does not live after %s: %v", a.name, err)
+		}
+	}
+	last := residentAtMost(t, s.PID(), first+memorySlackMiB)
+	t.Logf("resident memory: %d MiB before the attacks, %d MiB after them", first, last)
+	if last > first+memorySlackMiB {
+		t.Errorf("the server has %d MiB after the attacks, %d before them", last, first)
+	}
+}
+
+// memorySlackMiB is what may be left of all attacks together: what allocators keep, and the victim's own.
+const memorySlackMiB = 512
+
+// run measures the victim alone, attacks, measures again, and deletes the attacker.
+func (k attack) run(t *testing.T, s *rig.Server, v *victim, window time.Duration) struck {
+	t.Helper()
+	tenant := "attacker-" + strings.ReplaceAll(k.name, " ", "-")
+	c, key := newTenantWithKey(t, s, tenant, nil)
+	a := &attacker{server: s, client: c, key: key}
+	if k.prepare != nil {
+		k.prepare(t, a)
+	}
+	row := struck{name: k.name, answers: make(map[string]int), before: residentMiB(t, s.PID())}
+	row.alone = v.load(t, window)
+	ctx, stop := context.WithCancel(t.Context())
+	var mu sync.Mutex // guards row.answers
+	var workers sync.WaitGroup
+	for w := range k.workers {
+		workers.Go(func() {
+			pace := time.NewTicker(strikePace)
+			defer pace.Stop()
+			for n := 0; ctx.Err() == nil; n++ {
+				err := k.strike(ctx, a, w, n)
+				if ctx.Err() == nil {
+					mu.Lock()
+					row.strikes++
+					row.answers[answerOf(err)]++
+					mu.Unlock()
+				}
+				select {
+				case <-pace.C:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	watched := watchMemory(ctx, t, s.PID())
+	row.under = v.load(t, window)
+	stop()
+	workers.Wait()
+	row.during = <-watched
+	if _, err := s.Client.Tenants.DeleteTenant(bounded(t), &tandemv1.DeleteTenantRequest{Name: tenant}); err != nil {
+		t.Errorf("delete the attacker of %s: %v", k.name, err)
+	}
+	row.after = residentMiB(t, s.PID())
+	if len(row.under.failed)+len(row.alone.failed) > 0 {
+		t.Errorf("%s: %d of %d calls of the victim failed, and %d of %d before the attack: %v", k.name, len(row.under.failed), row.under.calls,
+			len(row.alone.failed), row.alone.calls, errors.Join(slices.Concat(row.alone.failed, row.under.failed)...))
+	}
+	return row
+}
+
+// strikePace is the least time between two strikes of a worker: that the attackers' own computing, on the cores of the server,
+// is not the attack. Eight workers still call more often than a tenant may.
+const strikePace = 5 * time.Millisecond
+
+// answerOf names what an attacker got.
+func answerOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	if r := client.Reason(err); r != tandemv1.Reason_REASON_UNSPECIFIED {
+		name := strings.TrimPrefix(r.String(), "REASON_")
+		if q := client.Detail(err).GetQuota().GetQuota(); q != "" {
+			name += " " + q
+		}
+		return name
+	}
+	return connect.CodeOf(err).String()
+}
+
+// watchMemory sends the most resident memory that the process has until ctx ends.
+func watchMemory(ctx context.Context, t *testing.T, pid int) <-chan int {
+	t.Helper()
+	most := make(chan int, 1)
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		peak := 0
+		for {
+			peak = max(peak, residentMiB(t, pid))
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				most <- peak
+				return
+			}
+		}
+	}()
+	return most
+}
+
+// residentAtMost waits until a process has at most so much memory, but no longer than half a minute, and returns what it has.
+func residentAtMost(t *testing.T, pid, mib int) int {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if now := residentMiB(t, pid); now <= mib {
+			return now
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return residentMiB(t, pid)
+		}
+	}
+}
+
+// table writes what came of all attacks in Markdown.
+func table(rows []struck) string {
+	var out strings.Builder
+	fmt.Fprintln(&out, "| attack | victim's calls | failed | p50 alone | p50 attacked | p99 alone | p99 attacked | ratio of p99 | memory before, most, after (MiB) | what the attacker got |")
+	fmt.Fprintln(&out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, r := range rows {
+		alone, under := r.alone.at(99), r.under.at(99)
+		fmt.Fprintf(&out, "| %s | %d | %d | %s | %s | %s | %s | %.1f | %d, %d, %d | %s |\n", r.name, r.under.calls, len(r.under.failed),
+			millis(r.alone.at(50)), millis(r.under.at(50)), millis(alone), millis(under), float64(under)/float64(max(alone, 1)),
+			r.before, r.during, r.after, r.got())
+	}
+	return out.String()
+}
+
+func millis(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
+
+// got lists the answers, the most frequent first.
+func (r *struck) got() string {
+	names := make([]string, 0, len(r.answers))
+	for name := range r.answers {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return r.answers[b] - r.answers[a] })
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", r.answers[name], name)
+	}
+	if len(names) == 0 {
+		return "nothing: its calls never ended"
+	}
+	return strings.Join(names, ", ")
+}
