@@ -94,7 +94,8 @@ func one(ctx context.Context, s report.Suite, out string, quick bool, stdout io.
 	r.Quick = quick
 	fmt.Fprintf(stdout, "suite %s: %s\n", s.Name, s.Doc)
 	if err := s.Run(ctx, r); err != nil {
-		return nil, err
+		// What was measured until then may tell why.
+		return nil, errors.Join(err, r.Table(stdout))
 	}
 	if err := r.Table(stdout); err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func patient(call func(context.Context) error) func(context.Context) error {
 func (s *served) example(ctx context.Context, r *report.Report, e graphs.Example) error {
 	most, deadline := 0.0, time.Duration(0)
 	for _, n := range callers(r) {
-		if e.Graph == rig.GraphOCR && (n > 16 || r.Quick && n > 1) {
+		if e.Graph == rig.GraphOCR && (n > 4 || r.Quick && n > 1) {
 			continue // many pages at once take minutes on few cores
 		}
 		all := []*side{

@@ -46,6 +46,12 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 	defer func() { err = errors.Join(err, run.Close()) }()
 	batcher := batch.New(keepOpen{run}, batch.Config{MaxRows: best.rows, MaxQueueRows: 4096, Concurrency: best.runs})
 	defer func() { err = errors.Join(err, batcher.Close()) }()
+	apart, err := b.loadInWorker(ctx, m, best)
+	if err != nil {
+		return err
+	}
+	inWorker := batch.New(apart, batch.Config{MaxRows: best.rows, MaxQueueRows: 4096, Concurrency: best.runs})
+	defer func() { err = errors.Join(err, inWorker.Close()) }()
 	inside, err := compile(m.document(), batcher)
 	if err != nil {
 		return err
@@ -62,6 +68,7 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 		all := []*side{
 			{name: "bare", rows: best.rows, callers: best.runs, call: func(ctx context.Context) error { return once(ctx, run, alone) }},
 			{name: "batcher", rows: 1, call: func(ctx context.Context) error { return once(ctx, batcher, one) }},
+			{name: "worker", rows: 1, call: func(ctx context.Context) error { return once(ctx, inWorker, one) }},
 			{name: "engine", rows: 1, call: func(ctx context.Context) error {
 				_, err := inside.call(ctx, values, false)
 				return err
@@ -84,7 +91,7 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 			return err
 		}
 		m.tell(r, all, n)
-		grpc := all[4]
+		grpc := all[5]
 		most, patience = max(most, grpc.total.PerSecond()), max(patience, 2*grpc.total.Latency.Quantile(.5))
 		if n == 16 {
 			r.Add(m.name+" x16 batcher copied", float64(batcher.Stats().BytesCopied)/float64(max(batcher.Stats().Requests, 1)), "bytes/row")
@@ -96,7 +103,11 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 // turns runs every side in turn, a slice each, several rounds.
 func turns(ctx context.Context, r *report.Report, s *served, all []*side, callers int) error {
 	t := timesOf(r)
-	for range t.rounds {
+	rounds := t.rounds
+	if callers > 16 {
+		rounds = 1 // as many calls of a slow model take long enough
+	}
+	for range rounds {
 		for _, side := range all {
 			if err := side.turn(ctx, s, load.Loop{Callers: callers, Duration: t.slice, Warmup: t.slice / 4}); err != nil {
 				return fmt.Errorf("%s, %d callers: %w", side.name, callers, err)
@@ -144,6 +155,7 @@ func (x *side) turn(ctx context.Context, s *served, l load.Loop) error {
 // tell adds the figures of all sides, with their ratio to the first, the bare loop.
 func (m *model) tell(r *report.Report, all []*side, callers int) {
 	bare := all[0].rowsPerSecond()
+	m.worker(r, all[1], all[2], callers)
 	for _, x := range all {
 		prefix := fmt.Sprintf("%s x%d %s", m.name, callers, x.name)
 		latencies(r, prefix, x)
@@ -162,6 +174,17 @@ func (m *model) tell(r *report.Report, all []*side, callers int) {
 		if x.served {
 			x.costs(r, prefix, bare)
 		}
+	}
+}
+
+// worker adds what the worker costs beside the same batcher over the same model in this process.
+func (m *model) worker(r *report.Report, inside, apart *side, callers int) {
+	switch {
+	case !m.heavy && callers == 1:
+		more := apart.total.Latency.Quantile(.5) - inside.total.Latency.Quantile(.5)
+		r.AtMost(fmt.Sprintf("%s x1 worker adds to p50", m.name), micros(more), "us", 25)
+	case m.heavy && callers >= 16:
+		r.AtLeast(fmt.Sprintf("%s x%d worker/batcher", m.name, callers), apart.rowsPerSecond()/max(inside.rowsPerSecond(), 1e-9), "ratio", .97)
 	}
 }
 

@@ -1,6 +1,7 @@
 // Package runners is the suite that measures what Tandem adds to ONNX Runtime. Three models - one that does nearly nothing,
-// a sentiment classifier, text recognition - run in a bare loop over ONNX Runtime, through the batcher, through the engine,
-// and on a real server through Connect and gRPC on loopback.
+// a sentiment classifier, text recognition - run in a bare loop over ONNX Runtime, through the batcher with the model in this
+// process and in a worker, through the engine, and on a real server through Connect and gRPC on loopback; the server runs models
+// in workers, as it does by default.
 //
 // A sweep first finds the threads, rows and runs at once that are best for the bare loop; every other side then runs with the
 // same, as an owner would declare them. The sides take turns in short rounds, so that what else the machine does hits all of
@@ -22,7 +23,7 @@ import (
 func Suite() report.Suite {
 	return report.Suite{
 		Name: "runners",
-		Doc:  "three models through batcher, engine, Connect and gRPC, beside a bare loop over ONNX Runtime; ten nodes that do nothing",
+		Doc:  "three models through batcher, worker, engine, Connect and gRPC, beside a bare loop over ONNX Runtime; ten nodes that do nothing",
 		Run:  run,
 	}
 }
@@ -71,6 +72,7 @@ func run(ctx context.Context, r *report.Report) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, b.close()) }()
 	for _, m := range all {
 		if err := m.measure(ctx, r, b, s); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
