@@ -60,7 +60,7 @@ func (s *served) example(ctx context.Context, r *report.Report, e graphs.Example
 			latencies(r, prefix, x)
 			if x.served {
 				r.Add(prefix+"/bare", x.rowsPerSecond()/max(all[0].rowsPerSecond(), 1e-9), "ratio")
-				x.costs(r, prefix, 0)
+				x.costs(r, prefix)
 			}
 		}
 		grpc := all[len(all)-1]

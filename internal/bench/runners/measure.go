@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
@@ -172,7 +171,7 @@ func (m *model) tell(r *report.Report, all []*side, callers int) {
 			r.Add(prefix+"/bare", ratio, "ratio")
 		}
 		if x.served {
-			x.costs(r, prefix, bare)
+			x.costs(r, prefix)
 		}
 	}
 }
@@ -195,17 +194,13 @@ func latencies(r *report.Report, prefix string, x *side) {
 	r.Add(prefix+" p99.9", load.Milliseconds(x.total.Latency.Quantile(.999)), "ms")
 }
 
-// costs adds what a call cost on both sides of the wire. bare, when it is not 0, is what the ratio without the generator
-// compares with: as many rows as the server's processor time alone would leave room for on all cores.
-func (x *side) costs(r *report.Report, prefix string, bare float64) {
+// costs adds what a call cost on both sides of the wire; the server's workers are not in it.
+func (x *side) costs(r *report.Report, prefix string) {
 	calls := max(x.spent.calls, 1)
 	r.Add(prefix+" generator's processor time", micros(x.spent.generator)/calls, "us/call")
 	r.Add(prefix+" server's processor time", micros(x.spent.server)/calls, "us/call")
 	r.Add(prefix+" server's allocations", x.spent.mallocs/calls, "allocs/call")
 	r.Add(prefix+" copied on edges", x.spent.copied/calls, "bytes/call")
-	if alone := x.spent.server.Seconds() / calls; bare > 0 && alone > 0 {
-		r.Add(prefix+"/bare, were the generator free", float64(runtime.GOMAXPROCS(0))/alone*float64(x.rows)/bare, "ratio")
-	}
 }
 
 // open calls at fixed rates, half and nine tenths of the most that was measured, and counts the answers that came in time.
