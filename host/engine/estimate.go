@@ -21,8 +21,9 @@ type extent struct {
 const leastUnknown = 4 << 10
 
 // estimate returns how many bytes the request is expected to hold at its peak: of its critical path, or of its shadow. Sizes
-// follow from the types, whose names have the sizes of the inputs that came; where they do not, an output is taken to be as
-// large as what the node reads.
+// follow from the types, whose names have the sizes of the inputs that came; where they do not, the outputs of a node are
+// together taken to be as large as the largest that it reads: most nodes make less of what they get, and what grew from node
+// to node would refuse long graphs for nothing.
 func (r *run) estimate(shadow bool) int64 {
 	in := make([]extent, len(r.inputs))
 	for i := range r.inputs {
@@ -130,20 +131,29 @@ func (p *peaker) bind(t graph.Type, shape []int64) {
 func (p *peaker) node(id int) (passing int64) {
 	n := &p.rel.Plan.Nodes[id]
 	reads := make([]extent, len(n.Inputs))
-	items := -1
+	items, largest := -1, int64(leastUnknown)
 	for i := range n.Inputs {
 		reads[i] = p.source(n.Inputs[i].From)
 		if n.Inputs[i].Convert == graph.ConvertDecode {
 			reads[i].bytes = max(decoding(reads[i].v, p.images), reads[i].bytes)
 		}
-		passing = plus(passing, reads[i].bytes)
+		passing, largest = plus(passing, reads[i].bytes), max(largest, reads[i].bytes)
 		if n.Inputs[i].Levels == 1 {
 			items = reads[i].items
 		}
 	}
 	p.nodes[id] = make([]extent, len(n.Outputs))
+	unknown := 0
 	for k := range n.Outputs {
-		p.nodes[id][k] = p.output(&n.Outputs[k], n.Levels, items, max(passing, leastUnknown))
+		p.nodes[id][k] = p.output(&n.Outputs[k], n.Levels, items)
+		if p.nodes[id][k].bytes < 0 {
+			unknown++
+		}
+	}
+	for k := range p.nodes[id] {
+		if x := &p.nodes[id][k]; x.bytes < 0 {
+			x.bytes = largest / int64(unknown)
+		}
 	}
 	if g, ok := p.rel.Targets[id].(*graphTarget); ok && n.Levels == 0 {
 		passing = max(passing, peak(g.rel, g.inner(n, reads), p.images, func(id int) bool { return !g.rel.Plan.Nodes[id].Shadow }))
@@ -151,9 +161,9 @@ func (p *peaker) node(id int) (passing int64) {
 	return passing
 }
 
-// output estimates one output; otherwise is what it is taken for when nothing is known.
-func (p *peaker) output(out *graph.NodeOutput, levels, items int, otherwise int64) extent {
-	x := extent{bytes: otherwise, items: -1}
+// output estimates one output; its bytes are -1 when they are not known.
+func (p *peaker) output(out *graph.NodeOutput, levels, items int) extent {
+	x := extent{bytes: -1, items: -1}
 	edge := out.Edge
 	if levels == 1 && edge.List == 1 && items >= 0 {
 		x.items = items
