@@ -134,6 +134,10 @@ fuzz: need-cc ## Run every fuzz target for FUZZTIME (10s each)
 # FUZZ narrows the fuzz targets to a folder.
 FUZZ ?= .
 
+.PHONY: soak-workers
+soak-workers: setup ## Load and unload a model 500 times in one worker, whose memory must reach a plateau; the curve goes to out/workers.json
+	TANDEM_SOAK=$(CURDIR)/$(OUT)/workers.json $(GO) test ./runners/worker -run '^TestSoak$$' -count 1 -v
+
 .PHONY: bench
 bench: setup build plugins ## Run the benchmark suites, or SUITE=name; figures go to out/bench/*.json
 	@$(GO) run ./internal/bench $(if $(SUITE),-suite $(SUITE))

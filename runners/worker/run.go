@@ -25,6 +25,7 @@ func (m *Model) run(ctx context.Context, s *slot, id uint32, in, out []runners.T
 	}
 	switch {
 	case errors.Is(err, errAbandoned):
+		s.p.g.pool.lingered.Add(1)
 		s.p.others.Go(s.linger)
 	default:
 		defer s.release()

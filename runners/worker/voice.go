@@ -3,6 +3,7 @@ package worker
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -41,7 +42,8 @@ func (v *voice) Write(b []byte) (int, error) {
 }
 
 func (v *voice) sayLocked(line string) {
-	if line == "" {
+	// ONNX Runtime wants to keep an id for its telemetry on the disk, which a worker may not write to, and says so each time.
+	if line == "" || strings.Contains(line, "telemetry device ID") {
 		return
 	}
 	if v.lines++; v.lines <= maxLines {
@@ -49,7 +51,7 @@ func (v *voice) sayLocked(line string) {
 	}
 	if v.why == "" {
 		for _, sign := range []string{"panic:", "fatal error:", "SIG", "terminate called", "out of memory", "worker:", "cannot allocate", "bad_alloc", "Assertion"} {
-			if bytes.Contains([]byte(line), []byte(sign)) {
+			if strings.Contains(line, sign) {
 				v.why = line
 			}
 		}

@@ -56,6 +56,7 @@ type Pool struct {
 	restarts atomic.Uint64
 	crashes  atomic.Uint64
 	recycled atomic.Uint64
+	lingered atomic.Uint64
 
 	mu     sync.Mutex // mu guards the following
 	groups map[Key]*group
@@ -140,6 +141,7 @@ type Stats struct {
 	Restarts    uint64 // starts after a crash
 	Crashes     uint64 // workers that ended without having been asked to
 	Recycled    uint64 // workers replaced because they had grown
+	Lingered    uint64 // runs that went on after their callers had gone
 	Quarantined int    // models that are not loaded now because they crashed
 }
 
@@ -147,7 +149,8 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	s := Stats{
 		Runs: p.runs.Load(), BytesCopied: p.copied.Load(), Restarts: p.restarts.Load(), Crashes: p.crashes.Load(),
-		Recycled: p.recycled.Load(), Quarantined: p.strikes.quarantined(),
+		Recycled: p.recycled.Load(), Lingered: p.lingered.Load(),
+		Quarantined: p.strikes.quarantined(),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -169,3 +169,13 @@ func Vast() Model {
 		Outputs: []Value{{Name: "y", DType: runners.FP32, Dims: one}},
 	}}
 }
+
+// Huge returns the model that gives y, FP32 of the shape that its input shape, INT64 [1], says: as much memory as one asks for.
+func Huge() Model {
+	return Model{Graph: Graph{
+		Name:    "huge",
+		Nodes:   []Node{{Op: "ConstantOfShape", In: []string{"shape"}, Out: []string{"y"}}},
+		Inputs:  []Value{{Name: "shape", DType: runners.INT64, Dims: Fixed(1)}},
+		Outputs: []Value{{Name: "y", DType: runners.FP32, Dims: []runners.Dim{{Size: -1, Name: "n"}}}},
+	}}
+}

@@ -1,0 +1,27 @@
+package worker
+
+import (
+	"fmt"
+	"os"
+	"testing"
+)
+
+// PID returns the process that the model is loaded in.
+func (m *Model) PID() int { return m.at.Load().p.pid() }
+
+// Running returns how many slots of the model's process are in use.
+func (m *Model) Running() int { return len(m.at.Load().p.tokens) }
+
+// ResidentNow returns the private memory of the model's process, in bytes.
+func (m *Model) ResidentNow(tb testing.TB) int64 {
+	tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", m.PID()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var size, all, shared int64
+	if _, err := fmt.Sscan(string(text), &size, &all, &shared); err != nil {
+		tb.Fatal(err)
+	}
+	return (all - shared) * int64(os.Getpagesize())
+}
