@@ -168,7 +168,7 @@ func (m *Model) place(ctx context.Context) (*place, error) {
 		if l == nil {
 			l = &starting{done: make(chan struct{})}
 			m.loading = l
-			m.g.pool.work.Go(func() { m.reload(l) })
+			m.g.pool.work.Go(func() { m.reload(l) }) //nolint:contextcheck // the load goes on when the request is gone
 		}
 		m.mu.Unlock()
 		select {

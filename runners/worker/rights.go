@@ -33,8 +33,8 @@ func rightsOf(c *Config, key Key) *confine.Rights {
 	files := []string{c.Library, c.Command[0]}
 	files = append(files, filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))...)
 	for i, f := range files {
-		if real, err := filepath.EvalSymlinks(f); err == nil {
-			f = real
+		if target, err := filepath.EvalSymlinks(f); err == nil {
+			f = target
 		}
 		if i == 0 {
 			f = filepath.Dir(f) // with the libraries beside it

@@ -138,16 +138,11 @@ func (s *slot) answer(outputs int) error {
 // linger waits until a call that nobody waits for any more has ended, and kills the worker when it does not.
 func (s *slot) linger() {
 	s.ended.Store(true)
-	switch s.await(s.p.g.pool.config.HangLimit) {
-	case nil:
-		s.release()
-	case errAbandoned:
+	if errors.Is(s.await(s.p.g.pool.config.HangLimit), errAbandoned) {
 		s.p.kill(death{model: s.model, text: fmt.Sprintf("a run went on for %v after its end", s.p.g.pool.config.HangLimit)})
 		<-s.p.gone
-		s.release()
-	default:
-		s.release()
 	}
+	s.release()
 }
 
 // release gives all that the call had back, and the slot.
