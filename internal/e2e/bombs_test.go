@@ -49,13 +49,15 @@ func TestDecompressionBombs(t *testing.T) {
 		refused func(res *http.Response, text string) bool
 	}{
 		"Connect": {
-			map[string]string{"Content-Type": "application/json", "Content-Encoding": "gzip"}, bomb.Bytes(),
+			map[string]string{"Content-Type": "application/json", "Content-Encoding": "gzip"},
+			bomb.Bytes(),
 			func(res *http.Response, text string) bool {
 				return res.StatusCode == http.StatusTooManyRequests && strings.Contains(text, "REASON_LIMIT_EXCEEDED")
 			},
 		},
 		"gRPC": {
-			map[string]string{"Content-Type": "application/grpc", "Grpc-Encoding": "gzip", "Te": "trailers"}, frame,
+			map[string]string{"Content-Type": "application/grpc", "Grpc-Encoding": "gzip", "Te": "trailers"},
+			frame,
 			func(res *http.Response, _ string) bool {
 				return res.Trailer.Get("Grpc-Status") == "8" || res.Header.Get("Grpc-Status") == "8" // RESOURCE_EXHAUSTED
 			},
