@@ -19,7 +19,7 @@ import (
 )
 
 // hostileWindow is how long each attack lasts unless TANDEM_HOSTILE says otherwise; make test-hostile says 5s.
-const hostileWindow = 700 * time.Millisecond
+const hostileWindow = 400 * time.Millisecond
 
 // attack is what one ordinary tenant with an ordinary tenant's limits does to a server.
 type attack struct {

@@ -59,10 +59,10 @@ func (v *victim) load(t *testing.T, window time.Duration) latencies {
 	var l latencies
 	var mu sync.Mutex // guards l
 	var calls sync.WaitGroup
-	tick := time.NewTicker(time.Second / victimRate)
-	defer tick.Stop()
-	for end := time.Now().Add(window); time.Now().Before(end); {
-		due := <-tick.C
+	begin := time.Now()
+	for after := time.Duration(0); after < window; after += time.Second / victimRate {
+		due := begin.Add(after)
+		<-time.NewTimer(time.Until(due)).C // fires at once for a call that is late
 		calls.Go(func() {
 			err := v.call(t.Context())
 			took := time.Since(due)
