@@ -161,6 +161,8 @@ func (h *handler) tenantTo(ctx context.Context, t tenant.Tenant) (*tandemv1.Tena
 	out := briefTo(t)
 	out.Limits = limitsTo(t.Effective())
 	out.Use = useTo(h.cfg.Door.Use(t.ID), held, h.cfg.Uploads.Held(t.ID))
+	models := h.cfg.Control.ModelUse(t.ID)
+	out.Use.LoadedModels, out.Use.ModelMemoryBytes = models.Models, models.Bytes
 	return out, nil
 }
 

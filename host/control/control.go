@@ -96,11 +96,20 @@ type Config struct {
 	MeasureModels bool
 	// Unloaded, when set, is called after a model was unloaded.
 	Unloaded func()
+	// Limits returns what a tenant may use, from memory. Default: no limits.
+	Limits func(tenant.ID) tenant.Limits
 	// Owned are other keepers of tenants' things, for the deletion of a tenant. Default none.
 	Owned []Owned
 	// MaxLoaded bounds the releases that are loaded; the one called longest ago is closed for a new one and loaded again
 	// when it is called. Default DefaultMaxLoaded.
 	MaxLoaded int
+}
+
+func (c *Config) limits() func(tenant.ID) tenant.Limits {
+	if c.Limits != nil {
+		return c.Limits
+	}
+	return func(tenant.ID) tenant.Limits { return tenant.Unlimited() }
 }
 
 // Manager is the control plane of one server. Its methods may overlap.

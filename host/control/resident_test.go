@@ -272,3 +272,50 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("the newest: got %+v", got)
 	}
 }
+
+// TestTenantsHaveRoomOfTheirOwn gives one tenant room for two models, by number or by memory: its third one takes the place of its
+// own, never of another tenant's, and what is larger than all it may have is refused.
+func TestTenantsHaveRoomOfTheirOwn(t *testing.T) {
+	store, d := openStore(t)
+	for name, limits := range map[string]tenant.Limits{
+		"by number": {LoadedModels: 2, ModelMemoryBytes: -1}, "by memory": {LoadedModels: -1, ModelMemoryBytes: 250},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				source := &slowly{}
+				f := newLife(Config{
+					Models: source, Blobs: store, Logger: slog.New(slog.DiscardHandler), Machine: plan.Machine{Cores: 4, Source: "test"},
+					Limits: func(id tenant.ID) tenant.Limits {
+						if id == "acme" {
+							return limits
+						}
+						return tenant.Unlimited()
+					},
+				})
+				model := func(id tenant.ID, i int, bytes int64) *resident {
+					return f.resident(modelKey{id, d, fmt.Sprint(i)}, fmt.Sprintf("m%d@1", i), 3, Serving{MemoryBytes: bytes, Concurrency: 4})
+				}
+				rs := []*resident{model("other", 0, 100), model("acme", 1, 100), model("acme", 2, 100), model("acme", 3, 100)}
+				for _, r := range rs {
+					if err := r.ensure(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if own, other := f.shelf.own("acme"), f.shelf.own("other"); own != (ModelUse{2, 200}) || other != (ModelUse{1, 100}) {
+					t.Errorf("got %+v of the tenant and %+v of the other", own, other)
+				}
+				if !rs[0].loaded() || rs[1].loaded() || !rs[2].loaded() || !rs[3].loaded() {
+					t.Error("not the tenant's model that was used longest ago made room")
+				}
+				if limits.ModelMemoryBytes > 0 {
+					giant := model("acme", 4, 300)
+					if err := giant.ensure(t.Context()); !errors.Is(err, tenant.ErrQuota) {
+						t.Errorf("a model larger than the tenant may have: got %v", err)
+					}
+					rs = append(rs, giant)
+				}
+				closeResidents(t, f, source, rs)
+			})
+		})
+	}
+}

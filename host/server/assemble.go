@@ -49,7 +49,8 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	if err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
-	door := quota.New(quota.Config{Limits: limitsOf(context.WithoutCancel(ctx), p.catalog)})
+	limits := limitsOf(context.WithoutCancel(ctx), p.catalog)
+	door := quota.New(quota.Config{Limits: limits})
 	s.engine = engine.New(engine.Config{
 		Records: keeper{p.records, door, p.usage}, Logger: s.cfg.Logger, Meter: metrics, MemoryBytes: s.cfg.RequestMemory, CacheBytes: s.cfg.CacheMemory,
 		Spent: api.Spent(p.usage),
@@ -62,7 +63,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	}
 	s.control = control.New(control.Config{
 		Catalog: p.catalog, Blobs: p.blobs, Sandbox: p.sandbox, Models: p.models, Logger: s.cfg.Logger,
-		Owned:   []control.Owned{p.records, p.usage},
+		Limits: limits, Owned: []control.Owned{p.records, p.usage},
 		Machine: s.machine(), ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
 	})
 	if err := workerGauges(metrics, p.models); err != nil {
