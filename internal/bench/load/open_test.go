@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,10 +11,9 @@ import (
 
 func TestOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0
+		var n atomic.Int64
 		res, err := Open{PerSecond: 100, Duration: time.Second, Deadline: 50 * time.Millisecond}.Run(t.Context(), func(ctx context.Context) error {
-			n++
-			switch n % 4 {
+			switch n.Add(1) % 4 {
 			case 0:
 				return errors.New("refused")
 			case 1:
