@@ -32,7 +32,7 @@ func workers(t *testing.T, s *rig.Server) []int {
 		if err != nil {
 			continue // the thread has ended
 		}
-		for _, field := range strings.Fields(string(children)) {
+		for field := range strings.FieldsSeq(string(children)) {
 			line, err := os.ReadFile("/proc/" + field + "/cmdline")
 			pid, convErr := strconv.Atoi(field)
 			if err == nil && convErr == nil && bytes.HasSuffix(line, []byte("\x00worker\x00")) {

@@ -3,6 +3,7 @@
 #include "shim.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -95,6 +96,9 @@ bool tdm_log_next(tdm_env *env, tdm_line *line) {
 }
 
 static int open_library(const char *library, tdm_env *env, tdm_error *err) {
+  // Official builds send telemetry to their maker, with an id that they keep in a file, unless this is set before they are loaded.
+  // What OrtApi has to turn it off comes too late: the first event is that of the start.
+  if (setenv("ORT_DISABLE_TELEMETRY", "1", 1) != 0) return tdm_fail(err, TDM_NO_MEMORY, "turn telemetry off: %s", strerror(errno));
   // The handle is never closed: ONNX Runtime's threads and thread-local state outlive any moment at which it could be.
   void *handle = dlopen(library, RTLD_LAZY | RTLD_LOCAL);
   if (handle == NULL) return tdm_fail(err, TDM_NO_LIBRARY, "%s", dlerror());

@@ -34,6 +34,7 @@ func (p *process) acquire(ctx context.Context) (*slot, error) {
 		s = newSlot(p, uint32(len(p.all)))
 		p.all = append(p.all, s)
 	}
+	p.others.Add(1) // until put
 	p.mu.Unlock()
 	if !s.open {
 		s.open = true
@@ -63,6 +64,7 @@ func (p *process) put(s *slot) {
 	if last {
 		p.discard()
 	}
+	p.others.Done()
 }
 
 // load has the worker load m.
@@ -76,6 +78,7 @@ func (p *process) load(ctx context.Context, m *Model) (id uint32, r loadReply, e
 	if id, err = p.expect(a); err != nil {
 		return 0, r, errRetired
 	}
+	defer p.others.Done()
 	_ = p.link.send(frame{kind: kindLoad, a: id, file: file}, loadRequest{Size: size, Options: m.options}) // see gone below
 	select {
 	case r = <-a.came:
@@ -107,13 +110,14 @@ func (p *process) lateLoad(id uint32, a *answer) {
 // loadHang is how long a load may go on after it was given up.
 const loadHang = 30 * time.Second
 
-// expect numbers a load and waits for its answer.
+// expect numbers a load and waits for its answer. It enters others.
 func (p *process) expect(a *answer) (uint32, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err := p.refuseLocked(); err != nil {
 		return 0, err
 	}
+	p.others.Add(1)
 	p.lastID++
 	p.loads[p.lastID] = a
 	return p.lastID, nil

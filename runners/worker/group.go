@@ -139,7 +139,7 @@ func (g *group) startAfter(ctx context.Context, previous *process, wait time.Dur
 		g.failed()
 		return nil, err
 	}
-	g.pool.config.Logger.InfoContext(ctx, "worker started", slog.String("tenant", g.key.Tenant), slog.String("device", g.key.Device), slog.Int("pid", p.pid()))
+	g.pool.config.Logger.InfoContext(ctx, "worker started", slog.String("tenant", g.key.owner()), slog.String("device", g.key.Device), slog.Int("pid", p.pid()))
 	return p, nil
 }
 
@@ -173,7 +173,7 @@ func (g *group) ended(p *process) {
 	for m := range p.suspects {
 		labels = append(labels, m.label)
 	}
-	g.pool.config.Logger.Error("worker ended", slog.String("tenant", g.key.Tenant), slog.String("device", g.key.Device),
+	g.pool.config.Logger.Error("worker ended", slog.String("tenant", g.key.owner()), slog.String("device", g.key.Device),
 		slog.Int("pid", p.pid()), slog.String("how", c.text), slog.Any("models", labels))
 }
 

@@ -43,7 +43,7 @@ type process struct {
 	gone     chan struct{}
 	cause    death               // why it ended; set before dead
 	suspects map[*Model]struct{} // what was about when it ended; set before gone is closed
-	others   sync.WaitGroup      // goroutines of it, but for the one that waits for it
+	others   sync.WaitGroup      // its start, the slots in use, loads, and goroutines, but for the one that waits for it
 
 	mu      sync.Mutex // mu guards the following
 	all     []*slot
@@ -77,8 +77,10 @@ func spawn(ctx context.Context, g *group) (*process, error) {
 	clear(mem)
 	p := &process{
 		g: g, shm: g.shm, header: header, slots: slotsAt(mem), tokens: make(chan struct{}, maxSlots), gone: make(chan struct{}),
-		loads: map[uint32]*answer{}, said: &voice{log: g.pool.config.Logger, tenant: g.key.Tenant},
+		loads: map[uint32]*answer{}, said: &voice{log: g.pool.config.Logger, tenant: g.key.owner()},
 	}
+	p.others.Add(1) // until there are others: its end waits for them as soon as it is launched
+	defer p.others.Done()
 	if err := p.launch(ctx); err != nil {
 		g.shm.drop(header)
 		return nil, fmt.Errorf("%w: start a worker process: %w", runners.ErrUnavailable, err)
@@ -363,7 +365,7 @@ func (p *process) watch() {
 			})
 		case p.resident.Load() > config.Recycle && p.retire():
 			p.g.pool.recycled.Add(1)
-			config.Logger.Info("worker replaced: it had grown", slog.String("tenant", p.g.key.Tenant), slog.Int64("resident", p.resident.Load()))
+			config.Logger.Info("worker replaced: it had grown", slog.String("tenant", p.g.key.owner()), slog.Int64("resident", p.resident.Load()))
 			p.g.pool.work.Go(func() { p.g.reload(p.g.pool.root) })
 		}
 		p.overdue()

@@ -41,6 +41,14 @@ type Key struct {
 	Device string
 }
 
+// owner names the tenant in the log.
+func (k Key) owner() string {
+	if k.Tenant == "" {
+		return "(none: asked for its version)"
+	}
+	return k.Tenant
+}
+
 func (k Key) onCPU() bool { return k.Device == "" || k.Device == "cpu" }
 
 // Pool starts workers and looks after them. Make it with [New]; its methods may be called at the same time.

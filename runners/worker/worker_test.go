@@ -3,9 +3,11 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -72,6 +74,25 @@ func loadFor(tb testing.TB, p *worker.Pool, key worker.Key, m onnxtest.Model) *w
 		}
 	})
 	return model
+}
+
+// The log says of every worker whose it is; nothing else is said of one that does well.
+func TestLog(t *testing.T) {
+	var log bytes.Buffer
+	t.Run("workers", func(t *testing.T) {
+		p := newPool(t, func(c *worker.Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		if _, err := p.Version(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := add(t.Context(), load(t, p, onnxtest.AddSub())); err != nil {
+			t.Error(err)
+		}
+	})
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `msg="worker started" tenant="(none: asked for its version)"`) ||
+		!strings.Contains(lines[1], `msg="worker started" tenant=ada`) {
+		t.Errorf("got %q, want a line for each of two workers", lines)
+	}
 }
 
 func TestConformance(t *testing.T) {
