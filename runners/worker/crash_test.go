@@ -157,6 +157,31 @@ func TestCancelEndsTheRun(t *testing.T) {
 	}
 }
 
+// A pool is closed when the last run has given its slot back, not when the worker is gone: the run may still have to see to that.
+func TestCloseWaitsForRuns(t *testing.T) {
+	p := newPool(t)
+	release, err := load(t, p, onnxtest.AddSub()).Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- p.Close() }()
+	for p.Stats().Workers > 0 { // it is killed
+		runtime.Gosched()
+	}
+	early := time.NewTimer(100 * time.Millisecond)
+	defer early.Stop()
+	select {
+	case err := <-closed:
+		t.Fatalf("closed with a slot in use: %v", err)
+	case <-early.C:
+	}
+	release()
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestIdleWorkersStop(t *testing.T) {
 	p := newPool(t, func(c *worker.Config) { c.IdleStop = 20 * time.Millisecond })
 	m, err := p.Load(t.Context(), ada, worker.LoadParams{Label: "m", Model: onnxtest.AddSub().Bytes()})

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"testing"
@@ -11,6 +12,15 @@ func (m *Model) PID() int { return m.at.Load().p.pid() }
 
 // Running returns how many slots of the model's process are in use.
 func (m *Model) Running() int { return len(m.at.Load().p.tokens) }
+
+// Hold takes a slot of the model's process, as a run does, and returns what gives it back.
+func (m *Model) Hold(ctx context.Context) (release func(), err error) {
+	s, err := m.at.Load().p.acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.release, nil
+}
 
 // ResidentNow returns the private memory of the model's process, in bytes.
 func (m *Model) ResidentNow(tb testing.TB) int64 {
