@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// acquire returns a slot for one call; it waits when all are in use. errRetired and errDead say that another process is to be
+// acquire returns a slot for one run of m; it waits when all are in use. errRetired and errDead say that another process is to be
 // asked.
-func (p *process) acquire(ctx context.Context) (*slot, error) {
+func (p *process) acquire(ctx context.Context, m *Model) (*slot, error) {
 	select {
 	case p.tokens <- struct{}{}:
 	default:
@@ -34,6 +34,7 @@ func (p *process) acquire(ctx context.Context) (*slot, error) {
 		s = newSlot(p, uint32(len(p.all)))
 		p.all = append(p.all, s)
 	}
+	s.model = m
 	p.others.Add(1) // until put
 	p.mu.Unlock()
 	if !s.open {
@@ -55,8 +56,8 @@ func (p *process) refuseLocked() error {
 
 // put gives a slot back.
 func (p *process) put(s *slot) {
-	s.model = nil
 	p.mu.Lock()
+	s.model = nil
 	p.free = append(p.free, s)
 	last := p.dead.Load() && len(p.free) == len(p.all)
 	p.mu.Unlock()

@@ -15,7 +15,7 @@ func (m *Model) Running() int { return len(m.at.Load().p.tokens) }
 
 // Hold takes a slot of the model's process, as a run does, and returns what gives it back.
 func (m *Model) Hold(ctx context.Context) (release func(), err error) {
-	s, err := m.at.Load().p.acquire(ctx)
+	s, err := m.at.Load().p.acquire(ctx, m)
 	if err != nil {
 		return nil, err
 	}

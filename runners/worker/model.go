@@ -232,7 +232,7 @@ func (m *Model) Run(ctx context.Context, in, out []runners.Tensor) error {
 		if err != nil {
 			return err
 		}
-		s, err := at.p.acquire(ctx)
+		s, err := at.p.acquire(ctx, m)
 		switch {
 		case errors.Is(err, errRetired), errors.Is(err, errDead): // nothing was run yet
 			continue

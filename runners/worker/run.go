@@ -12,7 +12,6 @@ import (
 
 // run runs the model with the number id in slot s, which is given back when it is done with.
 func (m *Model) run(ctx context.Context, s *slot, id uint32, in, out []runners.Tensor) error {
-	s.model = m
 	err := m.request(s, id, in, out)
 	if err == nil {
 		err = s.call(ctx)

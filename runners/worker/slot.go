@@ -30,7 +30,7 @@ type slot struct {
 	ended     atomic.Bool   // the caller's context is done
 	cancelled chan struct{} // has a token when cancel has run
 	onEnd     func()        // cancel, bound once
-	model     *Model        // that runs
+	model     *Model        // that runs; written under p.mu
 	in        []int64       // held blocks of inputs
 	out       []room        // of outputs
 }
