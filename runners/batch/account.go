@@ -2,7 +2,10 @@ package batch
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
+
+	"github.com/tandem-serve/tandem/runners"
 )
 
 // Account says what became of one request. The caller makes it and reads it when Run has returned; a request whose caller
@@ -20,21 +23,25 @@ type Account struct {
 	Requests int
 	// Reason is why the batch was closed. It means nothing while Rows is 0.
 	Reason Reason
-	// BytesCopied counts what was copied of this request: its rows into the batch and out of it, padding included.
+	// BytesCopied counts what was copied of this request: its rows into the batch and out of it, padding included, and what the
+	// runner below copied for it when it ran alone.
 	BytesCopied uint64
 }
 
-type accountKey struct{}
+var _ runners.Observer = (*Account)(nil)
 
 // WithAccount returns a context whose one request is accounted for in a. The account may not be shared by two requests.
 func WithAccount(ctx context.Context, a *Account) context.Context {
-	return context.WithValue(ctx, accountKey{}, a)
+	return runners.WithObserver(ctx, a)
 }
 
 func accountOf(ctx context.Context) *Account {
-	a, _ := ctx.Value(accountKey{}).(*Account)
+	a, _ := runners.ObserverOf(ctx).(*Account)
 	return a
 }
+
+// Copied implements runners.Observer: the runner below copied something of a request that runs alone.
+func (a *Account) Copied(bytes int) { atomic.AddUint64(&a.BytesCopied, uint64(bytes)) }
 
 // ran notes a run that the request was in.
 func (a *Account) ran(done *Batch) {
@@ -53,7 +60,7 @@ func (a *Account) add(part Account) {
 	a.Queued += part.Queued
 	a.Ran += part.Ran
 	a.Runs += part.Runs
-	a.BytesCopied += part.BytesCopied
+	atomic.AddUint64(&a.BytesCopied, part.BytesCopied) // parts may be running
 	if part.Rows >= a.Rows {
 		a.Rows, a.Requests, a.Reason = part.Rows, part.Requests, part.Reason
 	}

@@ -57,7 +57,7 @@ func (p *process) refuseLocked() error {
 // put gives a slot back.
 func (p *process) put(s *slot) {
 	p.mu.Lock()
-	s.model = nil
+	s.model, s.observer = nil, nil
 	p.free = append(p.free, s)
 	last := p.dead.Load() && len(p.free) == len(p.all)
 	p.mu.Unlock()

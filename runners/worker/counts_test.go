@@ -26,6 +26,29 @@ func weighted(tb testing.TB, p *worker.Pool, n int) *worker.Model {
 	return load(tb, p, onnxtest.Weighted(make([]float32, n), ""))
 }
 
+// TestCopiesAreTold accounts for a request that runs alone: what the host copied for it is its own, and a request whose tensors
+// lie in shared memory already copied nothing.
+func TestCopiesAreTold(t *testing.T) {
+	const n = 1 << 10
+	b := batch.New(weighted(t, newPool(t), n), batch.Config{})
+	x := runnertest.FP32([]int64{1, n}, make([]float32, n)...)
+	for _, want := range []uint64{4 * n, 0} {
+		var a batch.Account
+		out := make([]runners.Tensor, 1)
+		if err := b.Run(batch.WithAccount(t.Context(), &a), []runners.Tensor{x}, out); err != nil {
+			t.Fatal(err)
+		}
+		if a.BytesCopied != want {
+			t.Errorf("%d bytes are accounted for, want %d", a.BytesCopied, want)
+		}
+		defer out[0].Release()
+		x = out[0] // lies in shared memory
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // One copy of what a lone request brings, none of what lies in shared memory, none of the outputs.
 func TestCopies(t *testing.T) {
 	p := newPool(t)

@@ -239,6 +239,7 @@ func (m *Model) Run(ctx context.Context, in, out []runners.Tensor) error {
 		case err != nil:
 			return err
 		}
+		s.observer = runners.ObserverOf(ctx)
 		return m.run(ctx, s, at.id, in, out)
 	}
 }

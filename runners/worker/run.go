@@ -184,7 +184,7 @@ func (m *Model) deliver(s *slot, out []runners.Tensor) error {
 		got, err := s.output(i)
 		if err == nil {
 			if had {
-				s.p.g.pool.copied.Add(uint64(len(got.Data)))
+				s.copied(len(got.Data))
 			}
 			err = out[i].Deliver(got)
 		}
@@ -209,7 +209,7 @@ func (s *slot) output(i int) (runners.Tensor, error) {
 	}
 	data := s.p.shm.bytes(r.at, int(p.size))
 	if p.dtype == runners.BYTES {
-		s.p.g.pool.copied.Add(uint64(len(data)))
+		s.copied(len(data))
 		return checked(runners.Adopted(p.dtype, shape, bytes.Clone(data), nil))
 	}
 	shm, at := s.p.shm, r.at

@@ -27,12 +27,13 @@ type slot struct {
 	words []uint64
 	reply reply
 
-	ended     atomic.Bool   // the caller's context is done
-	cancelled chan struct{} // has a token when cancel has run
-	onEnd     func()        // cancel, bound once
-	model     *Model        // that runs; written under p.mu
-	in        []int64       // held blocks of inputs
-	out       []room        // of outputs
+	ended     atomic.Bool      // the caller's context is done
+	cancelled chan struct{}    // has a token when cancel has run
+	onEnd     func()           // cancel, bound once
+	model     *Model           // that runs; written under p.mu
+	observer  runners.Observer // of the run; nil for none
+	in        []int64          // held blocks of inputs
+	out       []room           // of outputs
 }
 
 // room is memory for one output.
@@ -173,8 +174,16 @@ func (s *slot) lend(t *runners.Tensor) (at int64, err error) {
 			return 0, s.p.full(len(t.Data))
 		}
 		copy(shm.bytes(at, len(t.Data)), t.Data)
-		s.p.g.pool.copied.Add(uint64(len(t.Data)))
+		s.copied(len(t.Data))
 	}
 	s.in = append(s.in, at)
 	return at, nil
+}
+
+// copied counts what the host copied into or out of shared memory for the run.
+func (s *slot) copied(n int) {
+	s.p.g.pool.copied.Add(uint64(n))
+	if s.observer != nil {
+		s.observer.Copied(n)
+	}
 }
