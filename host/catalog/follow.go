@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"log/slog"
 	"slices"
@@ -82,7 +83,7 @@ func (f *follower) once(ctx context.Context) (listed, goOn bool) {
 				return listed, true
 			case e == nil:
 				listed = true
-				goOn = f.removeUnseen(seen) && f.yield(event{synced: true, epoch: epoch})
+				goOn = f.removeUnseen(ctx, seen) && f.yield(event{synced: true, epoch: epoch})
 				seen = nil
 			default:
 				if seen != nil {
@@ -111,11 +112,15 @@ func (f *follower) pass(e jetstream.KeyValueEntry) bool {
 	return f.yield(event{key: e.Key(), value: e.Value(), rev: e.Revision()})
 }
 
-// removeUnseen yields a deletion for every record that is known but was not listed again.
-func (f *follower) removeUnseen(seen map[string]struct{}) bool {
+// removeUnseen yields a deletion for every record that is known, was not listed again, and is not there. One that is written
+// while the store lists may be missing from the list although it was never gone: its new value comes after the list.
+func (f *follower) removeUnseen(ctx context.Context, seen map[string]struct{}) bool {
 	for key, rev := range f.known {
 		if _, ok := seen[key]; ok {
 			continue
+		}
+		if _, err := f.kv.Get(ctx, key); !errors.Is(translate(err), ErrNotFound) {
+			continue // it is there, or nobody can say: the next list will
 		}
 		delete(f.known, key)
 		if !f.yield(event{key: key, rev: rev, deleted: true}) {
