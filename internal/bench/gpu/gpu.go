@@ -119,7 +119,7 @@ func (m model) loop(ctx context.Context, r *report.Report, run runners.Runner, n
 	if err := call(ctx, 0); err != nil { // outside the clock: a device plans for a shape that it sees the first time
 		return err
 	}
-	res, err := load.Loop{Duration: duration(r), Warmup: duration(r) / 4}.Run(ctx, call)
+	res, err := load.Loop{Duration: duration(r), Warmup: duration(r) / 4, MinCalls: 1}.Run(ctx, call)
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (m model) callers(ctx context.Context, r *report.Report, run runners.Runner
 	for _, callers := range []int{1, 16, 64} {
 		b := batch.New(runner{run}, batch.Config{Concurrency: 2, MaxRows: int(m.rows[len(m.rows)-1])})
 		in := []runners.Tensor{m.input(1)}
-		res, err := load.Loop{Callers: callers, Duration: duration(r), Warmup: duration(r)}.Run(ctx,
+		res, err := load.Loop{Callers: callers, Duration: duration(r), Warmup: duration(r), MinCalls: 1}.Run(ctx,
 			func(ctx context.Context, _ int) error { return once(ctx, b, in) })
 		if err := errors.Join(err, b.Close()); err != nil {
 			return err

@@ -128,7 +128,7 @@ func (sc scenario) call(ctx context.Context, c *client.Client) error {
 
 // compare times the server, then the bare loop, at n callers.
 func (sc scenario) compare(ctx context.Context, r *report.Report, n int, c *client.Client, runs []modelRun) error {
-	loop := load.Loop{Callers: n, Duration: sc.duration}
+	loop := load.Loop{Callers: n, Duration: sc.duration, MinCalls: n}
 	if r.Quick {
 		loop.Duration = 100 * time.Millisecond
 	}

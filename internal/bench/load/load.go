@@ -5,6 +5,7 @@ package load
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,21 +15,25 @@ import (
 type Loop struct {
 	// Callers is how many calls are under way at any time. Default: 1.
 	Callers int
-	// Duration is for how long new calls begin. Required.
+	// Duration is for how long calls are counted. Required.
 	Duration time.Duration
 	// Warmup goes before; its calls are not counted. Default: none.
 	Warmup time.Duration
+	// MinCalls keeps the loop going, beyond its Duration, until so many calls were counted: for calls that may take longer than
+	// that. Default: 0.
+	MinCalls int
 	// MaxErrors is how many calls may fail before the loop stops. Default: none may.
 	MaxErrors int
 }
 
-// Result is what a loop saw. Only calls that began after the warm-up count.
+// Result is what a loop saw. The calls count that ended after the warm-up and within the Duration, whenever they began: the rate
+// is then right also where a call takes as long as the loop. Those under way at the end are awaited and not counted.
 type Result struct {
 	// Latency has the calls that succeeded.
 	Latency Histogram
 	// Errors counts the calls that failed, which are in no other figure.
 	Errors int
-	// Elapsed is from the end of the warm-up until the last call returned.
+	// Elapsed is for how long calls were counted: Duration, or longer for MinCalls.
 	Elapsed time.Duration
 }
 
@@ -51,7 +56,7 @@ func (l Loop) Run(ctx context.Context, call func(ctx context.Context, caller int
 		group.Go(func() error { return s.caller(ctx, caller, call) })
 	}
 	err := group.Wait()
-	s.result.Elapsed = max(0, time.Since(s.from))
+	s.result.Elapsed = max(0, min(l.Duration, time.Since(s.from)), s.last.Sub(s.from))
 	return &s.result, err
 }
 
@@ -59,44 +64,62 @@ func (l Loop) Run(ctx context.Context, call func(ctx context.Context, caller int
 type state struct {
 	loop        Loop
 	from, until time.Time
+	counted     atomic.Int64 // calls that ended while calls counted
 
 	mu     sync.Mutex // guards the following
 	result Result
-	failed int // of all calls, those of the warm-up included
+	last   time.Time // when the last call that was counted ended
+	failed int       // of all calls, those of the warm-up included
 }
 
 func (s *state) caller(ctx context.Context, caller int, call func(context.Context, int) error) error {
 	var h Histogram
+	var last time.Time
 	defer func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.result.Latency.Merge(&h)
+		if last.After(s.last) {
+			s.last = last
+		}
 	}()
 	for {
 		start := time.Now()
-		if !start.Before(s.until) {
+		if s.over(start) {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		counted := !start.Before(s.from)
-		if err := call(ctx, caller); err != nil {
-			if err := s.fail(err, counted); err != nil {
+		err := call(ctx, caller)
+		end := time.Now()
+		counts := !end.Before(s.from) && !s.over(end)
+		if counts {
+			s.counted.Add(1)
+			last = end
+		}
+		switch {
+		case err != nil:
+			if err := s.fail(err, counts); err != nil {
 				return err
 			}
-		} else if counted {
-			h.Add(time.Since(start))
+		case counts:
+			h.Add(end.Sub(start))
 		}
 	}
 }
 
+// over reports whether calls that end now count no more.
+func (s *state) over(now time.Time) bool {
+	return !now.Before(s.until) && s.counted.Load() >= int64(s.loop.MinCalls)
+}
+
 // fail counts a failed call and returns err when it was one too many.
-func (s *state) fail(err error, counted bool) error {
+func (s *state) fail(err error, counts bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed++
-	if counted {
+	if counts {
 		s.result.Errors++
 	}
 	if s.failed > s.loop.MaxErrors {

@@ -42,12 +42,48 @@ func TestLoop(t *testing.T) {
 	})
 }
 
+// TestLoopSlowCalls has callers that wait for each other so long that most calls begin in the warm-up and end in the loop, or
+// begin in the loop and end after it: the rate is that of the server all the same.
+func TestLoopSlowCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := make(chan struct{}, 1)
+		res, err := Loop{Callers: 64, Duration: 2 * time.Second, Warmup: time.Second}.Run(t.Context(), func(context.Context, int) error {
+			turn <- struct{}{}
+			time.Sleep(20 * time.Millisecond)
+			<-turn
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := res.PerSecond(); got != 50 {
+			t.Errorf("got %v calls/s, want the 50 that are served", got)
+		}
+	})
+}
+
+// TestLoopMinCalls has calls that take longer than the loop: it goes on until enough of them have ended.
+func TestLoopMinCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		res, err := Loop{Duration: time.Second, MinCalls: 3}.Run(t.Context(), func(context.Context, int) error {
+			time.Sleep(2 * time.Second)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Latency.Count() != 3 || res.Elapsed != 6*time.Second || res.PerSecond() != .5 {
+			t.Errorf("got %d calls in %v, want 3 in 6s", res.Latency.Count(), res.Elapsed)
+		}
+	})
+}
+
 func TestLoopErrors(t *testing.T) {
 	errDown := errors.New("down")
 	for _, tc := range []struct {
 		maxErrors, errs int
 		want            error
-	}{{0, 1, errDown}, {2, 3, errDown}, {1000, 10, nil}} {
+	}{{0, 1, errDown}, {2, 3, errDown}, {1000, 9, nil}} {
 		synctest.Test(t, func(t *testing.T) {
 			calls := 0
 			res, err := Loop{Duration: 100 * time.Millisecond, MaxErrors: tc.maxErrors}.Run(t.Context(), func(context.Context, int) error {

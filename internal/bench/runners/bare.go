@@ -49,6 +49,8 @@ type setting struct {
 	threads int // of one operator: 1, or 0 for the shared pool, which has one for each core
 	rows    int // in one run
 	runs    int // at once
+	// perSecond is how many rows a second the sweep saw with it.
+	perSecond float64
 }
 
 // String returns the setting for people.
@@ -67,7 +69,6 @@ func (b *bare) load(ctx context.Context, m *model, s setting) (*onnx.Model, erro
 
 // sweep finds the setting with the most rows per second.
 func (b *bare) sweep(ctx context.Context, r *report.Report, m *model) (best setting, err error) {
-	most := 0.0
 	for _, threads := range []int{1, 0} {
 		run, err := b.load(ctx, m, setting{threads: threads})
 		if err != nil {
@@ -75,13 +76,14 @@ func (b *bare) sweep(ctx context.Context, r *report.Report, m *model) (best sett
 		}
 		for _, rows := range m.rows {
 			for _, runs := range []int{1, runtime.GOMAXPROCS(0)} {
-				s := setting{threads, rows, runs}
-				res, err := m.loop(ctx, run, s, load.Loop{Duration: timesOf(r).sweep, Warmup: timesOf(r).sweep / 4})
+				s := setting{threads: threads, rows: rows, runs: runs}
+				res, err := m.loop(ctx, run, s, load.Loop{Duration: timesOf(r).sweep, Warmup: timesOf(r).sweep / 4, MinCalls: 4})
 				if err != nil {
 					return best, errors.Join(err, run.Close())
 				}
-				if got := res.PerSecond() * float64(rows); got > most {
-					most, best = got, s
+				s.perSecond = res.PerSecond() * float64(rows)
+				if s.perSecond > best.perSecond {
+					best = s
 				}
 			}
 		}

@@ -54,7 +54,7 @@ func (s *served) example(ctx context.Context, r *report.Report, e graphs.Example
 		}
 		for _, x := range all {
 			prefix := fmt.Sprintf("%s x%d %s", e.Graph, n, x.name)
-			if err := x.turn(ctx, s, load.Loop{Callers: n, Duration: 3 * timesOf(r).slice}); err != nil {
+			if err := x.turn(ctx, s, load.Loop{Callers: n, Duration: 3 * timesOf(r).slice, MinCalls: 2 * n}); err != nil {
 				return fmt.Errorf("%s: %w", prefix, err)
 			}
 			latencies(r, prefix, x)

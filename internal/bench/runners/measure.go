@@ -86,7 +86,7 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 	most, patience := 0.0, time.Duration(0)
 	for _, n := range callers(r) {
 		all := sides(n)
-		if err := turns(ctx, r, s, all, n); err != nil {
+		if err := turns(ctx, r, s, all, n, best.perSecond); err != nil {
 			return err
 		}
 		m.tell(r, all, n)
@@ -99,16 +99,19 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 	return open(ctx, r, m.name, most, patience, infer(s.grpc, m.name, wire))
 }
 
-// turns runs every side in turn, a slice each, several rounds.
-func turns(ctx context.Context, r *report.Report, s *served, all []*side, callers int) error {
+// turns runs every side in turn, a slice each, several rounds. A slice is long enough for every caller to be answered twice by a
+// model that gives so many rows a second, after a warm-up in which each is answered once.
+func turns(ctx context.Context, r *report.Report, s *served, all []*side, callers int, perSecond float64) error {
 	t := timesOf(r)
 	rounds := t.rounds
 	if callers > 16 {
 		rounds = 1 // as many calls of a slow model take long enough
 	}
+	each := time.Duration(float64(callers) / perSecond * float64(time.Second))
+	l := load.Loop{Callers: callers, Duration: max(t.slice, 2*each), Warmup: max(t.slice/4, each), MinCalls: 1}
 	for range rounds {
 		for _, side := range all {
-			if err := side.turn(ctx, s, load.Loop{Callers: callers, Duration: t.slice, Warmup: t.slice / 4}); err != nil {
+			if err := side.turn(ctx, s, l); err != nil {
 				return fmt.Errorf("%s, %d callers: %w", side.name, callers, err)
 			}
 		}
@@ -125,16 +128,10 @@ func (x *side) turn(ctx context.Context, s *served, l load.Loop) error {
 	if err != nil {
 		return err
 	}
-	call := func(ctx context.Context, caller int) error {
+	res, err := l.Run(ctx, func(ctx context.Context, caller int) error {
 		calls[caller]++
 		return x.call(ctx)
-	}
-	res, err := l.Run(ctx, call)
-	if err == nil && res.Latency.Count() == 0 {
-		// Every caller's first call was longer than the warm-up, and than the slice.
-		l.Warmup = 0
-		res, err = l.Run(ctx, call)
-	}
+	})
 	if err != nil {
 		return err
 	}
