@@ -4,12 +4,14 @@
 package api
 
 import (
+	"compress/gzip"
 	"context"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connectgzip"
 	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
@@ -65,6 +67,10 @@ type ServerInfo struct {
 	Started     time.Time
 }
 
+// compressFrom is the size in bytes from which answers are compressed for clients that take gzip. Many clients say so unasked,
+// and preparing gzip's tables costs more than a small answer does.
+const compressFrom = 4 << 10
+
 // NewHandler returns the handler of all services, of gRPC health and of gRPC reflection.
 func NewHandler(cfg Config) http.Handler {
 	if cfg.MaxRequestBytes <= 0 {
@@ -85,7 +91,8 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterServerServiceHandler(s, servers{h})
 	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
 	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet())
+	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
+		connecthttp.WithCompressors(connectgzip.New(connectgzip.WithLevel(gzip.BestSpeed))), connecthttp.WithCompressMinBytes(compressFrom))
 	names := serviceNames()
 	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))

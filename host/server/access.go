@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/http/pprof" // #nosec G108 -- served only when asked for, to operators
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -75,9 +76,20 @@ func operatorsOnly(auth *tenant.Authenticator, next http.Handler) http.Handler {
 		}
 		p, err := auth.Authenticate(r.Context(), r.Header.Get("Authorization"))
 		if err != nil || !p.Can(tenant.ActionOperate) {
-			http.Error(w, "from another machine, metrics need the key of an admin of the tenant \"default\"", http.StatusForbidden)
+			http.Error(w, "from another machine, this needs the key of an admin of the tenant \"default\"", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// profiles serves what net/http/pprof does, without its entry in the default mux.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }

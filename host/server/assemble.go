@@ -76,6 +76,9 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	s.garbage = &collector{blobs: p.blobs, catalog: p.catalog, uploadAge: s.cfg.UploadAge, log: s.cfg.Logger}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", operatorsOnly(p.auth, metrics.Handler()))
+	if s.cfg.Profiles {
+		mux.Handle("GET /debug/pprof/", operatorsOnly(p.auth, profiles()))
+	}
 	s.handler = crossOrigin(mux, s.cfg.CORSOrigins)
 	mux.Handle("/", api.NewHandler(api.Config{
 		Auth: p.auth, Catalog: p.catalog, Control: s.control, Engine: s.engine, Records: p.records, Uploads: p.blobs,

@@ -31,6 +31,7 @@ func config(t *testing.T) server.Config {
 type running struct {
 	*client.Client
 	url  string
+	key  string // of an admin
 	http *http.Client
 	stop func() error
 }
@@ -64,7 +65,8 @@ func run(t *testing.T, cfg server.Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Client, err = client.New(r.url, client.WithKey(strings.TrimSpace(string(key))), client.WithHTTPClient(r.http))
+	r.key = strings.TrimSpace(string(key))
+	r.Client, err = client.New(r.url, client.WithKey(r.key), client.WithHTTPClient(r.http))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +133,10 @@ func TestWithoutONNXRuntimeModelsAreRefusedWithTheReason(t *testing.T) {
 	}
 }
 
-func TestMetricsAndHealth(t *testing.T) {
-	r := run(t, config(t))
+func TestMetricsHealthAndProfiles(t *testing.T) {
+	cfg := config(t)
+	cfg.Profiles = true
+	r := run(t, cfg)
 	if _, err := r.Server.GetServerInfo(t.Context(), &tandemv1.GetServerInfoRequest{}); err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +162,9 @@ func TestMetricsAndHealth(t *testing.T) {
 	}
 	if text := get(http.MethodPost, "/grpc.health.v1.Health/Check", "{}"); !strings.Contains(text, "SERVING") {
 		t.Errorf("health says %s", text)
+	}
+	if text := get(http.MethodGet, "/debug/pprof/goroutine?debug=1", ""); !strings.Contains(text, "goroutine profile") {
+		t.Errorf("the profile is %s", text)
 	}
 }
 
