@@ -41,7 +41,6 @@ type cli struct {
 // env is what every command gets.
 type env struct {
 	streams
-	ctx  func() context.Context
 	conn *Connection
 }
 
@@ -57,11 +56,12 @@ Exit codes: 0 done; 1 failed; 2 wrong command line; 3 the server cannot be reach
 // run parses and runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	var c cli
+	e := &env{streams: s, conn: &c.Connection}
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("tandem"), kong.Description(description), kong.UsageOnError(),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { exit = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
-		kong.Vars{"listen": defaultListen})
+		kong.Vars{"listen": defaultListen}, kong.Bind(e), kong.BindToProvider(e.client))
 	if err != nil {
 		_, _ = fmt.Fprintln(s.err, "tandem:", err)
 		return exitUsage
@@ -77,7 +77,13 @@ func run(ctx context.Context, args []string, s streams) int {
 		_, _ = fmt.Fprintf(s.err, "tandem: %v\nRun \"tandem --help\" or \"tandem COMMAND --help\".\n", err)
 		return exitUsage
 	}
-	err = kctx.Run(&env{streams: s, ctx: func() context.Context { return ctx }, conn: &c.Connection})
+	if c.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
+		defer cancel()
+	}
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	err = kctx.Run()
 	if err == nil {
 		return exitOK
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/tandem-serve/tandem/host/sandbox"
@@ -18,8 +19,8 @@ type childError int
 func (c childError) Error() string { return fmt.Sprintf("compiling ended with code %d", int(c)) }
 
 // Run compiles the module on standard input.
-func (c *compileCmd) Run(e *env) error {
-	if code := sandbox.CompileChild(e.ctx(), e.in, c.Dir, e.err); code != sandbox.ExitCompiled {
+func (c *compileCmd) Run(ctx context.Context, e *env) error {
+	if code := sandbox.CompileChild(ctx, e.in, c.Dir, e.err); code != sandbox.ExitCompiled {
 		return fmt.Errorf("%w: %w", errSaid, childError(code))
 	}
 	return nil

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
-	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 // messageFile is how the name of a file ends that holds a graph as a message.
@@ -24,8 +23,8 @@ type document struct {
 	message *tandemv1.GraphDocument
 }
 
-// document reads a graph and opens a client.
-func (e *env) document(file string) (*client.Client, document, error) {
+// document reads a graph.
+func (e *env) document(file string) (document, error) {
 	var (
 		b   []byte
 		err error
@@ -36,17 +35,16 @@ func (e *env) document(file string) (*client.Client, document, error) {
 		b, err = os.ReadFile(file) //nolint:gosec // the user named the file
 	}
 	if err != nil {
-		return nil, document{}, err
+		return document{}, err
 	}
 	d := document{text: string(b)}
 	if filepath.Ext(file) == messageFile {
 		d = document{message: &tandemv1.GraphDocument{}}
 		if err := proto.Unmarshal(b, d.message); err != nil {
-			return nil, document{}, fmt.Errorf("%s is no GraphDocument message: %w", file, err)
+			return document{}, fmt.Errorf("%s is no GraphDocument message: %w", file, err)
 		}
 	}
-	cl, err := e.client()
-	return cl, d, err
+	return d, nil
 }
 
 // form chooses how a graph is written down.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -30,10 +31,8 @@ type graphValidateCmd struct {
 }
 
 // Run prints every fault with its line.
-func (c *graphValidateCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, doc, err := e.document(c.File)
+func (c *graphValidateCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
+	doc, err := e.document(c.File)
 	if err != nil {
 		return err
 	}
@@ -94,13 +93,11 @@ type graphPublishCmd struct {
 }
 
 // Run publishes the graph.
-func (c *graphPublishCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
+func (c *graphPublishCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	if c.Canary < 0 || c.Canary > 100 {
 		return usagef("--canary %v: want more than 0 and at most 100", c.Canary)
 	}
-	cl, doc, err := e.document(c.File)
+	doc, err := e.document(c.File)
 	if err != nil {
 		return err
 	}
@@ -135,13 +132,7 @@ func (c *graphPublishCmd) Run(e *env) error {
 type graphListCmd struct{ output }
 
 // Run lists the graphs.
-func (c *graphListCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *graphListCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	var all []*tandemv1.Graph
 	for token := ""; ; {
 		res, err := cl.Graphs.ListGraphs(ctx, &tandemv1.ListGraphsRequest{PageSize: 1000, PageToken: token})
@@ -170,13 +161,7 @@ type graphShowCmd struct {
 }
 
 // Run shows one graph.
-func (c *graphShowCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *graphShowCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Graphs.GetGraph(ctx, &tandemv1.GetGraphRequest{Name: c.Name, Form: c.wanted()})
 	switch {
 	case err != nil:
@@ -214,13 +199,7 @@ type graphDeleteCmd struct {
 }
 
 // Run deletes the graph.
-func (c *graphDeleteCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *graphDeleteCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Graphs.DeleteGraph(ctx, &tandemv1.DeleteGraphRequest{Name: c.Name})
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -23,13 +24,7 @@ type inferCmd struct {
 }
 
 // Run calls the graph.
-func (c *inferCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *inferCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	in, err := c.inputs(e)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 type keyCmd struct {
@@ -32,13 +34,7 @@ type keyCreateCmd struct {
 }
 
 // Run makes the key.
-func (c *keyCreateCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *keyCreateCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	req := &tandemv1.CreateKeyRequest{
 		Tenant: c.Tenant, Name: c.Name, Role: tandemv1.Role(tandemv1.Role_value["ROLE_"+strings.ToUpper(c.Role)]), Graphs: c.Graph,
 	}
@@ -67,13 +63,7 @@ type keyListCmd struct {
 }
 
 // Run lists the keys.
-func (c *keyListCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *keyListCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Tenants.ListKeys(ctx, &tandemv1.ListKeysRequest{Tenant: c.Tenant})
 	if err != nil {
 		return err
@@ -106,13 +96,7 @@ type keyRotateCmd struct {
 }
 
 // Run rotates the key.
-func (c *keyRotateCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *keyRotateCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Tenants.RotateKey(ctx, &tandemv1.RotateKeyRequest{Tenant: c.Tenant, Id: c.ID, Grace: durationpb.New(c.Grace)})
 	if err != nil {
 		return err
@@ -126,13 +110,7 @@ type keyRevokeCmd struct {
 }
 
 // Run revokes the key.
-func (c *keyRevokeCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *keyRevokeCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	if _, err := cl.Tenants.RevokeKey(ctx, &tandemv1.RevokeKeyRequest{Tenant: c.Tenant, Id: c.ID}); err != nil {
 		return err
 	}

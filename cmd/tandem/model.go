@@ -31,12 +31,12 @@ type modelPushCmd struct {
 }
 
 // Run uploads the file.
-func (c *modelPushCmd) Run(e *env) error {
+func (c *modelPushCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	options, err := c.options()
 	if err != nil {
 		return err
 	}
-	return withFile(e, c.File, func(ctx context.Context, cl *client.Client, f *upload) error {
+	return withFile(e, c.File, func(f *upload) error {
 		m, err := cl.PushModel(ctx, c.Name, f.file, f.size, f.progress(), client.WithModelOptions(options))
 		if err != nil {
 			return err
@@ -55,13 +55,7 @@ type modelListCmd struct {
 }
 
 // Run lists the models.
-func (c *modelListCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *modelListCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	var all []*tandemv1.Model
 	for token := ""; ; {
 		res, err := cl.Models.ListModels(ctx, &tandemv1.ListModelsRequest{PageSize: 1000, PageToken: token, VersionsOf: c.Name})
@@ -89,13 +83,7 @@ type modelShowCmd struct {
 }
 
 // Run shows one model.
-func (c *modelShowCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *modelShowCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Models.GetModel(ctx, &tandemv1.GetModelRequest{Name: c.Name})
 	if err != nil {
 		return err
@@ -133,13 +121,7 @@ type modelDeleteCmd struct {
 }
 
 // Run deletes the model.
-func (c *modelDeleteCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *modelDeleteCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Models.DeleteModel(ctx, &tandemv1.DeleteModelRequest{Name: c.Name})
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ const measureTimeout = 2 * time.Minute
 
 // Run judges the file and, unless it is to be read only, what a process of its own finds when it runs the model: that is
 // native code on a file that may crash it.
-func (c *modelCheckCmd) Run(e *env) error {
+func (c *modelCheckCmd) Run(ctx context.Context, e *env) error {
 	model, err := os.ReadFile(c.File)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (c *modelCheckCmd) Run(e *env) error {
 		if !c.json() {
 			_, _ = fmt.Fprintf(e.err, "running %s in ONNX Runtime, native code, in a process of its own; --no-run only reads the file\n", c.File)
 		}
-		if r, err = c.measure(e, r, lib); err != nil {
+		if r, err = c.measure(ctx, r, lib); err != nil {
 			return err
 		}
 	}
@@ -70,14 +70,14 @@ func (c *modelCheckCmd) Run(e *env) error {
 }
 
 // measure starts the process that runs the model. What it does not survive is a fault of the model.
-func (c *modelCheckCmd) measure(e *env, r *probe.Report, lib string) (*probe.Report, error) {
+func (c *modelCheckCmd) measure(ctx context.Context, r *probe.Report, lib string) (*probe.Report, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program, which runs the model in a process of its own: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(e.ctx(), measureTimeout)
+	bounded, cancel := context.WithTimeout(ctx, measureTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, exe, append([]string{"model", "measure", "--onnxruntime", lib}, c.arguments()...)...) //nolint:gosec // this program
+	cmd := exec.CommandContext(bounded, exe, append([]string{"model", "measure", "--onnxruntime", lib}, c.arguments()...)...) //nolint:gosec // this program
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err = cmd.Run()
@@ -87,9 +87,9 @@ func (c *modelCheckCmd) measure(e *env, r *probe.Report, lib string) (*probe.Rep
 	}
 	exit, ended := errors.AsType[*exec.ExitError](err)
 	switch {
-	case e.ctx().Err() != nil:
-		return nil, context.Cause(e.ctx())
 	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case bounded.Err() != nil:
 		r.NotMeasured = fmt.Sprintf("it did not finish within %v", measureTimeout)
 	case ended && exit.ExitCode() == exitFailed:
 		r.NotMeasured = strings.TrimPrefix(lastLine(said.String()), "tandem: ")
@@ -130,18 +130,18 @@ type modelMeasureCmd struct {
 }
 
 // Run measures.
-func (c *modelMeasureCmd) Run(e *env) error {
+func (c *modelMeasureCmd) Run(ctx context.Context, e *env) error {
 	model, err := os.ReadFile(c.File)
 	if err != nil {
 		return err
 	}
 	config := onnx.Config{Library: c.ONNXRuntime, Threads: c.Threads}
-	rt, err := onnx.Open(e.ctx(), config)
+	rt, err := onnx.Open(ctx, config)
 	if err != nil {
 		return err
 	}
 	r := probe.Read(model, onnx.Limits{})
-	if err := probe.Measure(e.ctx(), rt, model, probe.Sample{Sizes: c.Size, Values: c.Fill}, r); err != nil {
+	if err := probe.Measure(ctx, rt, model, probe.Sample{Sizes: c.Size, Values: c.Fill}, r); err != nil {
 		return err
 	}
 	return e.printDocument(r)

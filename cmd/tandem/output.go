@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -22,14 +21,6 @@ type output struct {
 }
 
 func (o output) json() bool { return o.Output == "json" }
-
-// bounded returns the command's context within --timeout.
-func (e *env) bounded() (context.Context, context.CancelFunc) {
-	if e.conn.Timeout <= 0 {
-		return context.WithCancel(e.ctx())
-	}
-	return context.WithTimeout(e.ctx(), e.conn.Timeout)
-}
 
 func (e *env) say(format string, args ...any) error {
 	_, err := fmt.Fprintf(e.out, format, args...)

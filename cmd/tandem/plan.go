@@ -1,23 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/dustin/go-humanize"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 type planCmd struct{ output }
 
 // Run shows the resource plan.
-func (c *planCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *planCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	p, err := cl.Server.GetPlan(ctx, &tandemv1.GetPlanRequest{})
 	if err != nil {
 		return err

@@ -33,8 +33,8 @@ type pluginPushCmd struct {
 }
 
 // Run uploads the module.
-func (c *pluginPushCmd) Run(e *env) error {
-	return withFile(e, c.File, func(ctx context.Context, cl *client.Client, f *upload) error {
+func (c *pluginPushCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
+	return withFile(e, c.File, func(f *upload) error {
 		p, err := cl.PushPlugin(ctx, c.Name, f.file, f.size, f.progress())
 		if err != nil {
 			return err
@@ -51,13 +51,7 @@ type pluginListCmd struct {
 }
 
 // Run lists the plugins.
-func (c *pluginListCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *pluginListCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	var all []*tandemv1.Plugin
 	for token := ""; ; {
 		res, err := cl.Plugins.ListPlugins(ctx, &tandemv1.ListPluginsRequest{PageSize: 1000, PageToken: token, VersionsOf: c.Name})
@@ -85,13 +79,7 @@ type pluginShowCmd struct {
 }
 
 // Run shows one plugin.
-func (c *pluginShowCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *pluginShowCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Plugins.GetPlugin(ctx, &tandemv1.GetPluginRequest{Name: c.Name})
 	if err != nil {
 		return err
@@ -126,13 +114,7 @@ type pluginDeleteCmd struct {
 }
 
 // Run deletes the plugin.
-func (c *pluginDeleteCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *pluginDeleteCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Plugins.DeletePlugin(ctx, &tandemv1.DeletePluginRequest{Name: c.Name})
 	if err != nil {
 		return err

@@ -54,11 +54,11 @@ const warmCalls = 50
 const maxSamples = 1 << 21
 
 // Run calls the function again and again and prints how long whole calls take.
-func (c *pluginBenchCmd) Run(e *env) (err error) {
+func (c *pluginBenchCmd) Run(ctx context.Context, e *env) (err error) {
 	if c.For <= 0 || c.Parallel < 1 || c.Parallel > 64 {
 		return usagef("--for must be positive and --parallel 1 to 64")
 	}
-	ctx, cancel := context.WithCancel(e.ctx())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	p, call, _, err := c.prepare(ctx, e)
 	if err != nil {

@@ -44,7 +44,7 @@ var builders = []builder{
 }
 
 // Run finds the language, builds and checks the module.
-func (c *pluginBuildCmd) Run(e *env) (err error) {
+func (c *pluginBuildCmd) Run(ctx context.Context, e *env) (err error) {
 	dir, err := filepath.Abs(c.Dir)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (c *pluginBuildCmd) Run(e *env) (err error) {
 			return err
 		}
 	}
-	b := &build{dir: dir, out: out, e: e, ctx: e.ctx}
+	b := &build{dir: dir, out: out, e: e, ctx: func() context.Context { return ctx }}
 	lang, err := b.language()
 	if err != nil {
 		return err
@@ -63,11 +63,11 @@ func (c *pluginBuildCmd) Run(e *env) (err error) {
 	if err := lang.run(b); err != nil {
 		return err
 	}
-	p, err := e.openLocal(e.ctx(), out)
+	p, err := e.openLocal(ctx, out)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.close(e.ctx())) }()
+	defer func() { err = errors.Join(err, p.close(ctx)) }()
 	return e.say("%s  %s  %s  admitted in %s\n", b.short(out), humanize.IBytes(uint64(p.size)),
 		english.Plural(len(p.Description().Functions), "function", ""), p.loaded.Round(time.Millisecond))
 }

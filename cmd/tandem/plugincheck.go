@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -17,9 +18,7 @@ type pluginCheckCmd struct {
 }
 
 // Run puts the module through the admission of a server's sandbox, in this program, and prints its description.
-func (c *pluginCheckCmd) Run(e *env) (err error) {
-	ctx, cancel := e.bounded()
-	defer cancel()
+func (c *pluginCheckCmd) Run(ctx context.Context, e *env) (err error) {
 	p, err := e.openLocal(ctx, c.File)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"time"
@@ -40,9 +41,7 @@ func costOf(r *sandbox.Result) callCost {
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 }
 
 // Run calls the function once and prints its outputs and what the call cost.
-func (c *pluginRunCmd) Run(e *env) (err error) {
-	ctx, cancel := e.bounded()
-	defer cancel()
+func (c *pluginRunCmd) Run(ctx context.Context, e *env) (err error) {
 	p, call, f, err := c.prepare(ctx, e)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 
@@ -25,14 +24,8 @@ func (u *upload) progress() client.PushOption {
 	})
 }
 
-// withFile opens a file and a client for push.
-func withFile(e *env, path string, push func(context.Context, *client.Client, *upload) error) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+// withFile opens a file for push.
+func withFile(e *env, path string, push func(*upload) error) error {
 	f, err := os.Open(path) //nolint:gosec // the user named the file
 	if err != nil {
 		return err
@@ -47,5 +40,5 @@ func withFile(e *env, path string, push func(context.Context, *client.Client, *u
 	}
 	u := &upload{file: f, size: info.Size(), bar: newProgress(e.err, filepath.Base(path))}
 	defer u.bar.clear()
-	return push(ctx, cl, u)
+	return push(u)
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 type recordsCmd struct {
@@ -21,13 +23,7 @@ type recordsListCmd struct {
 }
 
 // Run lists the records.
-func (c *recordsListCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *recordsListCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	req := &tandemv1.ListRecordsRequest{Stream: c.Stream, Graph: c.Graph}
 	if c.Since > 0 {
 		req.Since = timestamppb.New(time.Now().Add(-c.Since))

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"github.com/dustin/go-humanize/english"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 type releaseCmd struct {
@@ -26,13 +28,7 @@ type releaseListCmd struct {
 }
 
 // Run lists the releases.
-func (c *releaseListCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *releaseListCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Releases.ListReleases(ctx, &tandemv1.ListReleasesRequest{Graph: c.Graph, Limit: c.Limit})
 	if err != nil {
 		return err
@@ -87,13 +83,7 @@ type releaseShowCmd struct {
 }
 
 // Run shows one release.
-func (c *releaseShowCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *releaseShowCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Releases.GetRelease(ctx, &tandemv1.GetReleaseRequest{Name: c.Name})
 	if err != nil {
 		return err
@@ -125,13 +115,7 @@ type releaseRollbackCmd struct {
 }
 
 // Run rolls back.
-func (c *releaseRollbackCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *releaseRollbackCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Releases.Rollback(ctx, &tandemv1.RollbackRequest{Graph: c.Graph, To: c.Release})
 	if err != nil {
 		return err
@@ -151,13 +135,7 @@ type releaseCanaryCmd struct {
 }
 
 // Run starts or changes a canary.
-func (c *releaseCanaryCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *releaseCanaryCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Releases.SetCanary(ctx, &tandemv1.SetCanaryRequest{Graph: c.Graph, Release: c.Release, Percent: c.Percent, Sticky: c.Sticky})
 	if err != nil {
 		return err
@@ -175,13 +153,7 @@ type releasePromoteCmd struct {
 }
 
 // Run promotes the canary.
-func (c *releasePromoteCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *releasePromoteCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Releases.PromoteCanary(ctx, &tandemv1.PromoteCanaryRequest{Graph: c.Graph, Version: c.Version})
 	if err != nil {
 		return err
@@ -198,13 +170,7 @@ type releaseAbortCmd struct {
 }
 
 // Run ends the canary.
-func (c *releaseAbortCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *releaseAbortCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Releases.AbortCanary(ctx, &tandemv1.AbortCanaryRequest{Graph: c.Graph})
 	if err != nil {
 		return err

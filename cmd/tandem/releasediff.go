@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 type releaseDiffCmd struct {
@@ -19,13 +21,7 @@ type releaseDiffCmd struct {
 }
 
 // Run compares two releases.
-func (c *releaseDiffCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *releaseDiffCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Releases.DiffReleases(ctx, &tandemv1.DiffReleasesRequest{Graph: c.Graph, From: c.From, To: c.To})
 	if err != nil {
 		return err

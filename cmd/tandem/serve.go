@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -69,9 +70,8 @@ func (f *oidcFlags) verifier() (tenant.Verifier, error) {
 }
 
 // Run serves until the context ends.
-func (c *serveCmd) Run(e *env) error {
+func (c *serveCmd) Run(ctx context.Context, e *env) error {
 	log := c.logger(e)
-	ctx := e.ctx()
 	lib, missing := findLibrary(e, c.ONNXRuntime)
 	exe, err := os.Executable()
 	if err != nil {

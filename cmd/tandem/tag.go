@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 // kindOf says what a command is about.
@@ -34,14 +36,8 @@ type tagCmd[K kindOf] struct {
 }
 
 // Run sets the tag.
-func (c *tagCmd[K]) Run(e *env) error {
+func (c *tagCmd[K]) Run(ctx context.Context, e *env, cl *client.Client) error {
 	var k K
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
 	res, err := cl.Tags.SetTag(ctx, &tandemv1.SetTagRequest{Kind: k.kind(), Name: c.Name, Tag: c.Tag})
 	if err != nil {
 		return err
@@ -64,14 +60,8 @@ type untagCmd[K kindOf] struct {
 }
 
 // Run removes the tag.
-func (c *untagCmd[K]) Run(e *env) error {
+func (c *untagCmd[K]) Run(ctx context.Context, e *env, cl *client.Client) error {
 	var k K
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
 	res, err := cl.Tags.DeleteTag(ctx, &tandemv1.DeleteTagRequest{Kind: k.kind(), Name: c.Name, Tag: c.Tag})
 	if err != nil {
 		return err
@@ -86,14 +76,8 @@ type tagsCmd[K kindOf] struct {
 }
 
 // Run lists the tags.
-func (c *tagsCmd[K]) Run(e *env) error {
+func (c *tagsCmd[K]) Run(ctx context.Context, e *env, cl *client.Client) error {
 	var k K
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
 	res, err := cl.Tags.ListTags(ctx, &tandemv1.ListTagsRequest{Kind: k.kind(), Name: c.Name})
 	if err != nil {
 		return err

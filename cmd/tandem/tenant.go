@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"strconv"
 
 	"github.com/dustin/go-humanize"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 type tenantCmd struct {
@@ -47,13 +49,7 @@ type tenantCreateCmd struct {
 }
 
 // Run makes the tenant.
-func (c *tenantCreateCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *tenantCreateCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	limits := &tandemv1.TenantLimits{}
 	if err := c.apply(limits); err != nil {
 		return err
@@ -68,13 +64,7 @@ func (c *tenantCreateCmd) Run(e *env) error {
 type tenantListCmd struct{ output }
 
 // Run lists the tenants.
-func (c *tenantListCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *tenantListCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Tenants.ListTenants(ctx, &tandemv1.ListTenantsRequest{})
 	if err != nil {
 		return err
@@ -105,13 +95,7 @@ type tenantShowCmd struct {
 }
 
 // Run shows the tenant.
-func (c *tenantShowCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *tenantShowCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	res, err := cl.Tenants.GetTenant(ctx, &tandemv1.GetTenantRequest{Name: c.Name})
 	if err != nil {
 		return err
@@ -173,13 +157,7 @@ type tenantLimitCmd struct {
 }
 
 // Run changes the given limits and leaves the others.
-func (c *tenantLimitCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *tenantLimitCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	if len(c.Limit) == 0 {
 		return usagef("give at least one --limit NAME=N")
 	}
@@ -203,13 +181,7 @@ type tenantSuspendCmd struct {
 }
 
 // Run suspends the tenant.
-func (c *tenantSuspendCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *tenantSuspendCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	if _, err := cl.Tenants.SuspendTenant(ctx, &tandemv1.SuspendTenantRequest{Name: c.Name}); err != nil {
 		return err
 	}
@@ -221,13 +193,7 @@ type tenantResumeCmd struct {
 }
 
 // Run resumes the tenant.
-func (c *tenantResumeCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *tenantResumeCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	if _, err := cl.Tenants.ResumeTenant(ctx, &tandemv1.ResumeTenantRequest{Name: c.Name}); err != nil {
 		return err
 	}
@@ -240,13 +206,7 @@ type tenantDeleteCmd struct {
 }
 
 // Run deletes the tenant.
-func (c *tenantDeleteCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *tenantDeleteCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	if !c.Yes {
 		res, err := cl.Tenants.GetTenant(ctx, &tandemv1.GetTenantRequest{Name: c.Name})
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 type usageCmd struct {
@@ -20,13 +22,7 @@ type usageCmd struct {
 }
 
 // Run shows what was used.
-func (c *usageCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *usageCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	now := time.Now()
 	req := &tandemv1.GetUsageRequest{Tenant: c.Tenant, From: timestamppb.New(now.Add(-c.Since)), To: timestamppb.New(now)}
 	if c.Step > 0 {
@@ -61,13 +57,7 @@ type auditCmd struct {
 }
 
 // Run lists changes, oldest first.
-func (c *auditCmd) Run(e *env) error {
-	ctx, cancel := e.bounded()
-	defer cancel()
-	cl, err := e.client()
-	if err != nil {
-		return err
-	}
+func (c *auditCmd) Run(ctx context.Context, e *env, cl *client.Client) error {
 	req := &tandemv1.ListChangesRequest{Tenant: c.Tenant}
 	if c.All {
 		req.Tenant = "*"

@@ -25,11 +25,11 @@ func version() string {
 type versionCmd struct{}
 
 // Run prints the versions. A server that cannot be reached is no failure.
-func (versionCmd) Run(e *env) error {
+func (versionCmd) Run(ctx context.Context, e *env) error {
 	if err := e.say("tandem %s\n", version()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(e.ctx(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	cl, err := e.client()
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/tandem-serve/tandem/runners/worker"
@@ -10,8 +11,8 @@ import (
 type workerCmd struct{}
 
 // Run serves the server that started the process.
-func (workerCmd) Run(e *env) error {
-	if code := worker.Main(e.ctx(), e.err); code != 0 {
+func (workerCmd) Run(ctx context.Context, e *env) error {
+	if code := worker.Main(ctx, e.err); code != 0 {
 		return fmt.Errorf("%w: the worker ended with code %d", errSaid, code)
 	}
 	return nil
