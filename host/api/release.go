@@ -106,68 +106,65 @@ func (h releases) DiffReleases(ctx context.Context, req *tandemv1.DiffReleasesRe
 
 // Rollback implements tandemv1connect.ReleaseServiceHandler.
 func (h releases) Rollback(ctx context.Context, req *tandemv1.RollbackRequest) (*tandemv1.RollbackResponse, error) {
-	t, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := h.cfg.Control.Rollback(ctx, t, req.GetGraph(), req.GetTo())
-	if err != nil {
-		return nil, err
-	}
-	if err := h.moved(ctx, t, "Rollback", m); err != nil {
-		return nil, err
-	}
-	return &tandemv1.RollbackResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
-}
-
-// SetCanary implements tandemv1connect.ReleaseServiceHandler.
-func (h releases) SetCanary(ctx context.Context, req *tandemv1.SetCanaryRequest) (*tandemv1.SetCanaryResponse, error) {
-	t, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := h.cfg.Control.SetCanary(ctx, t, req.GetGraph(), control.CanaryParams{
-		Ref: req.GetRelease(), Percent: req.GetPercent(), Sticky: req.GetSticky(),
+	was, now, err := h.move(ctx, "Rollback", func(t tenant.ID) (catalog.Moved, error) {
+		return h.cfg.Control.Rollback(ctx, t, req.GetGraph(), req.GetTo())
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := h.moved(ctx, t, "SetCanary", m); err != nil {
+	return &tandemv1.RollbackResponse{Was: was, Now: now}, nil
+}
+
+// SetCanary implements tandemv1connect.ReleaseServiceHandler.
+func (h releases) SetCanary(ctx context.Context, req *tandemv1.SetCanaryRequest) (*tandemv1.SetCanaryResponse, error) {
+	was, now, err := h.move(ctx, "SetCanary", func(t tenant.ID) (catalog.Moved, error) {
+		return h.cfg.Control.SetCanary(ctx, t, req.GetGraph(), control.CanaryParams{
+			Ref: req.GetRelease(), Percent: req.GetPercent(), Sticky: req.GetSticky(),
+		})
+	})
+	if err != nil {
 		return nil, err
 	}
-	return &tandemv1.SetCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+	return &tandemv1.SetCanaryResponse{Was: was, Now: now}, nil
 }
 
 // PromoteCanary implements tandemv1connect.ReleaseServiceHandler.
 func (h releases) PromoteCanary(ctx context.Context, req *tandemv1.PromoteCanaryRequest) (*tandemv1.PromoteCanaryResponse, error) {
-	t, err := h.caller(ctx)
+	was, now, err := h.move(ctx, "PromoteCanary", func(t tenant.ID) (catalog.Moved, error) {
+		return h.cfg.Control.PromoteCanary(ctx, t, req.GetGraph(), int(req.GetVersion()))
+	})
 	if err != nil {
 		return nil, err
 	}
-	m, err := h.cfg.Control.PromoteCanary(ctx, t, req.GetGraph(), int(req.GetVersion()))
-	if err != nil {
-		return nil, err
-	}
-	if err := h.moved(ctx, t, "PromoteCanary", m); err != nil {
-		return nil, err
-	}
-	return &tandemv1.PromoteCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+	return &tandemv1.PromoteCanaryResponse{Was: was, Now: now}, nil
 }
 
 // AbortCanary implements tandemv1connect.ReleaseServiceHandler.
 func (h releases) AbortCanary(ctx context.Context, req *tandemv1.AbortCanaryRequest) (*tandemv1.AbortCanaryResponse, error) {
+	was, now, err := h.move(ctx, "AbortCanary", func(t tenant.ID) (catalog.Moved, error) {
+		return h.cfg.Control.AbortCanary(ctx, t, req.GetGraph())
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tandemv1.AbortCanaryResponse{Was: was, Now: now}, nil
+}
+
+// move has calls of one of the caller's graphs go elsewhere, writes that to the audit log, and returns where they went before
+// and where they go now.
+func (h releases) move(ctx context.Context, action string, to func(tenant.ID) (catalog.Moved, error)) (was, now *tandemv1.Routing, err error) {
 	t, err := h.caller(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	m, err := h.cfg.Control.AbortCanary(ctx, t, req.GetGraph())
+	m, err := to(t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := h.moved(ctx, t, "AbortCanary", m); err != nil {
-		return nil, err
+	if err := h.moved(ctx, t, action, m); err != nil {
+		return nil, nil, err
 	}
-	return &tandemv1.AbortCanaryResponse{Was: routingTo(m.Was), Now: routingTo(m.Now)}, nil
+	return routingTo(m.Was), routingTo(m.Now), nil
 }
 
 // moved writes to the audit log where the calls of a graph go now.
