@@ -1,32 +1,23 @@
 package blob_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/tandem-serve/tandem/host/blob"
+	"github.com/tandem-serve/tandem/internal/crashtest"
 )
 
-const crashDirEnv = "BLOB_CRASH_DIR"
+// startEnv is the step at which a child begins.
+const startEnv = "BLOB_CRASH_START"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDirEnv); dir != "" {
-		if err := crashChild(context.Background(), dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	crashtest.Child(context.Background(), crashChild)
 	goleak.VerifyTestMain(m)
 }
 
@@ -39,7 +30,7 @@ func crashChild(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	start, err := strconv.Atoi(os.Getenv("BLOB_CRASH_START"))
+	start, err := strconv.Atoi(os.Getenv(startEnv))
 	if err != nil {
 		return err
 	}
@@ -62,59 +53,23 @@ func crashChild(ctx context.Context, dir string) error {
 	}
 }
 
-// TestKill kills a process that uploads, at random moments. BLOB_CRASHES is how often, 20 by default.
+// TestKill kills a process that uploads, at random moments.
 func TestKill(t *testing.T) {
-	rounds := 20
-	if s := os.Getenv("BLOB_CRASHES"); s != "" {
-		var err error
-		if rounds, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	dir := t.TempDir()
-	next := 0
+	next, rounds := 0, crashtest.Rounds(t)
 	acked := []int{}
 	for range rounds {
-		got := killRound(t, dir, next)
-		acked = append(acked, got...)
-		if len(got) > 0 {
-			next = got[len(got)-1] + 1
-		}
+		crashtest.Kill(t, dir, func(line string) {
+			i, err := strconv.Atoi(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			acked, next = append(acked, i), i+1
+		}, startEnv+"="+strconv.Itoa(next))
 		checkAfterKill(t, dir, acked, next)
 		next++ // what was in flight is left behind, half finished
 	}
 	t.Logf("%d kills, %d acknowledged uploads", rounds, len(acked))
-}
-
-// killRound runs the child until some moment after its first acknowledgement and returns what it acknowledged.
-func killRound(t *testing.T, dir string, start int) []int {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDirEnv+"="+dir, "BLOB_CRASH_START="+strconv.Itoa(start))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var acked []int
-	var kill *time.Timer
-	for sc := bufio.NewScanner(out); sc.Scan(); {
-		i, err := strconv.Atoi(strings.TrimSpace(sc.Text()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		acked = append(acked, i)
-		if kill == nil {
-			kill = time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, func() { cmd.Process.Kill() })
-		}
-	}
-	if err := cmd.Wait(); err == nil || kill == nil {
-		t.Fatalf("the child ended by itself: %v", err)
-	}
-	return acked
 }
 
 func checkAfterKill(t *testing.T, dir string, acked []int, inFlight int) {

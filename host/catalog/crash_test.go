@@ -1,7 +1,6 @@
 package catalog_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -9,31 +8,22 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/internal/crashtest"
 )
 
 var discard = slog.New(slog.DiscardHandler)
 
-const crashDirEnv = "CATALOG_CRASH_DIR"
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDirEnv); dir != "" {
-		if err := crashChild(context.Background(), dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	crashtest.Child(context.Background(), crashChild)
 	flag.Parse()
 	if testing.Short() {
 		if err := flag.Set("rapid.checks", "15"); err != nil { // every step of a model syncs the disk
@@ -131,19 +121,13 @@ func crashMoves(ctx context.Context, c *catalog.Catalog, w int, p catalog.Releas
 	return step(s-1, 0, func() error { return errOf(c.ActivateGraph(ctx, "acme", p.Name, 0)) })
 }
 
-// TestKill kills a process that writes, at random moments. CATALOG_CRASHES is how often, 20 by default.
+// TestKill kills a process that writes, at random moments.
 func TestKill(t *testing.T) {
-	rounds := 20
-	if s := os.Getenv("CATALOG_CRASHES"); s != "" {
-		var err error
-		if rounds, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	dir := t.TempDir()
 	acks := &acknowledged{models: map[int]lastOf{}, graphs: map[int]lastOf{}, deleted: map[int]int{}, is: map[int]string{}, try: map[int]string{}}
+	rounds := crashtest.Rounds(t)
 	for range rounds {
-		killRound(t, dir, acks)
+		crashtest.Kill(t, dir, func(line string) { acks.take(t, line) })
 		acks.check(t, dir)
 	}
 	t.Logf("%d kills, %d acknowledged writes", rounds, acks.count)
@@ -188,31 +172,6 @@ func (a *acknowledged) take(t *testing.T, line string) {
 		a.deleted[w] = v
 	case "key":
 		a.keys = append(a.keys, f[1])
-	}
-}
-
-// killRound runs a child until some moment after its first acknowledgement.
-func killRound(t *testing.T, dir string, acks *acknowledged) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDirEnv+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var kill *time.Timer
-	for sc := bufio.NewScanner(out); sc.Scan(); {
-		acks.take(t, sc.Text())
-		if kill == nil {
-			kill = time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { cmd.Process.Kill() })
-		}
-	}
-	if err := cmd.Wait(); err == nil || kill == nil {
-		t.Fatalf("the child ended by itself: %v", err)
 	}
 }
 

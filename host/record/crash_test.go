@@ -1,20 +1,18 @@
 package record_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/record"
+	"github.com/tandem-serve/tandem/internal/crashtest"
 )
 
 // crashChild appends from several callers until it is killed and says on stdout what was acknowledged.
@@ -43,19 +41,19 @@ func crashChild(ctx context.Context, dir string) error {
 	return errors.Join(errs...)
 }
 
-// TestKill kills a process that appends, at random moments. RECORD_CRASHES is how often, 20 by default.
+// TestKill kills a process that appends, at random moments.
 func TestKill(t *testing.T) {
-	rounds := 20
-	if s := os.Getenv("RECORD_CRASHES"); s != "" {
-		var err error
-		if rounds, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
 	dir := t.TempDir()
 	var acked []int
+	rounds := crashtest.Rounds(t)
 	for range rounds {
-		acked = append(acked, killRound(t, dir)...)
+		crashtest.Kill(t, dir, func(line string) {
+			i, err := strconv.Atoi(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			acked = append(acked, i)
+		})
 		l, c := open(t, dir, record.Config{})
 		rs, _ := listAll(t, l, "acme", record.Filter{Limit: 1000})
 		seen := map[int]bool{}
@@ -75,35 +73,4 @@ func TestKill(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %d acknowledged records", rounds, len(acked))
-}
-
-// killRound runs a child until some moment after its first acknowledgement and returns what it acknowledged.
-func killRound(t *testing.T, dir string) []int {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDirEnv+"="+dir)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var acked []int
-	var kill *time.Timer
-	for sc := bufio.NewScanner(out); sc.Scan(); {
-		i, err := strconv.Atoi(sc.Text())
-		if err != nil {
-			t.Fatal(err)
-		}
-		acked = append(acked, i)
-		if kill == nil {
-			kill = time.AfterFunc(time.Duration(rand.IntN(40_000))*time.Microsecond, func() { cmd.Process.Kill() })
-		}
-	}
-	if err := cmd.Wait(); err == nil || kill == nil {
-		t.Fatalf("the child ended by itself: %v", err)
-	}
-	return acked
 }

@@ -20,20 +20,13 @@ import (
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/record"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/internal/crashtest"
 )
 
 var discard = slog.New(slog.DiscardHandler)
 
-const crashDirEnv = "RECORD_CRASH_DIR"
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(crashDirEnv); dir != "" {
-		if err := crashChild(context.Background(), dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	crashtest.Child(context.Background(), crashChild)
 	flag.Parse()
 	if testing.Short() {
 		if err := flag.Set("rapid.checks", "15"); err != nil { // every step of a model syncs the disk

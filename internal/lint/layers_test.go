@@ -77,11 +77,12 @@ var mayImport = map[string][]string{
 	"plugins":         {"sdk/go"},
 
 	// The repository's own programs and tests.
-	"internal/lint":  {},
-	"internal/setup": {"runners/onnx/ortlib"},
-	"internal/rig":   {"sdk/client", "proto/gen"},
-	"internal/demo":  {"internal/rig", "sdk/client", "proto/gen"},
-	"internal/e2e":   {"internal/rig", "sdk/client", "proto/gen", "runners/onnx/ortlib"},
+	"internal/lint":      {},
+	"internal/crashtest": {},
+	"internal/setup":     {"runners/onnx/ortlib"},
+	"internal/rig":       {"sdk/client", "proto/gen"},
+	"internal/demo":      {"internal/rig", "sdk/client", "proto/gen"},
+	"internal/e2e":       {"internal/rig", "sdk/client", "proto/gen", "runners/onnx/ortlib"},
 	// The suites compare parts with each other, so they see most of them.
 	"internal/bench": {
 		"internal/rig", "sdk/client", "proto/gen", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
