@@ -76,7 +76,7 @@ run: setup build ## Start a server that stays, with its data in ./data
 
 # --- plugin SDKs -----------------------------------------------------------------------------------------------------
 
-SDKS := c rust zig as
+SDKS := c cpp rust zig as
 
 .PHONY: sdk-toolchains
 sdk-toolchains: ## Install the pinned compilers of the SDKs into .cache (Rust, Zig, AssemblyScript; 300 MB)
