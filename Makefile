@@ -118,6 +118,12 @@ soak: setup build plugins ## Publish PUBLISHES (1000) releases under constant lo
 
 soak: export TANDEM_PUBLISHES := $(PUBLISHES)
 
+SECRETS ?= 100000
+
+.PHONY: test-secrets
+test-secrets: need-cc ## Let a plugin hunt for the secrets of earlier calls, SECRETS (100000) calls for each way of resetting
+	TANDEM_SECRETS=$(SECRETS) $(GO) test -count=1 -timeout 60m -v -run '^TestSecrets$$' ./host/sandbox
+
 HOSTILE ?= 5s
 
 .PHONY: test-hostile

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# modules.sh build|check SDK...: builds the committed modules of an SDK (c, rust, zig, as) from their sources, or tells
-# whether they are what the sources build. Only the pinned compilers give the same bytes: clang and wasm-ld 14 for C, and
+# modules.sh build|check SDK...: builds the committed modules of an SDK (c, cpp, rust, zig, as) from their sources, or tells
+# whether they are what the sources build. Only the pinned compilers give the same bytes: clang and wasm-ld 14 for C and C++, and
 # what toolchains.sh installs for the others. Where they are missing, check says "skipped" and why, and build fails.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -13,6 +13,7 @@ trap 'rm -rf "$work"' EXIT
 
 # The modules of each SDK, without their endings.
 c_modules=(c/examples/vector conformance/c/conformance conformance/c/wrong)
+cpp_modules=(c/examples/shout conformance/cpp/conformance conformance/cpp/wrong)
 rust_modules=(conformance/rust/src/conformance conformance/rust/src/wrong)
 zig_modules=(conformance/zig/conformance conformance/zig/wrong)
 as_modules=(conformance/as/conformance conformance/as/wrong)
@@ -22,6 +23,7 @@ missing_c() {
 	command -v clang >/dev/null && command -v wasm-ld >/dev/null || { echo "clang and wasm-ld are not both here (Debian: apt-get install clang lld)"; return; }
 	clang --version | grep -q 'clang version 14\.' || echo "the committed modules were built with clang 14, this is $(clang --version | head -n 1)"
 }
+missing_cpp() { missing_c; }
 missing_pinned() { [ -x "$cache/$1/bin/$2" ] || echo "the pinned $2 is not here: sdk/toolchains.sh $1"; }
 missing_rust() {
 	command -v wasm-ld >/dev/null || { echo "wasm-ld is not here (Debian: apt-get install lld)"; return; }
@@ -34,6 +36,10 @@ missing_as() { missing_pinned as asc; }
 # build_X SOURCE OUT builds one module of SDK X; SOURCE has no ending.
 build_c() {
 	clang --target=wasm32 -O3 -mbulk-memory -msimd128 -nostdlib -std=c11 -Wall -Wextra -Werror -Ic -c "$1.c" -o "$work/o"
+	wasm-ld --no-entry --strip-all "$work/o" -o "$2"
+}
+build_cpp() {
+	clang --target=wasm32 -O3 -mbulk-memory -msimd128 -nostdlib -std=c++17 -fno-exceptions -fno-rtti -Wall -Wextra -Werror -Ic -c "$1.cpp" -o "$work/o"
 	wasm-ld --no-entry --strip-all "$work/o" -o "$2"
 }
 build_rust() {

@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
-# test.sh SDK...: runs the tests that each SDK (c, rust, zig, as) has in its own language, with the compilers that are here.
+# test.sh SDK...: runs the tests that each SDK (c, cpp, rust, zig, as) has in its own language, with the compilers that are here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 cache=$(cd .. && mkdir -p .cache/sdk && cd .cache/sdk && pwd -P)
 
 test_c() {
 	command -v cc >/dev/null || { echo "c: skipped: no C compiler"; return; }
-	make -s -C c test CC=cc BUILD="$cache/c-test"
-	command -v clang++ >/dev/null || { echo "c++: skipped: no clang++"; return; }
-	clang++ --target=wasm32 -x c++ -std=c++20 -fno-exceptions -fno-rtti -O2 -nostdlib -Wall -Wextra -Werror -Ic \
-		-c conformance/c/conformance.c -o "$cache/c-test/conformance.o"
+	make -s -C c test-c CC=cc BUILD="$cache/c-test"
+}
+test_cpp() {
+	command -v c++ >/dev/null || { echo "cpp: skipped: no C++ compiler"; return; }
+	make -s -C c test-cpp CXX=c++ BUILD="$cache/c-test"
+	command -v clang++ >/dev/null || { echo "cpp: newer standards skipped: no clang++"; return; }
+	local source
+	for source in c/conformance.c cpp/conformance.cpp; do
+		clang++ --target=wasm32 -x c++ -std=c++20 -fno-exceptions -fno-rtti -O2 -nostdlib -Wall -Wextra -Werror -Ic \
+			-c "conformance/$source" -o "$cache/c-test/conformance.o"
+	done
 }
 test_rust() {
 	command -v cargo >/dev/null || { echo "rust: skipped: no cargo (https://rustup.rs)"; return; }

@@ -80,7 +80,7 @@ func (b *build) language() (builder, error) {
 			}
 		}
 	}
-	return builder{}, usagef("%s holds no plugin: there is no go.mod, Cargo.toml, plugin.ts, main.zig or C file; "+
+	return builder{}, usagef("%s holds no plugin: there is no go.mod, Cargo.toml, plugin.ts, main.zig, C or C++ file; "+
 		"\"tandem plugin new\" begins one", b.dir)
 }
 
@@ -144,7 +144,7 @@ func buildC(b *build) error {
 	}
 	defer func() { _ = os.RemoveAll(temp) }()
 	link := []string{"--no-entry", "--strip-all", "-o", b.out}
-	for ending, flags := range map[string][]string{".c": {"-std=c11"}, ".cpp": {"-std=c++20", "-fno-exceptions", "-fno-rtti"}} {
+	for ending, flags := range map[string][]string{".c": {"-std=c11"}, ".cpp": {"-std=c++20", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics"}} {
 		files, err := filepath.Glob(filepath.Join(b.dir, "*"+ending))
 		if err != nil {
 			return err

@@ -16,7 +16,7 @@ import (
 )
 
 type pluginNewCmd struct {
-	Lang string `help:"Language: go, c, rust, as (AssemblyScript) or zig." enum:"go,c,rust,as,zig" required:""`
+	Lang string `help:"Language: go, c, cpp, rust, as (AssemblyScript) or zig." enum:"go,c,cpp,rust,as,zig" required:""`
 	Name string `arg:"" help:"Name of the plugin and of its folder."`
 	Dir  string `help:"Folder to make. Default: the name, here."`
 }
@@ -71,6 +71,18 @@ var starters = map[string]starter{
 		},
 		test: "cc vector_test.c -o vector_test -lm && ./vector_test", input: "add -i 'a=[3,4]' -i 'b=[1,0.5]' --with '{\"scale\": 2}'",
 	},
+	"cpp": {
+		copies: append(cppHeaders(),
+			copied{sdk.Sources, "c/examples/shout.cpp", "plugin.cpp", true},
+			copied{sdk.Sources, "c/examples/shout.hpp", "shout.hpp", true},
+			copied{sdk.Sources, "c/examples/shout_test.cpp", "shout_test.cpp", true},
+		),
+		texts: []string{
+			`"../tdm`, `"tandem/tdm`, `TDM_CPP_PLUGIN("shout"`, `TDM_CPP_PLUGIN("NAME"`, " `make` in the folder above builds it.", "",
+			"shout.cpp natively: `make test` in the folder above.", "plugin.cpp natively.",
+		},
+		test: "c++ -std=c++17 shout_test.cpp -o shout_test && ./shout_test", input: "shout -i text=hello --with '{\"marks\": 2}'",
+	},
 	"rust": {
 		copies: []copied{
 			{sdk.Sources, "rust/examples/shout", ".", true},
@@ -110,6 +122,17 @@ var starters = map[string]starter{
 	},
 }
 
+// cppHeaders are the headers that a plugin in C++ includes.
+func cppHeaders() []copied {
+	var all []copied
+	for _, name := range []string{
+		"tandem.h", "tandem_models.h", "tdm.hpp", "tdm_config.hpp", "tdm_context.hpp", "tdm_json.hpp", "tdm_out.hpp", "tdm_port.hpp", "tdm_types.hpp",
+	} {
+		all = append(all, copied{sdk.Sources, "c/" + name, "tandem/" + name, false})
+	}
+	return all
+}
+
 // pluginName is what every language and the server take for a name.
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
 
@@ -132,7 +155,7 @@ func (c *pluginNewCmd) Run(e *env) error {
 		}
 	}
 	named := strings.NewReplacer("NAME", c.Name)
-	files := map[string]string{"README.md": readme(s), ".gitignore": "*.wasm\ntarget/\nnode_modules/\n.zig-cache/\nvector_test\n"}
+	files := map[string]string{"README.md": readme(s), ".gitignore": "*.wasm\ntarget/\nnode_modules/\n.zig-cache/\nvector_test\nshout_test\n"}
 	maps.Copy(files, s.files)
 	for name, text := range files {
 		if err := writeFile(filepath.Join(dir, name), named.Replace(text)); err != nil {

@@ -368,6 +368,15 @@ static inline void tdm_out_json(tdm_call *c, uint32_t i, const char *json, uint3
 	",{\"name\":\"" #function "\",\"doc\":\"" doc "\",\"inputs\":" inputs ",\"outputs\":" outputs with "}"
 #define TDM_POINTER_(function, doc, inputs, outputs, with) function,
 
+/* The export that gives the server its transfer arena. */
+#define TDM_ALLOC_()                                                                                                  \
+	TDM_EXPORT("tdm1_alloc") uint32_t tdm1_alloc(uint32_t size, uint32_t align) {                                 \
+		uint32_t arena = (uint32_t)(uintptr_t)tdm_take(size, align), after = tdm_heap;                        \
+		tdm_take(TDM_ROOM, 1);                                                                                \
+		tdm_heap = after;                                                                                     \
+		return arena;                                                                                         \
+	}
+
 /*
  * Makes the module's exports. functions is a macro that lists the plugin's functions:
  *
@@ -386,12 +395,7 @@ static inline void tdm_out_json(tdm_call *c, uint32_t i, const char *json, uint3
 		tdm_copy(text + sizeof head - 1, list + 1, sizeof list - 2);                                          \
 		return (uint64_t)(uint32_t)(uintptr_t)text << 32 | n;                                                 \
 	}                                                                                                             \
-	TDM_EXPORT("tdm1_alloc") uint32_t tdm1_alloc(uint32_t size, uint32_t align) {                                 \
-		uint32_t arena = (uint32_t)(uintptr_t)tdm_take(size, align), after = tdm_heap;                        \
-		tdm_take(TDM_ROOM, 1);                                                                                \
-		tdm_heap = after;                                                                                     \
-		return arena;                                                                                         \
-	}                                                                                                             \
+	TDM_ALLOC_()                                                                                                  \
 	TDM_EXPORT("tdm1_run") int32_t tdm1_run(uint32_t address) {                                                   \
 		static const tdm_function table[] = {functions(TDM_POINTER_)};                                        \
 		tdm_request *r = (tdm_request *)(uintptr_t)address;                                                   \

@@ -34,7 +34,7 @@ func modules(t testing.TB) map[string][]byte {
 }
 
 // committed are the SDKs whose modules stand in the repository, so that nobody needs their compilers: see ../modules.sh.
-var committed = []string{"as", "c", "rust", "zig"}
+var committed = []string{"as", "c", "cpp", "rust", "zig"}
 
 func readModule(t testing.TB, file string) []byte {
 	t.Helper()
@@ -131,6 +131,7 @@ func TestConformance(t *testing.T) {
 			t.Run("room", s.room)
 			t.Run("bad", s.bad)
 			t.Run("models", s.models)
+			t.Run("documents", s.documents)
 		})
 	}
 }
@@ -367,8 +368,11 @@ func (double) Run(_ context.Context, model int, in []sandbox.ModelValue) ([]sand
 	for i := 0; i < len(in[0].Value.Data); i += 4 {
 		y.Data = append(y.Data, floats(2*math.Float32frombits(binary.LittleEndian.Uint32(in[0].Value.Data[i:])))...)
 	}
-	return []sandbox.ModelValue{{Name: "y", Value: y}}, nil
+	return []sandbox.ModelValue{{Name: "y", Value: y}, {Name: "doc", Value: value.JSON([]byte(explanation))}}, nil
 }
+
+// explanation is what a model answers whose output is a sequence of maps.
+const explanation = `[{"no":0.25,"yes":0.75},{"größer":1}]`
 
 func (s suite) models(t *testing.T) {
 	services := sandbox.Services{Models: double{}}
@@ -388,7 +392,16 @@ func (s suite) models(t *testing.T) {
 	}
 }
 
-// TestExamples runs the examples of both SDKs.
+// documents: a model's answer may be a JSON document, beside tensors; neither is taken for the other.
+func (s suite) documents(t *testing.T) {
+	c := sandbox.Call{
+		Function: "explain", Services: sandbox.Services{Models: double{}},
+		Inputs: []value.Value{value.Tensor(abi.FP32, []int64{2}, floats(1, -1.5))},
+	}
+	same(t, "explain", s.call(t, c).Outputs, []value.Value{value.JSON([]byte(explanation))})
+}
+
+// TestExamples runs the examples of the SDKs for C, C++ and Go.
 func TestExamples(t *testing.T) {
 	fromC, err := os.ReadFile("../c/examples/vector.wasm")
 	if err != nil {
@@ -405,14 +418,18 @@ func TestExamples(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 
-	shout := load(t, buildGo(t, "github.com/tandem-serve/tandem/sdk/go/examples/shout"))
-	r = shout.call(t, sandbox.Call{Function: "shout", With: json.RawMessage(`{"marks":2}`), Inputs: []value.Value{value.Text("hello")}})
-	same(t, "shout", r.Outputs, []value.Value{value.Text("HELLO!!"), scalar(7)})
+	for _, wasm := range [][]byte{
+		buildGo(t, "github.com/tandem-serve/tandem/sdk/go/examples/shout"), readModule(t, "../c/examples/shout.wasm"),
+	} {
+		shout := load(t, wasm)
+		r = shout.call(t, sandbox.Call{Function: "shout", With: json.RawMessage(`{"marks":2}`), Inputs: []value.Value{value.Text("hello")}})
+		same(t, "shout", r.Outputs, []value.Value{value.Text("HELLO!!"), scalar(7)})
+	}
 }
 
 // TestCommittedModules holds the committed modules to their sources, where the compiler that made them is installed.
 func TestCommittedModules(t *testing.T) {
-	for _, sdk := range []string{"c", "rust", "zig", "as"} {
+	for _, sdk := range committed {
 		t.Run(sdk, func(t *testing.T) {
 			out, err := exec.CommandContext(t.Context(), "../modules.sh", "check", sdk).CombinedOutput()
 			if err != nil {

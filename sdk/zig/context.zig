@@ -133,12 +133,19 @@ pub const Context = struct {
     /// Copies what a model answered from the server; it fails when its elements are not of type T.
     pub fn read(ctx: *Context, comptime T: type, remote: types.Remote) ![]T {
         const dtype = comptime types.dtypeOf(T) orelse @compileError(@typeName(T) ++ " is no element of a tensor");
-        if (remote.dtype != dtype) {
-            return ctx.fail("the model answered {s}, want {s}", .{ @tagName(remote.dtype), @tagName(dtype) });
-        }
+        const have = remote.dtype orelse return ctx.fail("the model answered JSON, want {s}", .{@tagName(dtype)});
+        if (have != dtype) return ctx.fail("the model answered {s}, want {s}", .{ @tagName(have), @tagName(dtype) });
         const data = try ctx.allocator.alloc(T, remote.len / @sizeOf(T));
         try ctx.host.vtable.read(ctx.host.ptr, remote, std.mem.sliceAsBytes(data));
         return data;
+    }
+
+    /// Copies the JSON document that a model answered from the server; it fails when the answer is a tensor.
+    pub fn readJson(ctx: *Context, remote: types.Remote) !types.Json {
+        if (remote.dtype) |have| return ctx.fail("the model answered {s}, want JSON", .{@tagName(have)});
+        const text = try ctx.allocator.alloc(u8, remote.len);
+        try ctx.host.vtable.read(ctx.host.ptr, remote, text);
+        return .{ .text = text };
     }
 };
 

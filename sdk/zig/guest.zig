@@ -195,8 +195,9 @@ fn store(ctx: *Context, comptime T: type, x: T, v: *Value) anyerror!void {
         types.Image => v.set(.image, x.data),
         types.AnyTensor => try storeTensor(ctx, x, v),
         types.Remote => {
+            const dtype = x.dtype orelse return ctx.fail("a model's JSON cannot be handed on as a tensor: read it", .{});
             v.set(.tensor, "");
-            v.setShape(@intFromEnum(x.dtype), x.shape);
+            v.setShape(@intFromEnum(dtype), x.shape);
             v.flags = abi.host_side;
             v.handle = x.handle;
         },
@@ -337,8 +338,9 @@ fn describeInputs(a: std.mem.Allocator, inputs: []const context.Argument) HostEr
         switch (in.value) {
             .own => |t| v.* = try describeTensor(t),
             .remote => |r| {
-                v.* = .{ .kind = @intFromEnum(abi.Kind.tensor), .flags = abi.host_side, .handle = r.handle };
-                v.setShape(@intFromEnum(r.dtype), r.shape);
+                const kind: abi.Kind = if (r.dtype == null) .json else .tensor;
+                v.* = .{ .kind = @intFromEnum(kind), .flags = abi.host_side, .handle = r.handle };
+                v.setShape(if (r.dtype) |d| @intFromEnum(d) else 0, r.shape);
             },
         }
         v.name_ptr = @intFromPtr(in.name.ptr);
@@ -356,7 +358,8 @@ fn describeOutputs(a: std.mem.Allocator, names: []const []const u8) HostError![]
 fn remotes(a: std.mem.Allocator, values: []const Value) HostError![]types.Remote {
     const out = try a.alloc(types.Remote, values.len);
     for (out, values) |*r, *v| {
-        const dtype = types.DType.of(v.dtype) orelse return error.BadValue;
+        const is_json = v.kind == @intFromEnum(abi.Kind.json);
+        const dtype = types.DType.of(v.dtype) orelse if (is_json) null else return error.BadValue;
         r.* = .{ .dtype = dtype, .shape = v.shape(), .handle = v.handle, .len = @intCast(v.data_len) };
     }
     return out;

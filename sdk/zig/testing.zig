@@ -31,7 +31,8 @@ pub const Recorder = struct {
     pub const Line = struct { level: api.Level, text: []const u8 };
     pub const Record = struct { stream: []const u8, doc: []const u8 };
     pub const Sample = struct { kind: api.MetricKind, name: []const u8, value: f64 };
-    pub const Output = struct { name: []const u8, tensor: types.AnyTensor };
+    /// One output of a model: a tensor, or a sequence or map as JSON.
+    pub const Output = struct { name: []const u8, tensor: types.AnyTensor = undefined, json: ?[]const u8 = null };
     /// A model: it answers its outputs, in memory of the allocator.
     pub const Fake = struct {
         name: []const u8,
@@ -142,7 +143,9 @@ fn pick(a: std.mem.Allocator, answer: []const Recorder.Output, names: []const []
     const out = try a.alloc(Remote, names.len);
     for (out, names, 0..) |*r, name, i| {
         r.* = for (answer, 0..) |o, k| {
-            if (if (name.len == 0) k == i else std.mem.eql(u8, o.name, name)) break remoteOf(o.tensor);
+            if (if (name.len == 0) k == i else std.mem.eql(u8, o.name, name)) {
+                break if (o.json) |text| Remote{ .dtype = null, .shape = &.{}, .len = text.len, .local = text } else remoteOf(o.tensor);
+            }
         } else return error.NotFound;
     }
     return out;
@@ -154,8 +157,9 @@ test "a recorder writes down and runs models" {
             const x = inputs[0].value.own.as(f32).?;
             const y = try a.alloc(f32, x.len);
             for (y, x) |*to, from| to.* = 2 * from;
-            const out = try a.alloc(Recorder.Output, 1);
+            const out = try a.alloc(Recorder.Output, 2);
             out[0] = .{ .name = "y", .tensor = .{ .dtype = .FP32, .shape = inputs[0].value.own.shape, .data = std.mem.sliceAsBytes(y) } };
+            out[1] = .{ .name = "doc", .json = "[{}]" };
             return out;
         }
     };
@@ -169,8 +173,11 @@ test "a recorder writes down and runs models" {
     const m = try ctx.model("double");
     const ticket = try m.start(&.{try ctx.argument("x", x)});
     try std.testing.expectEqual(@as(usize, 0), try api.waitAny(&.{ticket}, -1));
-    const y = try ticket.wait(&.{"y"}, -1);
+    const y = try ticket.wait(&.{ "y", "doc" }, -1);
     try std.testing.expectEqualSlices(f32, &.{ 2, 4 }, try ctx.read(f32, y[0]));
+    try std.testing.expectEqualStrings("[{}]", (try ctx.readJson(y[1])).text);
+    try std.testing.expectError(error.Failed, ctx.readJson(y[0]));
+    try std.testing.expectError(error.Failed, ctx.read(f32, y[1]));
     try std.testing.expectError(error.NotFound, ticket.wait(&.{"y"}, -1));
     try std.testing.expectError(error.Denied, ctx.model("secret"));
 }

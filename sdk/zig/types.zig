@@ -146,10 +146,12 @@ pub fn view(comptime T: type, data: []const u8) ?[]const T {
     return first[0 .. data.len / @sizeOf(T)];
 }
 
-/// A tensor that a model answered and that stays in the server until it is read. As an output or as a model's input it is
-/// handed on without a copy. The server forgets it at the end of the call.
+/// What a model answered and what stays in the server until it is read: a tensor, or a JSON document where the model's
+/// output is a sequence or a map. As an output or as a model's input a tensor is handed on without a copy. The server
+/// forgets it at the end of the call.
 pub const Remote = struct {
-    dtype: DType,
+    /// Null of a JSON document.
+    dtype: ?DType,
     shape: []const i64,
     handle: u32 = 0,
     /// Bytes.

@@ -315,6 +315,7 @@ export class AnyTensor extends Port {
   save(v: Value): string {
     const remote = this.remote;
     if (remote) {
+      if (remote.isJson) return "a model's JSON cannot be handed on as a tensor: read it";
       v.set(Kind.Tensor, 0, 0);
       v.setShape(remote.element, remote.dims);
       v.flags = Flag.HostSide;

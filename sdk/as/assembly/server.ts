@@ -113,11 +113,28 @@ export function deadlineNs(): i64 {
 }
 
 /**
- * A tensor that a model answered and that stays in the server until it is read. Handing it on, as an output or to another
- * model, costs no copy. The server forgets it at the end of the call.
+ * What a model answered and what stays in the server until it is read: a tensor, or a JSON document where the model's output
+ * is a sequence or a map. Handing a tensor on, as an output or to another model, costs no copy. The server forgets it at the
+ * end of the call.
  */
 export class Remote {
+  /** element is 0 of a JSON document. */
   constructor(public handle: u32, public element: u8, public dims: i64[], public byteLength: i32) {}
+
+  get isJson(): bool {
+    return this.element == 0;
+  }
+
+  /** Copies the JSON document from the server; null when it is a tensor, or see lastError. */
+  readJson(): string | null {
+    if (!this.isJson) {
+      last = -2;
+      return null;
+    }
+    const text = new ArrayBuffer(this.byteLength);
+    if (!ok(hostRead(this.handle, 0, at(text), this.byteLength))) return null;
+    return String.UTF8.decode(text);
+  }
 
   /** Copies the tensor from the server; null when its elements are others, or see lastError. */
   read<T>(): Tensor<T> | null {
@@ -149,7 +166,7 @@ export function argumentOf(name: string, r: Remote): Argument {
 }
 
 function describe(v: Value, a: Argument): void {
-  v.set(Kind.Tensor, a.ptr, a.byteLength);
+  v.set(a.element == 0 ? Kind.Json : Kind.Tensor, a.ptr, a.byteLength);
   v.setShape(a.element, a.dims);
   v.namePtr = <u32>at(a.name);
   v.nameLen = a.name.byteLength;

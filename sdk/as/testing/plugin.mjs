@@ -34,7 +34,8 @@ export class Plugin {
 
   /**
    * Calls a function. options.with is the configuration; options.models maps the names that the node grants to functions from
-   * inputs by name (or position) to outputs by name, both tensors. It throws what the plugin answers as an error.
+   * inputs by name (or position) to outputs by name, both tensors; an output that has no dtype is
+   * answered as a JSON document. It throws what the plugin answers as an error.
    */
   call(name, inputs = {}, options = {}) {
     const op = this.description.functions.findIndex((f) => f.name === name);
@@ -179,11 +180,11 @@ class Instance {
       for (const [i, [at, name]] of names(ptr, n).entries()) {
         const t = name ? result[name] : Object.values(result)[i];
         if (!t) return -1;
-        const length = t.dtype === "BYTES" ? encodeStrings(t.data).length : t.data.byteLength;
-        this.#set(at, 1, 0, length);
-        this.#shape(at, t);
+        const document = t.dtype === undefined ? utf8.encode(JSON.stringify(t)) : null;
+        this.#set(at, document ? 4 : 1, 0, document ? document.length : t.dtype === "BYTES" ? encodeStrings(t.data).length : t.data.byteLength);
+        if (!document) this.#shape(at, t);
         this.#view.setUint8(at + 11, 4);
-        this.#view.setUint32(at + 12, this.#values.push(t), true);
+        this.#view.setUint32(at + 12, this.#values.push(document ?? t), true);
       }
       return 0;
     };
@@ -197,6 +198,7 @@ class Instance {
     };
     const value = (handle) => {
       const t = this.#values[handle - 1];
+      if (t.dtype === undefined) return t; // a document
       return t.dtype === "BYTES" ? encodeStrings(t.data) : new Uint8Array(t.data.buffer, t.data.byteOffset, t.data.byteLength);
     };
     return {

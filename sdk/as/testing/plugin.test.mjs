@@ -6,7 +6,7 @@ import { Plugin } from "./plugin.mjs";
 
 const double = (inputs) => {
   const x = inputs.x ?? inputs[0];
-  return { y: { ...x, data: x.data.map((v) => 2 * v) } };
+  return { y: { ...x, data: x.data.map((v) => 2 * v) }, doc: [{ no: 0.25 }] };
 };
 const models = {
   double,
@@ -16,7 +16,7 @@ const models = {
 };
 const x = { dtype: "FP32", shape: [2], data: Float32Array.of(1, -1.5) };
 
-for (const sdk of ["as", "c", "rust", "zig"]) {
+for (const sdk of ["as", "c", "cpp", "rust", "zig"]) {
   const plugin = await Plugin.load(fileURLToPath(new URL(`../../conformance/${sdk}/conformance.wasm`, import.meta.url)));
 
   test(`${sdk}: values`, () => {
@@ -44,6 +44,7 @@ for (const sdk of ["as", "c", "rust", "zig"]) {
     for (const [how, factor] of [["run", 2], ["hand", 4], ["many", 6]]) {
       assert.deepEqual(plugin.call("ask", { how, x }, { models }).outputs.y.data, x.data.map((v) => factor * v), how);
     }
+    assert.deepEqual(plugin.call("explain", { x }, { models }).outputs.doc, [{ no: 0.25 }]);
     assert.throws(() => plugin.call("ask", { how: "denied", x }, { models }), /denied/);
     assert.throws(() => plugin.call("ask", { how: "fail", x }, { models }), /the model failed/);
   });

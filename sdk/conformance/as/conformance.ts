@@ -203,6 +203,22 @@ class Ask extends Func {
   }
 }
 
+/** Reads what a model answers as JSON beside a tensor. */
+class Explain extends Func {
+  x: Tensor<f32> = input.tensor<f32>("x", "n");
+  doc: Json = output.json("doc");
+
+  run(): void {
+    const m = model("double");
+    const out = m ? m.run([argument("x", this.x)], ["y", "doc"]) : null;
+    if (!out) return this.fail(lastError());
+    if (out[1].read<f32>() || out[0].readJson() !== null) return this.fail("a tensor and a document were taken for each other");
+    const doc = out[1].readJson();
+    if (doc === null) return this.fail(lastError());
+    this.doc.value = doc;
+  }
+}
+
 plugin("conformance", "1.0.0", "Calls that every SDK passes.")
   .add("echo", "hands every kind on", new Echo())
   .add("copy", "copies a tensor", new Copy())
@@ -216,4 +232,5 @@ plugin("conformance", "1.0.0", "Calls that every SDK passes.")
   .add("tell", "logs, measures and records", new Tell())
   .add("count", "counts its calls", new Count())
   .add("bad", "answers what it should not", new Bad())
-  .add("ask", "asks models", new Ask());
+  .add("ask", "asks models", new Ask())
+  .add("explain", "asks for a document", new Explain());

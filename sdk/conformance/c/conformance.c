@@ -175,6 +175,19 @@ static int32_t ask(tdm_call *c) {
 	return TDM_OK;
 }
 
+/* Reads what a model answers as JSON beside a tensor. */
+static int32_t explain(tdm_call *c) {
+	tdm_value x = tdm_argument("x", tdm_in(c, 0)), out[2] = {tdm_wanted("y"), tdm_wanted("doc")};
+	int32_t model = tdm_model_open("double");
+	int32_t code = model < 0 ? model : tdm_model_run(model, &x, 1, out, 2);
+	if (code < 0) return tdm_fail(c, tdm_error_text(code));
+	if (out[0].kind != TDM_TENSOR_KIND || out[1].kind != TDM_JSON_KIND) return tdm_fail(c, "a tensor and a document were taken for each other");
+	const char *doc = (const char *)tdm_fetch(&out[1]);
+	if (!doc) return tdm_no_memory(c);
+	tdm_out_json(c, 0, doc, (uint32_t)out[1].data_len);
+	return TDM_OK;
+}
+
 #define KINDS TDM_PORTS(TDM_TEXT("text"), TDM_JSON("json"), TDM_BINARY("bytes"), TDM_IMAGE("image"), \
                         TDM_PORT("\"name\":\"tensor\",\"kind\":\"tensor\""))
 #define LISTS TDM_PORTS(TDM_TENSOR_LIST("tensors", "FP32", "\"?\",2"), \
@@ -200,6 +213,7 @@ static int32_t ask(tdm_call *c) {
 	F(tell, "logs, measures and records", TDM_PORTS(TDM_JSON("doc")), TDM_PORTS(TDM_TENSOR("recorded", "BOOL", "")), TDM_NO_WITH) \
 	F(count, "counts its calls", TDM_NO_PORTS, TDM_PORTS(TDM_TENSOR("calls", "INT64", "")), TDM_NO_WITH)   \
 	F(bad, "answers what it should not", TDM_PORTS(TDM_TENSOR("n", "INT64", "")), TDM_PORTS(TDM_TENSOR("y", "FP32", "\"n\"")), TDM_NO_WITH) \
-	F(ask, "asks models", TDM_PORTS(TDM_TEXT("how"), TDM_TENSOR("x", "FP32", "\"n\"")), ANY("y"), TDM_NO_WITH)
+	F(ask, "asks models", TDM_PORTS(TDM_TEXT("how"), TDM_TENSOR("x", "FP32", "\"n\"")), ANY("y"), TDM_NO_WITH) \
+	F(explain, "asks for a document", TDM_PORTS(TDM_TENSOR("x", "FP32", "\"n\"")), TDM_PORTS(TDM_JSON("doc")), TDM_NO_WITH)
 
 TDM_PLUGIN("conformance", "1.0.0", "Calls that every SDK passes.", FUNCTIONS)

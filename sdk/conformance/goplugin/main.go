@@ -254,6 +254,30 @@ func many(m *plugin.Model, x []plugin.Named) (askOut, error) {
 	return askOut{plugin.AnyOf(sum)}, nil
 }
 
+type explainIn struct {
+	X plugin.Tensor[float32] `tdm:"x,shape=n"`
+}
+
+type explainOut struct {
+	Doc plugin.JSON `tdm:"doc"`
+}
+
+// explain reads what a model answers as JSON beside a tensor.
+func explain(ctx *plugin.Context, in explainIn, _ plugin.None) (explainOut, error) {
+	m, err := ctx.Model("double")
+	if err != nil {
+		return explainOut{}, err
+	}
+	out, err := m.Run([]plugin.Named{plugin.Input("x", in.X)}, "y", "doc")
+	if err != nil {
+		return explainOut{}, err
+	}
+	if out[0].JSON != nil || out[1].JSON == nil {
+		return explainOut{}, errors.New("a tensor and a document were taken for each other")
+	}
+	return explainOut{out[1].JSON}, nil
+}
+
 func functions() []plugin.Function {
 	skip := plugin.NewOutcome("skip", 7)
 	return []plugin.Function{
@@ -271,6 +295,7 @@ func functions() []plugin.Function {
 		plugin.Func("count", "counts its calls", counter()),
 		plugin.Func("bad", "answers what it should not", bad),
 		plugin.Func("ask", "asks models", ask),
+		plugin.Func("explain", "asks for a document", explain),
 	}
 }
 

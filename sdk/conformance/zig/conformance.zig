@@ -169,6 +169,15 @@ fn many(ctx: *Context, model: tandem.Model, x: tandem.Argument) !Asked {
     return keep(ctx, x.value.own.shape, sum);
 }
 
+/// Reads what a model answers as JSON beside a tensor.
+fn explain(ctx: *Context, in: struct { x: Vector }) !struct { doc: tandem.Json } {
+    const model = try ctx.model("double");
+    const out = try model.run(&.{try ctx.argument("x", in.x)}, &.{ "y", "doc" });
+    if (ctx.read(f32, out[1])) |_| return ctx.fail("a document was read as numbers", .{}) else |_| {}
+    if (ctx.readJson(out[0])) |_| return ctx.fail("numbers were read as a document", .{}) else |_| {}
+    return .{ .doc = try ctx.readJson(out[1]) };
+}
+
 comptime {
     tandem.plugin(.{ .name = "conformance", .version = "1.0.0", .doc = "Calls that every SDK passes.", .functions = .{
         .{ .name = "echo", .doc = "hands every kind on", .call = echo },
@@ -184,5 +193,6 @@ comptime {
         .{ .name = "count", .doc = "counts its calls", .call = count },
         .{ .name = "bad", .doc = "answers what it should not", .call = bad },
         .{ .name = "ask", .doc = "asks models", .call = ask },
+        .{ .name = "explain", .doc = "asks for a document", .call = explain },
     } });
 }

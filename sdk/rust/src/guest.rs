@@ -49,7 +49,7 @@ pub use wasm::*;
 #[cfg(target_arch = "wasm32")]
 mod wasm {
     use super::*;
-    use crate::abi::{Request, ABSENT, HOST_SIDE, MAGIC, MAJOR, TENSOR};
+    use crate::abi::{Request, ABSENT, HOST_SIDE, JSON, MAGIC, MAJOR, TENSOR};
     use crate::model::Given;
     use crate::{AnyTensor, Argument, DType, Description, Function, Host, HostError, Level, MetricKind, Remote};
     use std::rc::Rc;
@@ -126,7 +126,7 @@ mod wasm {
         fn keep(&self, tensor: &AnyTensor) -> Result<Remote, HostError> {
             let v = describe_tensor(tensor);
             let handle = answer(unsafe { val_make(&v) })?;
-            Ok(Remote { dtype: tensor.dtype, shape: tensor.shape.clone(), handle, local: Rc::default(), len: tensor.data.len() })
+            Ok(Remote { dtype: Some(tensor.dtype), shape: tensor.shape.clone(), handle, local: Rc::default(), len: tensor.data.len() })
         }
     }
 
@@ -142,8 +142,9 @@ mod wasm {
             let mut v = match &a.value {
                 Given::Own(tensor) => describe_tensor(tensor),
                 Given::Remote(r) => {
-                    let mut v = Value { kind: TENSOR, flags: HOST_SIDE, handle: r.handle, ..Value::default() };
-                    v.set_shape(r.dtype as u8, &r.shape);
+                    let kind = if r.dtype.is_some() { TENSOR } else { JSON };
+                    let mut v = Value { kind, flags: HOST_SIDE, handle: r.handle, ..Value::default() };
+                    v.set_shape(r.dtype.map_or(0, |d| d as u8), &r.shape);
                     v
                 }
             };
@@ -160,7 +161,12 @@ mod wasm {
     }
 
     fn remote(v: &Value) -> Result<Remote, HostError> {
-        let dtype = DType::of(v.dtype).filter(|_| v.kind == TENSOR && v.flags & ABSENT == 0).ok_or(HostError::BadValue)?;
+        let dtype = match v.kind {
+            _ if v.flags & ABSENT != 0 => return Err(HostError::BadValue),
+            TENSOR => Some(DType::of(v.dtype).ok_or(HostError::BadValue)?),
+            JSON => None,
+            _ => return Err(HostError::BadValue),
+        };
         Ok(Remote { dtype, shape: v.shape().into(), handle: v.handle, local: Rc::default(), len: v.data_len as usize })
     }
 

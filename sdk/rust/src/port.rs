@@ -167,8 +167,9 @@ impl Port for Remote {
     const KIND: u8 = abi::TENSOR;
 
     fn store(self, v: &mut Value, _: &mut Keep) -> Result<()> {
+        let dtype = self.dtype.ok_or_else(|| Error::new("a model's JSON cannot be handed on as a tensor: read it"))?;
         v.set(abi::TENSOR, &[]);
-        v.set_shape(self.dtype as u8, &self.shape);
+        v.set_shape(dtype as u8, &self.shape);
         v.flags = abi::HOST_SIDE;
         v.handle = self.handle;
         Ok(())

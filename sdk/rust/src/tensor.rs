@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::abi::MAX_RANK;
-use crate::{fail, Context, DType, Element, Error, Result};
+use crate::{fail, Context, DType, Element, Error, Json, Result};
 
 /// An array of numbers or truth values in row-major order; an empty shape is a scalar. As an input it is a view of memory
 /// that the server filled.
@@ -152,12 +152,13 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// A tensor that a model answered and that stays in the server until it is read. As an output or as a model's input it is
-/// handed on without a copy. The server forgets it at the end of the call.
+/// What a model answered and what stays in the server until it is read: a tensor, or a JSON document where the model's
+/// output is a sequence or a map. As an output or as a model's input a tensor is handed on without a copy. The server forgets
+/// it at the end of the call.
 #[derive(Debug, Clone)]
 pub struct Remote {
-    /// The element type.
-    pub dtype: DType,
+    /// The element type, `None` of a JSON document.
+    pub dtype: Option<DType>,
     /// The dimensions.
     pub shape: Vec<i64>,
     /// The server's number for it; 0 in tests.
@@ -170,8 +171,8 @@ pub struct Remote {
 impl Remote {
     /// Copies the tensor from the server. It fails when its elements are of another type.
     pub fn read<T: Element>(&self, ctx: &Context) -> Result<Tensor<'static, T>> {
-        if T::DTYPE != self.dtype {
-            return fail(format!("the model answered {}, want {}", self.dtype.name(), T::DTYPE.name()));
+        if self.dtype != Some(T::DTYPE) {
+            return fail(format!("the model answered {}, want {}", self.what(), T::DTYPE.name()));
         }
         let mut data = vec![T::default(); self.len / std::mem::size_of::<T>()];
         let bytes = unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr() as *mut u8, std::mem::size_of_val::<[T]>(&data)) };
@@ -179,11 +180,27 @@ impl Remote {
         Ok(Tensor { shape: self.shape.clone(), data: Cow::Owned(data) })
     }
 
+    /// Copies the document from the server. It fails when it is a tensor.
+    pub fn read_json(&self, ctx: &Context) -> Result<Json<'static>> {
+        if self.dtype.is_some() {
+            return fail(format!("the model answered {}, want JSON", self.what()));
+        }
+        let mut text = vec![0; self.len];
+        ctx.host.read(self, &mut text)?;
+        let text = String::from_utf8(text).map_err(|_| Error::new("the model answered JSON that is not UTF-8"))?;
+        Ok(Json(Cow::Owned(text)))
+    }
+
+    fn what(&self) -> &'static str {
+        self.dtype.map_or("JSON", DType::name)
+    }
+
     /// Copies the tensor from the server, whatever its elements are.
     pub fn read_any(&self, ctx: &Context) -> Result<AnyTensor<'static>> {
+        let dtype = self.dtype.ok_or_else(|| Error::new("the model answered JSON, want a tensor"))?;
         let mut data = vec![0; self.len];
         ctx.host.read(self, &mut data)?;
-        Ok(AnyTensor { dtype: self.dtype, shape: self.shape.clone(), data: Cow::Owned(data) })
+        Ok(AnyTensor { dtype, shape: self.shape.clone(), data: Cow::Owned(data) })
     }
 }
 

@@ -17,7 +17,22 @@ use crate::model::Given;
 use crate::{AnyTensor, Argument, Config, Context, Host, HostError, Level, MetricKind, Remote, Result};
 
 /// What a model answers in a test: its outputs by name.
-pub type Answer = Result<Vec<(String, AnyTensor<'static>)>, HostError>;
+pub type Answer = Result<Vec<(String, Output)>, HostError>;
+
+/// One output of a model in a test.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// A tensor.
+    Tensor(AnyTensor<'static>),
+    /// A sequence or map, as JSON.
+    Json(String),
+}
+
+impl From<AnyTensor<'static>> for Output {
+    fn from(t: AnyTensor<'static>) -> Self {
+        Output::Tensor(t)
+    }
+}
 
 type Fake = Box<dyn Fn(&[(String, AnyTensor<'static>)]) -> Answer>;
 
@@ -58,15 +73,18 @@ impl Recorder {
     }
 
     fn answer(&self, model: u32, inputs: &[Argument]) -> Answer {
-        let inputs: Vec<_> = inputs.iter().map(|a| (a.name.to_string(), own(&a.value))).collect();
+        let inputs = inputs.iter().map(|a| Ok((a.name.to_string(), own(&a.value)?))).collect::<Result<Vec<_>, HostError>>()?;
         self.models.get(model as usize).ok_or(HostError::NotFound)?.1(&inputs)
     }
 }
 
-fn own(value: &Given) -> AnyTensor<'static> {
+fn own(value: &Given) -> Result<AnyTensor<'static>, HostError> {
     match value {
-        Given::Own(t) => AnyTensor { dtype: t.dtype, shape: t.shape.clone(), data: t.data.to_vec().into() },
-        Given::Remote(r) => AnyTensor { dtype: r.dtype, shape: r.shape.clone(), data: r.local.to_vec().into() },
+        Given::Own(t) => Ok(AnyTensor { dtype: t.dtype, shape: t.shape.clone(), data: t.data.to_vec().into() }),
+        Given::Remote(r) => {
+            let dtype = r.dtype.ok_or(HostError::BadValue)?;
+            Ok(AnyTensor { dtype, shape: r.shape.clone(), data: r.local.to_vec().into() })
+        }
     }
 }
 
@@ -74,13 +92,22 @@ fn pick(answer: Answer, names: &[&str]) -> Result<Vec<Remote>, HostError> {
     let answer = answer?;
     let by_name = |(i, name): (usize, &&str)| {
         let found = if name.is_empty() { answer.get(i) } else { answer.iter().find(|a| a.0 == **name) };
-        found.map(|a| remote(&a.1)).ok_or(HostError::NotFound)
+        found.map(|a| answered(&a.1)).ok_or(HostError::NotFound)
     };
     names.iter().enumerate().map(by_name).collect()
 }
 
+fn answered(output: &Output) -> Remote {
+    match output {
+        Output::Tensor(t) => remote(t),
+        Output::Json(text) => {
+            Remote { dtype: None, shape: Vec::new(), handle: 0, local: Rc::new(text.clone().into_bytes()), len: text.len() }
+        }
+    }
+}
+
 fn remote(t: &AnyTensor) -> Remote {
-    Remote { dtype: t.dtype, shape: t.shape.clone(), handle: 0, local: Rc::new(t.data.to_vec()), len: t.data.len() }
+    Remote { dtype: Some(t.dtype), shape: t.shape.clone(), handle: 0, local: Rc::new(t.data.to_vec()), len: t.data.len() }
 }
 
 impl Host for Recorder {
@@ -130,5 +157,26 @@ impl Host for Recorder {
     }
     fn keep(&self, tensor: &AnyTensor) -> Result<Remote, HostError> {
         Ok(remote(tensor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    #[test]
+    fn models_answer_documents() {
+        let answer = |_: &[(String, AnyTensor<'static>)]| {
+            let y = AnyTensor { dtype: crate::DType::UINT8, shape: vec![1], data: vec![7].into() };
+            Ok(vec![("y".to_string(), y.into()), ("doc".to_string(), Output::Json("[{}]".into()))])
+        };
+        let server = Recorder::default().model("tree", answer);
+        let ctx = server.context();
+        let x = Tensor::new([1], vec![1f32]);
+        let out = ctx.model("tree").unwrap().run(&[Argument::tensor("x", &x)], &["doc", "y"]).unwrap();
+        assert_eq!(out[0].read_json(&ctx).unwrap().0, "[{}]");
+        assert!(out[0].read::<f32>(&ctx).is_err() && out[0].read_any(&ctx).is_err() && out[1].read_json(&ctx).is_err());
+        assert_eq!(out[1].read::<u8>(&ctx).unwrap().data[..], [7]);
     }
 }

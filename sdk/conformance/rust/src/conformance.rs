@@ -238,6 +238,26 @@ fn many(ctx: &Context, x: &[Argument]) -> Result<Asked> {
     Ok(Asked { y: ctx.keep(&sum.any())? })
 }
 
+inputs! {
+    struct ExplainIn<'a> {
+        x: Tensor<'a, f32> [n],
+    }
+}
+outputs! {
+    struct Explained {
+        doc: Json<'static>,
+    }
+}
+
+/// Reads what a model answers as JSON beside a tensor.
+fn explain(ctx: &Context, input: ExplainIn, _: &()) -> Result<Explained> {
+    let out = ctx.model("double")?.run(&[Argument::tensor("x", &input.x)], &["y", "doc"])?;
+    if out[1].read::<f32>(ctx).is_ok() || out[0].read_json(ctx).is_ok() {
+        return fail("a tensor and a document were taken for each other");
+    }
+    Ok(Explained { doc: out[1].read_json(ctx)? })
+}
+
 plugin! {
     name: "conformance", version: "1.0.0", doc: "Calls that every SDK passes.",
     functions: {
@@ -267,5 +287,7 @@ plugin! {
         bad;
         /// asks models
         ask;
+        /// asks for a document
+        explain;
     }
 }
