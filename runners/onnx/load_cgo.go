@@ -52,7 +52,7 @@ func (r *Runtime) Load(ctx context.Context, model []byte, options Options) (*Mod
 		return nil, err
 	}
 	r.tell(ctx, placement)
-	m := &Model{runtime: r, session: session, metadata: meta, placement: placement, drained: make(chan struct{})}
+	m := &Model{runtime: r, session: session, metadata: meta, placement: placement}
 	if err := m.describe(); err != nil {
 		C.tdm_unload(session)
 		return nil, err

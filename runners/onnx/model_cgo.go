@@ -26,12 +26,10 @@ type Model struct {
 	copied    []bool // by output: ONNX Runtime cannot write it into the caller's memory
 	metadata  Metadata
 	placement Placement
-	drained   chan struct{} // closed when the last run after Close has ended and all is freed
+	uses      runners.Drain
 
-	mu      sync.Mutex // mu guards the following
-	idle    []*call    // states of runs, for use again; as many as ran at once at most
-	running int
-	closed  bool
+	mu   sync.Mutex // mu guards the following
+	idle []*call    // states of runs, for use again; as many as ran at once at most
 }
 
 // Signature returns the model's inputs and outputs. The caller must not change it.
@@ -54,6 +52,10 @@ func (m *Model) Run(ctx context.Context, in, out []runners.Tensor) error {
 	if err := m.signature.CheckOutputs(out); err != nil {
 		return err
 	}
+	if !m.uses.Enter() {
+		return runners.ErrClosed
+	}
+	defer m.uses.Leave()
 	c, err := m.acquire()
 	if err != nil {
 		return err
@@ -64,25 +66,13 @@ func (m *Model) Run(ctx context.Context, in, out []runners.Tensor) error {
 
 // Close waits for running calls and frees the model. It may be called more than once; every call returns when all is freed.
 func (m *Model) Close() error {
-	m.mu.Lock()
-	first := !m.closed
-	m.closed = true
-	last := first && m.running == 0
-	m.mu.Unlock()
-	if last {
-		m.free()
-	}
-	<-m.drained
+	m.uses.Close(m.free)
 	return nil
 }
 
+// acquire returns the state of a run that ended, or a new one.
 func (m *Model) acquire() (*call, error) {
 	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
-		return nil, runners.ErrClosed
-	}
-	m.running++
 	if n := len(m.idle); n > 0 {
 		c := m.idle[n-1]
 		m.idle = m.idle[:n-1]
@@ -90,33 +80,20 @@ func (m *Model) acquire() (*call, error) {
 		return c, nil
 	}
 	m.mu.Unlock()
-	c, err := newCall(m)
-	if err != nil {
-		m.release(nil)
-		return nil, err
-	}
-	return c, nil
+	return newCall(m)
 }
 
 func (m *Model) release(c *call) {
 	m.mu.Lock()
-	if c != nil {
-		m.idle = append(m.idle, c)
-	}
-	m.running--
-	last := m.closed && m.running == 0
+	m.idle = append(m.idle, c)
 	m.mu.Unlock()
-	if last {
-		m.free()
-	}
 }
 
-// free frees what the model holds. It is called once, when nothing runs and nothing will.
+// free frees what the model holds, when nothing runs and nothing will.
 func (m *Model) free() {
 	for _, c := range m.idle {
 		C.tdm_call_free(c.native)
 	}
 	m.idle = nil
 	C.tdm_unload(m.session)
-	close(m.drained)
 }

@@ -58,9 +58,17 @@ func (p *process) refuseLocked() error {
 func (p *process) put(s *slot) {
 	p.mu.Lock()
 	s.model, s.observer = nil, nil
+	if s.lingers {
+		s.lingers = false
+		p.lingering--
+	}
 	p.free = append(p.free, s)
 	last := p.dead.Load() && len(p.free) == len(p.all)
+	vacated := p.vacated
 	p.mu.Unlock()
+	if vacated {
+		p.endVacated()
+	}
 	<-p.tokens
 	if last {
 		p.discard()
@@ -85,6 +93,9 @@ func (p *process) load(ctx context.Context, m *Model) (id uint32, r loadReply, e
 	case r = <-a.came:
 		return id, r, nil
 	case <-p.gone:
+		if p.cause.asked {
+			return 0, r, errRetired
+		}
 		return 0, r, p.crashed(m)
 	case <-ctx.Done():
 	}

@@ -26,7 +26,11 @@ type Config struct {
 	Recycle int64
 	// IdleStop is how long a worker without models goes on. Default 30 s.
 	IdleStop time.Duration
-	// HangLimit is how long a run may go on after its end before the worker is killed for it. Default 2 s.
+	// EndGrace is how long a caller whose context is done waits for its run to end. A run that goes on is left alone, and its worker
+	// ended, when nothing else runs there, and started again. Default 40 ms. When that happens often within a minute, the end of the
+	// worker waits longer each time, up to HangLimit.
+	EndGrace time.Duration
+	// HangLimit is how long a worker that is to end for such a run goes on for others that run in it. Default 2 s.
 	HangLimit time.Duration
 	// Heartbeat is how often a worker is asked whether it is alive; it is killed when it has not answered six times in a row.
 	// Default 5 s.
@@ -56,6 +60,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Shared, DefaultShared)
 	orDefault(&c.Recycle, c.Memory/4*3)
 	orDefault(&c.IdleStop, 30*time.Second)
+	orDefault(&c.EndGrace, 40*time.Millisecond)
 	orDefault(&c.HangLimit, 2*time.Second)
 	orDefault(&c.Heartbeat, 5*time.Second)
 	orDefault(&c.Backoff, 100*time.Millisecond)
@@ -89,9 +94,6 @@ func (c Config) Validate() error {
 
 // missedPings is how many heartbeats a worker may miss.
 const missedPings = 6
-
-// endGrace is how long a caller whose context is done waits for its run to end, before it leaves it to linger.
-const endGrace = 40 * time.Millisecond
 
 // keptEnv are beginnings of the names of environment variables that workers get to see: those that drivers of accelerators
 // and the dynamic linker read.

@@ -46,9 +46,7 @@ func killDuring(t *testing.T, m *worker.Model) error {
 	t.Helper()
 	ran := make(chan error, 1)
 	go func() { ran <- slow(t.Context(), m) }()
-	for m.Running() == 0 {
-		runtime.Gosched()
-	}
+	eventually(t, "the run begins", func() bool { return m.Running() > 0 })
 	if err := syscall.Kill(m.PID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -148,11 +146,9 @@ func TestCancelEndsTheRun(t *testing.T) {
 			t.Fatalf("got %v, want context.DeadlineExceeded", err)
 		}
 		cancel()
-		for m.Running() > 0 { // a run that was abandoned would linger
-			<-time.NewTimer(time.Millisecond).C
-		}
+		eventually(t, "nothing runs", func() bool { return m.Running() == 0 })
 	}
-	if s := p.Stats(); s.Crashes != 0 || s.Lingered > 1 {
+	if s := p.Stats(); s.Crashes != 0 || s.Overruns > 1 {
 		t.Errorf("got %+v: the runs were to be ended by the worker, not by its end", s)
 	}
 }
@@ -166,9 +162,7 @@ func TestCloseWaitsForRuns(t *testing.T) {
 	}
 	closed := make(chan error, 1)
 	go func() { closed <- p.Close() }()
-	for p.Stats().Workers > 0 { // it is killed
-		runtime.Gosched()
-	}
+	eventually(t, "the worker is killed", func() bool { return p.Stats().Workers == 0 })
 	early := time.NewTimer(100 * time.Millisecond)
 	defer early.Stop()
 	select {
@@ -194,9 +188,7 @@ func TestIdleWorkersStop(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for p.Stats().Workers > 0 {
-		<-time.NewTimer(time.Millisecond).C // a real process ends
-	}
+	eventually(t, "the worker ends", func() bool { return p.Stats().Workers == 0 })
 	if err := add(t.Context(), load(t, p, onnxtest.AddSub())); err != nil {
 		t.Errorf("a model after the stop: %v", err)
 	}
@@ -212,11 +204,12 @@ func TestRecycle(t *testing.T) {
 	p := newPool(t, func(c *worker.Config) { c.Recycle, c.Heartbeat = 1, 200*time.Millisecond })
 	m := load(t, p, onnxtest.AddSub())
 	first := m.PID()
-	for p.Stats().Recycled == 0 {
+	eventually(t, "the worker is recycled", func() bool {
 		if err := add(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-	}
+		return p.Stats().Recycled > 0
+	})
 	if err := add(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}

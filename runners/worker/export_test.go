@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // PID returns the process that the model is loaded in.
@@ -34,4 +36,19 @@ func (m *Model) ResidentNow(tb testing.TB) int64 {
 		tb.Fatal(err)
 	}
 	return (all - shared) * int64(os.Getpagesize())
+}
+
+// Forbearances returns how long runs may go on before their worker is ended, one after another, and at last after a quiet time.
+func Forbearances(t *testing.T, n int, c Config) (got []time.Duration) {
+	t.Helper()
+	synctest.Test(t, func(*testing.T) {
+		g := &group{pool: &Pool{config: c}}
+		for range n {
+			got = append(got, g.forbearance())
+			g.overran()
+		}
+		time.Sleep(calm + 1)
+		got = append(got, g.forbearance())
+	})
+	return got
 }

@@ -26,6 +26,9 @@ type group struct {
 	crashes  int       // in a row
 	before   time.Time // no start before
 	closed   bool
+
+	overruns    int // of late
+	lastOverrun time.Time
 }
 
 // starting is a start that is going on.
@@ -78,9 +81,12 @@ func (g *group) process(ctx context.Context) (*process, error) {
 		s := g.starting
 		if s == nil {
 			s = &starting{done: make(chan struct{})}
-			g.starting = s
 			previous, wait := g.current, time.Until(g.before)
-			g.pool.work.Go(func() { g.start(s, previous, wait) })
+			if !g.pool.work.start(func() { g.start(s, previous, wait) }) {
+				g.mu.Unlock()
+				return nil, runners.ErrClosed
+			}
+			g.starting = s
 		}
 		g.mu.Unlock()
 		select {
@@ -186,9 +192,13 @@ func (g *group) reload(ctx context.Context) {
 	}
 	g.mu.Unlock()
 	for _, m := range models {
+		if !m.uses.Enter() {
+			continue // it is being closed
+		}
 		if _, err := m.place(ctx); err != nil && ctx.Err() == nil {
 			g.pool.config.Logger.WarnContext(ctx, "load a model again", slog.String("model", m.label), slog.Any("error", err))
 		}
+		m.uses.Leave()
 	}
 }
 
@@ -212,13 +222,15 @@ func (g *group) close() error {
 	g.closed = true
 	p, s := g.current, g.starting
 	g.mu.Unlock()
+	if p != nil {
+		p.dismiss()
+	}
 	if s != nil {
-		<-s.done
+		<-s.done // what it started is ended by it
 	}
 	if p == nil {
 		return nil
 	}
-	p.dismiss()
 	timer := time.NewTimer(stopTimeout)
 	defer timer.Stop()
 	select {

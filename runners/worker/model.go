@@ -43,15 +43,12 @@ type Model struct {
 	signature runners.Signature
 	shapes    shapes
 	at        atomic.Pointer[place]
-	drained   chan struct{} // closed when it was closed and nothing runs
-	ended     chan struct{} // closed when it is unloaded too
+	uses      runners.Drain
 
 	mu      sync.Mutex // mu guards the following
 	file    *os.File   // nil when again gives it
 	size    int64
 	loading *starting // nil when none is
-	running int
-	closed  bool
 }
 
 // place is where a model is loaded.
@@ -64,7 +61,6 @@ func newModel(g *group, params LoadParams) (*Model, error) {
 	sum := sha256.Sum256(params.Model)
 	m := &Model{
 		g: g, label: params.Label, identity: g.key.Tenant + "\x00" + string(sum[:]), options: params.Options, again: params.Again,
-		drained: make(chan struct{}), ended: make(chan struct{}),
 	}
 	file, err := fileOf(params.Model)
 	if err != nil {
@@ -167,8 +163,11 @@ func (m *Model) place(ctx context.Context) (*place, error) {
 		l := m.loading
 		if l == nil {
 			l = &starting{done: make(chan struct{})}
+			if !m.g.pool.work.start(func() { m.reload(l) }) { //nolint:contextcheck // the load goes on when the request is gone
+				m.mu.Unlock()
+				return nil, runners.ErrClosed
+			}
 			m.loading = l
-			m.g.pool.work.Go(func() { m.reload(l) }) //nolint:contextcheck // the load goes on when the request is gone
 		}
 		m.mu.Unlock()
 		select {
@@ -222,10 +221,10 @@ func (m *Model) Run(ctx context.Context, in, out []runners.Tensor) error {
 	if err := m.signature.CheckOutputs(out); err != nil {
 		return err
 	}
-	if !m.begin() {
+	if !m.uses.Enter() {
 		return runners.ErrClosed
 	}
-	defer m.end()
+	defer m.uses.Leave()
 	m.g.pool.runs.Add(1)
 	for {
 		at, err := m.place(ctx)
@@ -244,39 +243,17 @@ func (m *Model) Run(ctx context.Context, in, out []runners.Tensor) error {
 	}
 }
 
-func (m *Model) begin() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return false
-	}
-	m.running++
-	return true
-}
-
-func (m *Model) end() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.running--; m.closed && m.running == 0 {
-		close(m.drained)
-	}
-}
-
 // Close waits for running calls and unloads the model. It may be called more than once; every call returns when all is done.
 func (m *Model) Close() error {
+	m.uses.Close(m.unload)
+	return nil
+}
+
+// unload gives up all that the model has, when nothing uses it any more.
+func (m *Model) unload() {
 	m.mu.Lock()
-	first := !m.closed
-	m.closed = true
-	if first && m.running == 0 {
-		close(m.drained)
-	}
 	loading := m.loading
 	m.mu.Unlock()
-	if !first {
-		<-m.ended
-		return nil
-	}
-	<-m.drained
 	if loading != nil {
 		<-loading.done
 	}
@@ -285,6 +262,4 @@ func (m *Model) Close() error {
 	m.forget()
 	m.g.leave(m)
 	m.g.shm.trim()
-	close(m.ended)
-	return nil
 }

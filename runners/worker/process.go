@@ -51,7 +51,10 @@ type process struct {
 	loads   map[uint32]*answer
 	lastID  uint32
 	retired bool
+	vacated bool // retired, and ended when nothing runs in it but what lingers
 	killed  *death
+
+	lingering int // slots in use whose callers have gone
 }
 
 // death is why a worker ended, or is to.
@@ -124,7 +127,7 @@ func (p *process) launch(ctx context.Context) error {
 	p.cmd.WaitDelay = time.Second
 	confine.Child(p.cmd)
 	started := make(chan error, 1)
-	p.g.pool.work.Go(func() {
+	p.g.pool.work.also(func() { // a start is of the crew
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
@@ -221,6 +224,7 @@ func (p *process) take(f frame) error {
 		a := p.loads[f.a]
 		delete(p.loads, f.a)
 		p.mu.Unlock()
+		defer p.endVacated()
 		if a == nil {
 			return errMessage
 		}
@@ -359,14 +363,11 @@ func (p *process) watch() {
 		switch {
 		case idle && time.Since(since) >= config.IdleStop && p.g.dissolve():
 			p.dismiss()
-			p.g.pool.work.Go(func() {
-				<-p.gone
-				p.shm.close()
-			})
+			defer p.shm.close() // when it is gone
 		case p.resident.Load() > config.Recycle && p.retire():
 			p.g.pool.recycled.Add(1)
 			config.Logger.Info("worker replaced: it had grown", slog.String("tenant", p.g.key.owner()), slog.Int64("resident", p.resident.Load()))
-			p.g.pool.work.Go(func() { p.g.reload(p.g.pool.root) })
+			p.g.pool.work.also(func() { p.g.reload(p.g.pool.root) })
 		}
 		p.overdue()
 	}
@@ -375,9 +376,9 @@ func (p *process) watch() {
 // overdue kills a worker that was asked to end and did not.
 func (p *process) overdue() {
 	p.mu.Lock()
-	retired := p.retired
+	asked := p.retired && !p.vacated
 	p.mu.Unlock()
-	if !retired {
+	if !asked {
 		return
 	}
 	timer := time.NewTimer(stopTimeout)

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +30,7 @@ type slot struct {
 	cancelled chan struct{}    // has a token when cancel has run
 	onEnd     func()           // cancel, bound once
 	model     *Model           // that runs; written under p.mu
+	lingers   bool             // its caller has gone; under p.mu
 	observer  runners.Observer // of the run; nil for none
 	in        []int64          // held blocks of inputs
 	out       []room           // of outputs
@@ -78,7 +78,7 @@ func (s *slot) call(ctx context.Context) error {
 	}
 	atomic.StoreUint32(s.p.slots.word(s.i, callWord), s.seq)
 	s.p.bell.ring(s.i)
-	err := s.await(endGrace)
+	err := s.await(s.p.g.pool.config.EndGrace)
 	if !stop() {
 		<-s.cancelled
 	}
@@ -134,16 +134,6 @@ func (s *slot) answer(outputs int) error {
 		return err
 	}
 	return s.reply.err
-}
-
-// linger waits until a call that nobody waits for any more has ended, and kills the worker when it does not.
-func (s *slot) linger() {
-	s.ended.Store(true)
-	if errors.Is(s.await(s.p.g.pool.config.HangLimit), errAbandoned) {
-		s.p.kill(death{model: s.model, text: fmt.Sprintf("a run went on for %v after its end", s.p.g.pool.config.HangLimit)})
-		<-s.p.gone
-	}
-	s.release()
 }
 
 // release gives all that the call had back, and the slot.

@@ -15,8 +15,9 @@
 // size is sealed. The worker has no network, no hold on other processes, no files but the libraries that it needs, and limits on its
 // memory, where the kernel can do that (internal/confine).
 //
-// A caller whose context ends gets its answer within 50 ms. The worker is told at once and ends the run at the next operator; a
-// run that goes on for longer than [Config.HangLimit] is ended with its worker.
+// A caller whose context ends gets its answer within 50 ms. The worker is told at once and ends the run at the next operator. A run
+// that has not ended by then, since one operator takes longer, is ended with its worker: at once when nothing else runs there, else
+// when that has ended, [Config.HangLimit] later at the latest. The models are loaded again into the worker that follows.
 //
 // Goroutines of the host: three for each worker (it is waited for, read from, watched), and while they last one for a start, a
 // load that a request made necessary, and a run that lingers. [Pool.Close] waits for all. Locks: Pool.mu, group.mu, Model.mu,
@@ -57,7 +58,7 @@ type Pool struct {
 	root    context.Context //nolint:containedctx // of starts and loads, which outlive the request that made them necessary
 	stop    context.CancelFunc
 	strikes strikes
-	work    sync.WaitGroup
+	work    crew
 
 	copied   atomic.Uint64
 	runs     atomic.Uint64
@@ -65,6 +66,7 @@ type Pool struct {
 	crashes  atomic.Uint64
 	recycled atomic.Uint64
 	lingered atomic.Uint64
+	overruns atomic.Uint64
 
 	mu     sync.Mutex // mu guards the following
 	groups map[Key]*group
@@ -150,6 +152,7 @@ type Stats struct {
 	Crashes     uint64 // workers that ended without having been asked to
 	Recycled    uint64 // workers replaced because they had grown
 	Lingered    uint64 // runs that went on after their callers had gone
+	Overruns    uint64 // workers replaced because such a run did not end
 	Quarantined int    // models that are not loaded now because they crashed
 }
 
@@ -157,7 +160,7 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	s := Stats{
 		Runs: p.runs.Load(), BytesCopied: p.copied.Load(), Restarts: p.restarts.Load(), Crashes: p.crashes.Load(),
-		Recycled: p.recycled.Load(), Lingered: p.lingered.Load(),
+		Recycled: p.recycled.Load(), Lingered: p.lingered.Load(), Overruns: p.overruns.Load(),
 		Quarantined: p.strikes.quarantined(),
 	}
 	p.mu.Lock()
@@ -189,7 +192,7 @@ func (p *Pool) Close() error {
 	for _, g := range groups {
 		errs = append(errs, g.close())
 	}
-	p.work.Wait()
+	p.work.wait()
 	for _, g := range groups {
 		g.shm.close()
 	}

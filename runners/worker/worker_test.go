@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -52,6 +53,25 @@ func newPool(tb testing.TB, change ...func(*worker.Config)) *worker.Pool {
 		}
 	})
 	return p
+}
+
+// patience bounds what a test waits for.
+const patience = 2 * time.Minute
+
+// eventually waits until ok, or fails the test when it has waited for too long.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-late.C:
+			tb.Fatalf("after %v not true yet: %s", patience, what)
+		case <-tick.C:
+		}
+	}
 }
 
 var ada = worker.Key{Tenant: "ada"}

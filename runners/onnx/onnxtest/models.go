@@ -121,6 +121,18 @@ func Slow() Model {
 	}}
 }
 
+// Heavy returns the model y = x times x for x and y INT32 [n, n]: one operator, which nothing ends before it has. It takes seconds
+// for an n of some thousands.
+func Heavy() Model {
+	square := []runners.Dim{{Size: -1, Name: "n"}, {Size: -1, Name: "n"}}
+	return Model{Graph: Graph{
+		Name:    "heavy",
+		Nodes:   []Node{{Op: "MatMul", In: []string{"x", "x"}, Out: []string{"y"}}},
+		Inputs:  []Value{{Name: "x", DType: runners.INT32, Dims: square}},
+		Outputs: []Value{{Name: "y", DType: runners.INT32, Dims: square}},
+	}}
+}
+
 // Broken returns the model that gives back x, FP32 of any shape, as y, but fails while it runs when x has 7 elements or more:
 // it looks their number up in a table of 7 zeros.
 func Broken() Model {
