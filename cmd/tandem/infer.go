@@ -67,20 +67,33 @@ func (c *inferCmd) inputs(e *env) (map[string]*tandemv1.Value, error) {
 
 // inputFlags reads -i flags: what was typed, or a file's content, by name.
 func (e *env) inputFlags(args []string) (map[string][]byte, error) {
+	all, err := e.repeatedFlags(args)
+	if err != nil {
+		return nil, err
+	}
 	given := map[string][]byte{}
+	for name, data := range all {
+		if len(data) > 1 {
+			return nil, usagef("input %s is given twice", name)
+		}
+		given[name] = data[0]
+	}
+	return given, nil
+}
+
+// repeatedFlags reads -i flags of which one name may stand several times, in their order.
+func (e *env) repeatedFlags(args []string) (map[string][][]byte, error) {
+	given := map[string][][]byte{}
 	for _, arg := range args {
 		name, text, ok := strings.Cut(arg, "=")
 		if !ok {
 			return nil, usagef("-i %s: want name=value or name=@file", arg)
 		}
-		if _, twice := given[name]; twice {
-			return nil, usagef("input %s is given twice", name)
-		}
 		data, err := e.argument(text)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", name, err)
 		}
-		given[name] = data
+		given[name] = append(given[name], data)
 	}
 	return given, nil
 }

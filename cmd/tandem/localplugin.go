@@ -24,6 +24,9 @@ import (
 type localPlugin struct {
 	*sandbox.Plugin
 	host *sandbox.Host
+	// models are those that it may call, nil for none, and closeModels ends what runs them.
+	models      sandbox.Models
+	closeModels func() error
 	// size is the module's in bytes; loaded is how long admission and compiling took.
 	size   int
 	loaded time.Duration
@@ -44,7 +47,8 @@ func (e *env) openLocal(ctx context.Context, file string) (*localPlugin, error) 
 	if err != nil {
 		return nil, errors.Join(refusal(e, file, err), h.Close(context.WithoutCancel(ctx)))
 	}
-	return &localPlugin{Plugin: p, host: h, size: len(wasm), loaded: time.Since(began)}, nil
+	none := func() error { return nil }
+	return &localPlugin{Plugin: p, host: h, size: len(wasm), loaded: time.Since(began), closeModels: none}, nil
 }
 
 // localConfig keeps compiled code in the user's cache folder, where there is one, so that a plugin is compiled once.
@@ -71,7 +75,7 @@ func refusal(e *env, file string, err error) error {
 
 // close waits for what still runs.
 func (p *localPlugin) close(ctx context.Context) error {
-	return errors.Join(p.Close(), p.host.Close(context.WithoutCancel(ctx)))
+	return errors.Join(p.Close(), p.host.Close(context.WithoutCancel(ctx)), p.closeModels())
 }
 
 // function finds a function by name.
@@ -88,9 +92,10 @@ func (p *localPlugin) function(name string) (abi.Function, error) {
 
 // localCall is how plugin run and bench are told what to call.
 type localCall struct {
+	localModels
 	File     string   `arg:"" help:"WebAssembly module." type:"existingfile"`
 	Function string   `arg:"" help:"Name of the function."`
-	Input    []string `short:"i" help:"Input as name=value, name=@file or name=- (standard input), as for infer. An image for a tensor port [h,w,3] is decoded." placeholder:"NAME=VALUE" sep:"none"`
+	Input    []string `short:"i" help:"Input as name=value, name=@file or name=- (standard input), as for infer. An image for a tensor port [h,w,3] is decoded. A list is a JSON array, or given once for each item." placeholder:"NAME=VALUE" sep:"none"`
 	With     string   `help:"Configuration: JSON, @file or - (standard input)." placeholder:"JSON"`
 }
 
@@ -101,10 +106,22 @@ func (c *localCall) prepare(ctx context.Context, e *env) (*localPlugin, sandbox.
 		return nil, sandbox.Call{}, abi.Function{}, err
 	}
 	call, f, err := c.read(e, p)
+	if err == nil {
+		err = c.grant(ctx, e, p)
+	}
 	if err != nil {
 		return nil, sandbox.Call{}, abi.Function{}, errors.Join(err, p.close(ctx))
 	}
 	return p, call, f, nil
+}
+
+// grant loads the models that the plugin may call.
+func (c *localCall) grant(ctx context.Context, e *env, p *localPlugin) error {
+	models, closeAll, err := c.open(ctx, e)
+	if err == nil {
+		p.models, p.closeModels = models, closeAll
+	}
+	return err
 }
 
 // read reads inputs and configuration.
@@ -136,7 +153,7 @@ func (c *localCall) inputs(e *env, f abi.Function) ([]value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	given, err := e.inputFlags(c.Input)
+	given, err := e.repeatedFlags(c.Input)
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +163,7 @@ func (c *localCall) inputs(e *env, f abi.Function) ([]value.Value, error) {
 		if i < 0 {
 			return nil, usagef("function %s has no input %s; it has %s", f.Name, name, portNames(ports))
 		}
-		if in[i], err = localValue(ports[i].Type, data); err != nil {
+		if in[i], err = localInput(ports[i].Type, data); err != nil {
 			return nil, usagef("input %s (%s): %v", name, ports[i].Type, err)
 		}
 	}
@@ -164,6 +181,27 @@ func portNames(ports []graph.Port) string {
 		names[i] = p.Name
 	}
 	return strings.Join(names, ", ")
+}
+
+// localInput reads what one input was given: one value, or, of a list, the items. A list that was given once is a JSON array,
+// but images and bytes, which JSON has not, are items.
+func localInput(t graph.Type, given [][]byte) (value.Value, error) {
+	if len(given) > 1 && t.List == 0 {
+		return value.Value{}, errors.New("it is given twice, and is no list")
+	}
+	_, encoded := imaging.Sniff(given[0])
+	if len(given) == 1 && (t.List == 0 || !encoded && t.Kind != abi.KindImage && t.Kind != abi.KindBytes) {
+		return localValue(t, given[0])
+	}
+	t.List--
+	items := make([]value.Value, len(given))
+	for i, data := range given {
+		var err error
+		if items[i], err = localValue(t, data); err != nil {
+			return value.Value{}, fmt.Errorf("item %d: %w", i, err)
+		}
+	}
+	return value.List(items), nil
 }
 
 // localValue reads a flag's bytes as a graph would hand them to a port: encoded images become pixels for tensor ports.
@@ -194,11 +232,12 @@ func wireOutputs(f abi.Function, outputs []value.Value) (map[string]*tandemv1.Va
 	return out, nil
 }
 
-// services print what the plugin logs, measures and records, as it happens.
-func (e *env) services() sandbox.Services {
+// services print what the plugin logs, measures and records, as it happens, and let it call models.
+func (e *env) services(models sandbox.Models) sandbox.Services {
 	tell := func(format string, args ...any) { _, _ = fmt.Fprintf(e.err, format+"\n", args...) }
 	return sandbox.Services{
-		Log: func(_ context.Context, level slog.Level, text string) { tell("log %s: %s", level, text) },
+		Models: models,
+		Log:    func(_ context.Context, level slog.Level, text string) { tell("log %s: %s", level, text) },
 		Record: func(_ context.Context, stream string, doc []byte) error {
 			tell("record %s: %s", stream, doc)
 			return nil

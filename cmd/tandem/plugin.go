@@ -13,7 +13,7 @@ import (
 )
 
 type pluginCmd struct {
-	New    pluginNewCmd         `cmd:"" help:"Begin a plugin in a new folder: Go, C, Rust, AssemblyScript or Zig."`
+	New    pluginNewCmd         `cmd:"" help:"Begin a plugin in a new folder: Go, C, C++, Rust, AssemblyScript or Zig."`
 	Build  pluginBuildCmd       `cmd:"" help:"Build the plugin in a folder to a WebAssembly module, and check it."`
 	Check  pluginCheckCmd       `cmd:"" help:"Check a module as a server would, without one, and show its functions."`
 	Run    pluginRunCmd         `cmd:"" help:"Call one function of a module without a server, on files; show what it cost."`

@@ -66,7 +66,7 @@ func (c *pluginBenchCmd) Run(ctx context.Context, e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.close(ctx)) }()
 	// Records are taken and forgotten: printing them would be measured too.
-	call.Services = sandbox.Services{Record: func(context.Context, string, []byte) error { return nil }}
+	call.Services = sandbox.Services{Models: p.models, Record: func(context.Context, string, []byte) error { return nil }}
 	for range warmCalls {
 		if _, err := measure(ctx, p, call); err != nil {
 			return err

@@ -47,7 +47,7 @@ func (c *pluginRunCmd) Run(ctx context.Context, e *env) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.close(ctx)) }()
-	call.MaxFuel, call.Services = c.MaxFuel, e.services()
+	call.MaxFuel, call.Services = c.MaxFuel, e.services(p.models)
 	r, err := p.Call(ctx, call)
 	if err != nil {
 		return err

@@ -24,12 +24,19 @@ type Callee struct {
 	Runner runners.Runner
 }
 
+// TryModels returns models that a plugin may run outside of any graph, for a program that tries one. What they answer is copied.
+// They serve calls one after another or at the same time.
+func TryModels(models []Callee) sandbox.Models {
+	return &callees{models: models, as: func(ctx context.Context) context.Context { return ctx }}
+}
+
 // callees are the models of one plugin call. They belong to the call's goroutine, but for Run, which the sandbox calls from
 // others too.
 type callees struct {
-	c      *call
 	models []Callee
-	limit  int64
+	// as marks a context with who calls, so that the batcher knows whose turn a run takes.
+	as    func(context.Context) context.Context
+	limit int64
 
 	mu    sync.Mutex // guards the following
 	held  []runners.Tensor
@@ -69,7 +76,7 @@ func (m *callees) Run(ctx context.Context, model int, in []sandbox.ModelValue) (
 	if err == nil {
 		var account batch.Account
 		began := time.Now()
-		err = callee.Runner.Run(batch.WithAccount(m.c.asCaller(ctx), &account), tensors, out)
+		err = callee.Runner.Run(batch.WithAccount(m.as(ctx), &account), tensors, out)
 		m.mu.Lock()
 		m.runs.called(statsOf(&account, time.Since(began), rowsOf(tensors)))
 		m.mu.Unlock()

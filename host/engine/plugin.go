@@ -52,7 +52,7 @@ func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
 	}
 	var models *callees
 	if len(t.models) > 0 {
-		models = &callees{c: c, models: t.models, limit: c.r.eng.cfg.CallBytes}
+		models = &callees{as: c.asCaller, models: t.models, limit: c.r.eng.cfg.CallBytes}
 		s.Models = models
 	}
 	a, err := t.call(ctx, c, s)

@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"cmd/tandem": {
 		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "host/tenant/oidc", "runners/onnx", "runners/probe", "runners/worker", "sdk/client", "proto/gen",
 		// To run plugins without a server, and to begin new ones.
-		"host/sandbox/abi", "host/api", "host/imaging", "host/value", "sdk", "sdk/go",
+		"host/sandbox/abi", "host/api", "host/engine", "host/imaging", "host/value", "sdk", "sdk/go",
 	},
 
 	// For people outside.
