@@ -108,12 +108,16 @@ func describe(err error) (connect.Code, string, *tandemv1.ErrorDetail) {
 		reject *sandbox.RejectError
 		offset *blob.OffsetError
 		inUse  *catalog.InUseError
-		over   *tenant.QuotaError
 		wire   *connect.Error
 	)
+	if q := quotaOf(err); q != nil {
+		code, text, d := describeQuota(q)
+		if errors.As(err, &failed) {
+			d.Graph, d.Node = failed.Graph, failed.Node
+		}
+		return code, text, d
+	}
 	switch {
-	case errors.As(err, &over):
-		return describeQuota(over)
 	case errors.As(err, &faults):
 		return describeFaults(faults)
 	case errors.As(err, &inputs) && len(inputs) > 0:
@@ -140,6 +144,21 @@ func describe(err error) (connect.Code, string, *tandemv1.ErrorDetail) {
 		}
 	}
 	return connect.CodeInternal, "internal error", &tandemv1.ErrorDetail{Reason: tandemv1.Reason_REASON_INTERNAL}
+}
+
+// quotaOf returns the quota for want of which a call was refused, or nil.
+func quotaOf(err error) *tenant.QuotaError {
+	if q, ok := errors.AsType[*tenant.QuotaError](err); ok {
+		return q
+	}
+	if m, ok := errors.AsType[*sandbox.TenantMemoryError](err); ok {
+		q := &tenant.QuotaError{Quota: "plugin_memory_bytes", Limit: m.Limit, Use: m.Use, Need: m.Need}
+		if m.Need <= m.Limit {
+			q.RetryAfterSeconds = 1 // a call of the tenant's has mostly ended by then
+		}
+		return q
+	}
+	return nil
 }
 
 func describeQuota(q *tenant.QuotaError) (connect.Code, string, *tandemv1.ErrorDetail) {

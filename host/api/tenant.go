@@ -163,6 +163,7 @@ func (h *handler) tenantTo(ctx context.Context, t tenant.Tenant) (*tandemv1.Tena
 	out.Use = useTo(h.cfg.Door.Use(t.ID), held, h.cfg.Uploads.Held(t.ID))
 	models := h.cfg.Control.ModelUse(t.ID)
 	out.Use.LoadedModels, out.Use.ModelMemoryBytes = models.Models, models.Bytes
+	out.Use.PluginMemoryBytes = h.cfg.Control.PluginMemory(t.ID)
 	return out, nil
 }
 

@@ -112,6 +112,9 @@ func (m *Manager) finishDeletions(ctx context.Context) {
 // ModelUse returns what the loaded models of a tenant take.
 func (m *Manager) ModelUse(id tenant.ID) ModelUse { return m.life.shelf.own(id) }
 
+// PluginMemory returns what the plugins of a tenant have in memory, in bytes.
+func (m *Manager) PluginMemory(id tenant.ID) int64 { return m.cfg.Sandbox.TenantMemory(string(id)) }
+
 // CheckHoldings refuses what would give a tenant more objects or bytes on the disk than its limits allow: bytes more of a
 // model, plugin or graph that is new to it or not. The error is a *tenant.QuotaError, or one of the catalog's.
 func (m *Manager) CheckHoldings(ctx context.Context, id tenant.ID, isNew bool, bytes int64) error {

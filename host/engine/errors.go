@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/imaging"
 	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/batch"
 )
@@ -150,4 +151,10 @@ func callReason(k sandbox.Kind) Reason {
 	default:
 		return ReasonInternal
 	}
+}
+
+// isQuota tells what a target was refused for want of its tenant's quota.
+func isQuota(err error) bool {
+	_, memory := errors.AsType[*sandbox.TenantMemoryError](err)
+	return memory || errors.Is(err, tenant.ErrQuota)
 }

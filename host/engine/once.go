@@ -54,6 +54,9 @@ func (r *run) once(ctx context.Context, p *graph.PlanNode, in []value.Value) (*a
 	switch {
 	case err == nil:
 		return a, nil
+	case isQuota(err):
+		// It may have waited for the quota until its time was up: what it lacked says more.
+		return nil, classify(err)
 	case ctx.Err() != nil:
 		// The target's own words for it would hide that it was the deadline or another node's failure.
 		return nil, classify(context.Cause(ctx))

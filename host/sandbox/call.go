@@ -215,12 +215,12 @@ func (l *lane) take(ctx context.Context, s *callState) (in *instance, wait time.
 		return nil, 0, contextError(ctx)
 	}
 	began := time.Now()
-	in, err = h.pools.take(ctx, s.deadline, l)
+	g, err := h.pools.take(ctx, s.deadline, l)
 	if err != nil {
 		return nil, 0, err
 	}
-	if in == nil {
-		if in, err = l.newInstance(ctx, s); err != nil {
+	if in = g.in; in == nil {
+		if in, err = l.newInstance(ctx, s, g.bytes); err != nil {
 			h.pools.forget(l)
 			return nil, 0, err
 		}
@@ -259,7 +259,11 @@ func (in *instance) serve(ctx context.Context, f *function, h *head, c *Call, r 
 	if err != nil {
 		return "", err
 	}
-	return in.answer(f, h, int32(rc), c.Lease, r)
+	port, err = in.answer(f, h, int32(rc), c.Lease, r)
+	if lack := in.mem.lack; err != nil && lack != nil { // the guest went on without the memory, and says so in its own way
+		return port, lack.callError()
+	}
+	return port, err
 }
 
 // request writes the request into the arena and returns its address.

@@ -25,9 +25,14 @@ type Config struct {
 
 	// MemoryLimitBytes caps the linear memory of one instance. Default 256 MiB, at most 4 GiB.
 	MemoryLimitBytes int64
-	// GuestBytes bounds what all guests of the host have grown to beyond their snapshots, together; a guest that asks for
+	// GuestBytes bounds the snapshots of the host and what all guests have grown to beyond theirs, together; a guest that asks for
 	// more is refused it, like one at its own cap. Default 4 GiB, at least MemoryLimitBytes.
 	GuestBytes int64
+	// TenantMemory returns how much memory the plugins of a tenant may have, in bytes: linear memories of instances, running
+	// and idle, and snapshots of configurations; below 0 is no limit. What lies idle of the tenant's makes room. A call that
+	// still finds no room for an instance waits for one, like one that finds too many instances; a guest that grows does not
+	// wait and is refused. It is asked with a lock held and must answer from memory. Default: no limit.
+	TenantMemory func(tenant string) int64
 	// ArenaBytes is the smallest transfer arena. A call that needs more uses an instance whose arena is 16 times larger,
 	// and so on, up to MaxArenaBytes. Default 64 KiB.
 	ArenaBytes int64
@@ -88,6 +93,9 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MemoryLimitBytes, 256<<20)
 	orDefault(&c.GuestBytes, max(4<<30, c.MemoryLimitBytes))
 	orDefault(&c.MaxArenaBytes, c.MemoryLimitBytes/2&^(pageBytes-1))
+	if c.TenantMemory == nil {
+		c.TenantMemory = func(string) int64 { return -1 }
+	}
 	orDefault(&c.ArenaBytes, min(64<<10, c.MaxArenaBytes))
 	orDefault(&c.Cores, runtime.GOMAXPROCS(0))
 	orDefault(&c.MaxInstances, 256)

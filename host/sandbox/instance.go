@@ -146,6 +146,9 @@ func (in *instance) guestError(err error) error {
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
 	text = in.withStderr(strings.TrimPrefix(text, "wasm error: "))
+	if lack := in.mem.lack; lack != nil {
+		return lack.callError()
+	}
 	if in.mem.refused {
 		return &CallError{Kind: KindMemory, Text: "out of memory: " + text, Cause: err}
 	}
@@ -175,6 +178,7 @@ func (in *instance) reset(r *resetter, stateful bool) (pages int, ok bool) {
 	if in.mem.grew {
 		return -1, false
 	}
+	in.mem.refused, in.mem.lack = false, nil
 	dirty, pages, err := r.reset(in.mem)
 	if err != nil {
 		return -1, false

@@ -29,7 +29,7 @@ func BenchmarkInstance(b *testing.B) {
 			t := r.lease.Load().tmpl
 			b.ReportAllocs()
 			for b.Loop() {
-				in, err := t.instance(ctx, 256<<20, &callState{host: h})
+				in, err := t.instance(ctx, 256<<20, 0, &callState{host: h})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -22,6 +22,7 @@ type lane struct {
 	used uint64       // when it was last used, in lookups; guarded by Plugin.mu
 
 	live  int         // guarded by pools.mu
+	size  int64       // bytes of a new instance, as far as is known; guarded by pools.mu
 	stack []*instance // idle, the hottest last; guarded by pools.mu
 }
 
@@ -60,7 +61,7 @@ func (p *Plugin) lane(with []byte, arenaLen uint32) (*lane, error) {
 			byWith = map[string]*lane{}
 			p.lanes[arenaLen] = byWith
 		}
-		l = &lane{plugin: p, with: append([]byte(nil), with...), arenaLen: arenaLen}
+		l = &lane{plugin: p, with: append([]byte(nil), with...), arenaLen: arenaLen, size: p.prog.leastMemory()}
 		if p.desc.Stateful {
 			l.max = 1
 		}
@@ -105,18 +106,17 @@ func (l *lane) drop() {
 	}
 }
 
-// newInstance makes an instance for a call with state s.
-func (l *lane) newInstance(ctx context.Context, s *callState) (*instance, error) {
-	prog := l.plugin.prog
-	if !prog.bare {
-		return l.start(ctx, s)
+// newInstance makes an instance for a call with state s, in paid bytes of memory that were taken for it already.
+func (l *lane) newInstance(ctx context.Context, s *callState, paid int64) (*instance, error) {
+	if !l.plugin.prog.bare {
+		return l.start(ctx, s, paid)
 	}
-	t, err := l.template(ctx, s)
+	t, paid, err := l.template(ctx, s, paid)
 	if err != nil {
 		return nil, err
 	}
 	defer t.release()
-	in, err := t.instance(ctx, uint64(l.plugin.host.cfg.MemoryLimitBytes), s)
+	in, err := t.instance(ctx, uint64(l.plugin.host.cfg.MemoryLimitBytes), paid, s)
 	if err != nil {
 		return nil, hostFault(err)
 	}
@@ -124,33 +124,42 @@ func (l *lane) newInstance(ctx context.Context, s *callState) (*instance, error)
 	return in, nil
 }
 
-// template returns the lane's template with a reference for the caller. The first caller makes it.
-func (l *lane) template(ctx context.Context, s *callState) (*template, error) {
+// template returns the lane's template with a reference for the caller, and what is paid for an instance of it. The first
+// caller makes it. On an error what was paid is given back.
+func (l *lane) template(ctx context.Context, s *callState, paid int64) (*template, int64, error) {
+	pools := l.plugin.host.pools
 	l.build.Lock()
 	defer l.build.Unlock()
 	if l.gone {
-		return nil, &CallError{Kind: KindClosed, Text: "the plugin was unloaded", Cause: ErrClosed}
+		pools.shrink(l.plugin.tenant, paid)
+		return nil, 0, &CallError{Kind: KindClosed, Text: "the plugin was unloaded", Cause: ErrClosed}
 	}
 	if l.tmpl != nil {
-		return l.tmpl.retain(), nil
+		return l.tmpl.retain(), paid, nil
 	}
-	in, err := l.start(ctx, s)
+	in, err := l.start(ctx, s, paid)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	t, err := in.snapshot()
-	if cerr := in.close(ctx); err != nil || cerr != nil {
-		return nil, hostFault(errors.Join(err, cerr))
+	t, err := in.snapshot(l.plugin.tenant)
+	if err != nil {
+		return nil, 0, hostFault(errors.Join(err, in.close(ctx)))
 	}
+	paid = in.mem.handOver()
 	l.tmpl = t
-	return t.retain(), nil
+	pools.sized(l, paid)
+	if err := in.close(ctx); err != nil {
+		pools.shrink(l.plugin.tenant, paid)
+		return nil, 0, hostFault(err)
+	}
+	return t.retain(), paid, nil
 }
 
-// start makes an instance from the beginning, for the request of s.
-func (l *lane) start(ctx context.Context, s *callState) (*instance, error) {
+// start makes an instance from the beginning, for the request of s, in paid bytes of memory that were taken for it already.
+func (l *lane) start(ctx context.Context, s *callState, paid int64) (*instance, error) {
 	h := l.plugin.host
 	state := h.newStartState(s.services.Log, l.with, l.plugin.account)
-	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), &h.memory)
+	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), purse{shared: &h.memory, own: l.plugin.tenant, paid: uint64(paid)})
 	if err != nil {
 		return nil, hostFault(err)
 	}

@@ -26,41 +26,28 @@ type linearMemory struct {
 	dirty   uint64                   // bytes at the start of the arena that may not be zero, of a memory that was used before
 	kept    func(*linearMemory) bool // asked at the end whether it takes the memory over
 	scratch *scratch                 // for resets, of a clone
-	budget  *memoryBudget
-	counted uint64 // of the budget
+	purse
 }
 
-// count takes what a memory of size bytes has beyond its snapshot from the budget. It returns false when there is not
-// enough.
-func (m *linearMemory) count(size uint64) bool {
-	if m.snap != nil {
-		size -= min(size, m.snap.size)
-	}
-	if size <= m.counted {
-		return true
-	}
-	if !m.budget.take(size - m.counted) {
-		return false
-	}
-	m.counted = size
-	return true
-}
-
-// reserve returns an empty memory that may grow to limit bytes and within the budget, if there is one.
-func reserve(limit uint64, budget *memoryBudget) (*linearMemory, error) {
+// reserve returns an empty memory that may grow to limit bytes, as far as the purse goes. It takes the purse over also when it
+// fails.
+func reserve(limit uint64, p purse) (*linearMemory, error) {
 	if limit > math.MaxInt64 {
+		p.back(0)
 		return nil, errors.New("reserve memory: the limit is too large")
 	}
 	all, err := unix.Mmap(-1, 0, int(limit), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
+		p.back(0)
 		return nil, fmt.Errorf("reserve %d bytes of memory: %w", limit, err)
 	}
-	return &linearMemory{all: all, budget: budget}, nil
+	return &linearMemory{all: all, purse: p}, nil
 }
 
-// clone returns a memory that starts as s and may grow to limit bytes and within the budget, if there is one.
-func (s *snapshot) clone(limit uint64, budget *memoryBudget) (*linearMemory, error) {
-	m, err := reserve(max(limit, s.size), budget)
+// clone returns a memory that starts as s and may grow to limit bytes, as far as the purse goes. It takes the purse over also
+// when it fails.
+func (s *snapshot) clone(limit uint64, p purse) (*linearMemory, error) {
+	m, err := reserve(max(limit, s.size), p)
 	if err != nil {
 		return nil, err
 	}
@@ -99,12 +86,20 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 	} else if size > m.size {
 		m.grew = true
 	}
-	if size > uint64(len(m.all)) || !m.count(size) {
+	if size > uint64(len(m.all)) || !m.pay(size, m.image()) {
 		m.refused = true
 		return nil
 	}
 	m.size = size
 	return m.all[:size:size]
+}
+
+// image returns how much of the memory is its snapshot's.
+func (m *linearMemory) image() uint64 {
+	if m.snap == nil {
+		return 0
+	}
+	return m.snap.size
 }
 
 // Free implements wazero's LinearMemory: it unmaps. wazero calls it when the module is closed, which must not happen while
@@ -119,11 +114,10 @@ func (m *linearMemory) Free() {
 			return
 		}
 	}
-	m.budget.give(m.counted)
-	m.counted = 0
 	// Unmapping a whole range that was mapped cannot fail.
 	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(m.all)), uintptr(len(m.all)))
 	m.all = nil
+	m.back(0)
 }
 
 // recycle makes a memory that was used like a new clone of its snapshot. What it keeps are the pages.
@@ -132,8 +126,8 @@ func (m *linearMemory) recycle(r *resetter) error {
 		return err
 	}
 	m.size = min(m.size, m.snap.size)
-	m.budget.give(m.counted)
-	m.counted = 0
+	m.back(m.snap.size)
+	m.lack = nil
 	dirty, _, err := r.reset(m)
 	m.dirty, m.started, m.grew, m.refused = dirty, false, false, false
 	return err
@@ -157,6 +151,7 @@ func (m *linearMemory) zero(lo, hi uint64) error { return m.drop(lo, hi) }
 type snapshot struct {
 	fd               int
 	size             uint64
+	held             uint64 // bytes of pages that are not zero
 	img              []byte // read-only mapping of the image
 	arenaLo, arenaHi uint64 // whole pages that are not part of the image
 }
@@ -197,6 +192,7 @@ func (s *snapshot) fill(mem []byte) error {
 		if _, err := unix.Pwrite(s.fd, page, int64(off)); err != nil {
 			return err
 		}
+		s.held += pageSize
 	}
 	const seals = unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE | unix.F_SEAL_SEAL
 	if _, err := unix.FcntlInt(uintptr(s.fd), unix.F_ADD_SEALS, seals); err != nil {

@@ -19,18 +19,18 @@ type linearMemory struct {
 	refused bool
 	dirty   uint64
 	kept    func(*linearMemory) bool
-	budget  *memoryBudget
+	purse
 }
 
-func reserve(limit uint64, budget *memoryBudget) (*linearMemory, error) {
-	return &linearMemory{limit: limit, budget: budget}, nil
+func reserve(limit uint64, p purse) (*linearMemory, error) {
+	return &linearMemory{limit: limit, purse: p}, nil
 }
 
 // Reallocate implements wazero's LinearMemory.
 func (m *linearMemory) Reallocate(size uint64) []byte {
 	m.grew = m.grew || m.started
 	m.started = true
-	if size > m.limit || size > m.size && !m.budget.take(size-m.size) {
+	if size > m.limit || !m.pay(size, 0) {
 		m.refused = true
 		return nil
 	}
@@ -46,8 +46,8 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 
 // Free implements wazero's LinearMemory.
 func (m *linearMemory) Free() {
-	m.budget.give(m.size)
 	m.buf, m.size = nil, 0
+	m.back(0)
 }
 
 func (m *linearMemory) zero(lo, hi uint64) error {
@@ -57,11 +57,11 @@ func (m *linearMemory) zero(lo, hi uint64) error {
 
 func (m *linearMemory) recycle(*resetter) error { return errNoSnapshots }
 
-type snapshot struct{ size uint64 }
+type snapshot struct{ size, held uint64 }
 
 func newSnapshot(*linearMemory, uint64, uint64) (*snapshot, error) { return nil, errNoSnapshots }
 
-func (s *snapshot) clone(uint64, *memoryBudget) (*linearMemory, error) { return nil, errNoSnapshots }
+func (s *snapshot) clone(uint64, purse) (*linearMemory, error) { return nil, errNoSnapshots }
 
 func (s *snapshot) close() error { return nil }
 

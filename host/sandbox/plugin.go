@@ -14,17 +14,17 @@ type Plugin struct {
 	host *Host
 	prog *program
 	desc abi.Description
-	// account is its tenant's.
+	// account and tenant are its tenant's.
 	account *account
+	tenant  *tenantUse
 
 	mu       sync.Mutex                  // guards the following
 	lanes    map[uint32]map[string]*lane // by size of arena and configuration
 	numLanes int
 	lookups  uint64
 
-	tenant *tenantUse // guarded by pools.mu
-	live   int        // guarded by pools.mu
-	closed bool       // guarded by pools.mu
+	live   int  // guarded by pools.mu
+	closed bool // guarded by pools.mu
 }
 
 // newPlugin takes over a reference to prog.

@@ -17,7 +17,8 @@ type pools struct {
 	max, maxPlugin, maxTenant, maxWaiting int
 
 	idleTimeout time.Duration
-	shut        func([]*instance) // closes instances; called without the lock
+	shut        func([]*instance)         // closes instances; called without the lock
+	memory      func(tenant string) int64 // what a tenant's guests may have, below 0 no limit; called with the lock
 
 	mu      sync.Mutex // guards the following
 	live    int        // instances that exist or are being made
@@ -30,135 +31,109 @@ type pools struct {
 	drained chan struct{} // closed when the pools are closed and nothing is live
 }
 
-// tenantUse is what the plugins of one tenant have together.
-type tenantUse struct {
-	name          string
-	plugins, live int
-}
-
-// join adds a plugin to its tenant.
-func (p *pools) join(pl *Plugin, tenant string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	u := p.tenants[tenant]
-	if u == nil {
-		u = &tenantUse{name: tenant}
-		p.tenants[tenant] = u
-	}
-	u.plugins++
-	pl.tenant = u
-}
-
-// partLocked forgets a tenant of whom nothing is left.
-func (p *pools) partLocked(u *tenantUse) {
-	if u.plugins == 0 && u.live == 0 {
-		delete(p.tenants, u.name)
-	}
-}
-
 type waiter struct {
 	lane  *lane
-	ready chan grant // receives once
+	ready chan grant         // receives once
+	lack  *TenantMemoryError // why it waits, when that is its tenant's memory; guarded by pools.mu
 }
 
-// grant is leave to run: an idle instance, or nil to make one.
+// grant is leave to run: an idle instance, or nil to make one in memory that was taken for it already.
 type grant struct {
-	in  *instance
-	err error
+	in    *instance
+	bytes int64
+	err   error
 }
 
-// idleList is a list of idle instances, longest idle first.
-type idleList struct {
-	head, tail *instance
-	n          int
-}
+// attempt is what came of trying to get an instance: a grant, or nothing yet. Evicted instances are to be shut after
+// unlocking, either way.
+type attempt struct {
+	grant
 
-func (l *idleList) push(in *instance) {
-	l.n++
-	in.prev, in.next = l.tail, nil
-	if l.tail != nil {
-		l.tail.next = in
-	} else {
-		l.head = in
-	}
-	l.tail = in
-}
-
-func (l *idleList) remove(in *instance) {
-	if in.prev != nil {
-		in.prev.next = in.next
-	} else {
-		l.head = in.next
-	}
-	if in.next != nil {
-		in.next.prev = in.prev
-	} else {
-		l.tail = in.prev
-	}
-	l.n--
-	in.prev, in.next = nil, nil
+	ok      bool
+	evicted []*instance
+	lack    *TenantMemoryError // the tenant's memory is why not
 }
 
 func newPools(cfg *Config, shut func([]*instance)) *pools {
 	p := &pools{
 		max: cfg.MaxInstances, maxPlugin: cfg.MaxInstancesPerPlugin, maxTenant: cfg.MaxInstancesPerTenant, maxWaiting: cfg.MaxWaiting,
 		tenants:     map[string]*tenantUse{},
-		idleTimeout: cfg.IdleTimeout, shut: shut, drained: make(chan struct{}),
+		idleTimeout: cfg.IdleTimeout, shut: shut, memory: cfg.TenantMemory, drained: make(chan struct{}),
 	}
 	p.waiters.Init()
 	return p
 }
 
-// take returns an instance of l, or nil when the caller may make one and must later give or forget it.
-func (p *pools) take(ctx context.Context, deadline time.Time, l *lane) (*instance, error) {
+// take returns an instance of l, or leave to make one in g.bytes of memory, which the caller must later give or forget.
+//
+// A call waits for its turn also when its tenant's memory is full: the calls that fill it end, and those of one request
+// would else refuse each other.
+func (p *pools) take(ctx context.Context, deadline time.Time, l *lane) (g grant, err error) {
 	p.mu.Lock()
 	if err := p.refusedLocked(l); err != nil {
 		p.mu.Unlock()
-		return nil, err
+		return grant{}, err
 	}
-	g, ok, evicted := p.tryLocked(l)
-	if ok {
+	a := p.tryLocked(l)
+	if a.ok {
 		p.mu.Unlock()
-		p.shutAll(evicted)
-		return g.in, nil
+		p.shutAll(a.evicted)
+		return a.grant, nil
 	}
-	if p.waiters.Len() >= p.maxWaiting {
-		p.mu.Unlock()
-		return nil, &CallError{Kind: KindBusy, Text: "too many calls wait for an instance"}
+	full := p.waiters.Len() >= p.maxWaiting
+	hopeless := a.lack != nil && a.lack.Need > a.lack.Limit
+	w := &waiter{lane: l, ready: make(chan grant, 1), lack: a.lack}
+	var at *list.Element
+	if !full && !hopeless {
+		at = p.waiters.PushBack(w)
 	}
-	w := &waiter{lane: l, ready: make(chan grant, 1)}
-	at := p.waiters.PushBack(w)
 	p.mu.Unlock()
+	p.shutAll(a.evicted)
+	switch {
+	case hopeless:
+		return grant{}, a.lack.callError()
+	case full:
+		return grant{}, &CallError{Kind: KindBusy, Text: "too many calls wait for an instance"}
+	}
+	for a.lack != nil && len(w.ready) == 0 && l.plugin.tenant.shed() {
+		p.dispatch()
+	}
 	timer := time.NewTimer(time.Until(deadline)) // ctx may have none of its own
 	defer timer.Stop()
 	select {
 	case g := <-w.ready:
-		return g.in, g.err
+		return g, g.err
 	case <-ctx.Done():
-		p.leave(w, at)
-		return nil, contextError(ctx)
+		err = contextError(ctx)
 	case <-timer.C:
-		p.leave(w, at)
-		return nil, &CallError{Kind: KindDeadline, Text: "the call ran out of time before it could start"}
+		err = &CallError{Kind: KindDeadline, Text: "the call ran out of time before it could start"}
 	}
+	if lack := p.leave(w, at); lack != nil {
+		return grant{}, lack.callError()
+	}
+	return grant{}, err
 }
 
-// leave takes out a waiter that gave up, and passes on what it was just granted.
-func (p *pools) leave(w *waiter, at *list.Element) {
+// leave takes out a waiter that gave up, and passes on what it was just granted. It returns what memory the waiter
+// lacked.
+func (p *pools) leave(w *waiter, at *list.Element) *TenantMemoryError {
 	p.mu.Lock()
 	p.waiters.Remove(at)
+	lack := w.lack
 	p.mu.Unlock()
 	select {
 	case g := <-w.ready:
-		if g.err == nil {
-			if g.in != nil {
-				p.give(g.in)
-			} else {
-				p.forget(w.lane)
-			}
+		switch {
+		case g.err != nil:
+		case g.in != nil:
+			p.give(g.in)
+		default:
+			p.shrink(w.lane.plugin.tenant, g.bytes)
+			p.forget(w.lane)
 		}
 	default:
 	}
+	return lack
 }
 
 func (p *pools) refusedLocked(l *lane) error {
@@ -171,39 +146,59 @@ func (p *pools) refusedLocked(l *lane) error {
 	return nil
 }
 
-// tryLocked grants l an instance if that is possible now. Evicted instances are to be shut after unlocking.
-func (p *pools) tryLocked(l *lane) (g grant, ok bool, evicted *instance) {
+// tryLocked grants l an instance if that is possible now.
+func (p *pools) tryLocked(l *lane) (a attempt) {
 	if n := len(l.stack); n > 0 {
 		in := l.stack[n-1]
 		p.unidleLocked(in)
-		return grant{in: in}, true, nil
+		return attempt{grant: grant{in: in}, ok: true}
 	}
 	if l.max > 0 && l.live >= l.max {
-		return grant{}, false, nil
+		return attempt{}
 	}
+	u := l.plugin.tenant
+	var evicted *instance
 	switch {
 	case l.plugin.live >= p.maxPlugin:
 		if evicted = p.oldestLocked(func(o *Plugin) bool { return o == l.plugin }); evicted == nil {
-			return grant{}, false, nil
+			return attempt{}
 		}
-	case l.plugin.tenant.live >= p.maxTenant:
-		if evicted = p.oldestLocked(func(o *Plugin) bool { return o.tenant == l.plugin.tenant }); evicted == nil {
-			return grant{}, false, nil
+	case u.live >= p.maxTenant:
+		if evicted = p.oldestLocked(u.has); evicted == nil {
+			return attempt{}
 		}
 	case p.live >= p.max:
 		if evicted = p.idle.head; evicted == nil {
-			return grant{}, false, nil
+			return attempt{}
 		}
 	}
-	if evicted != nil {
-		p.unidleLocked(evicted)
-		p.uncountLocked(evicted.lane)
+	for evicted != nil || !u.fitsLocked(l.size) {
+		if evicted == nil {
+			if evicted = p.oldestLocked(u.has); evicted == nil {
+				a.lack = u.lackLocked(l.size)
+				return a
+			}
+		}
+		p.evictLocked(evicted)
+		a.evicted = append(a.evicted, evicted)
+		evicted = nil
 	}
 	p.live++
 	l.live++
 	l.plugin.live++
-	l.plugin.tenant.live++
-	return grant{}, true, evicted
+	u.live++
+	u.bytes += l.size
+	a.bytes, a.ok = l.size, true
+	return a
+}
+
+// evictLocked takes an idle instance out for good, and counts its memory as free: whoever unlocks shuts it.
+func (p *pools) evictLocked(in *instance) {
+	p.unidleLocked(in)
+	u := in.lane.plugin.tenant
+	u.bytes -= int64(in.mem.paid)
+	in.mem.paid = 0
+	p.uncountLocked(in.lane)
 }
 
 func (p *pools) oldestLocked(of func(*Plugin) bool) *instance {
@@ -245,7 +240,7 @@ func (p *pools) give(in *instance) {
 	p.mu.Lock()
 	if p.refusedLocked(in.lane) != nil {
 		p.mu.Unlock()
-		p.shutAll(in)
+		p.shutAll([]*instance{in})
 		p.forget(in.lane)
 		return
 	}
@@ -255,6 +250,14 @@ func (p *pools) give(in *instance) {
 	if p.timer == nil {
 		p.timer = time.AfterFunc(p.idleTimeout, p.reap)
 	}
+	evicted := p.dispatchLocked()
+	p.mu.Unlock()
+	p.shutAll(evicted)
+}
+
+// dispatch serves the first waiter that can be served.
+func (p *pools) dispatch() {
+	p.mu.Lock()
 	evicted := p.dispatchLocked()
 	p.mu.Unlock()
 	p.shutAll(evicted)
@@ -270,21 +273,22 @@ func (p *pools) forget(l *lane) {
 }
 
 // dispatchLocked serves the first waiter that can be served.
-func (p *pools) dispatchLocked() (evicted *instance) {
+func (p *pools) dispatchLocked() (evicted []*instance) {
 	for e := p.waiters.Front(); e != nil; e = e.Next() {
 		w, _ := e.Value.(*waiter)
-		g, ok, evicted := p.tryLocked(w.lane)
-		if ok {
+		a := p.tryLocked(w.lane)
+		evicted, w.lack = append(evicted, a.evicted...), a.lack
+		if a.ok {
 			p.waiters.Remove(e)
-			w.ready <- g
-			return evicted
+			w.ready <- a.grant
+			break
 		}
 	}
-	return nil
+	return evicted
 }
 
-func (p *pools) shutAll(in ...*instance) {
-	if len(in) > 0 && in[0] != nil {
+func (p *pools) shutAll(in []*instance) {
+	if len(in) > 0 {
 		p.shut(in)
 	}
 }
@@ -308,7 +312,7 @@ func (p *pools) reap() {
 
 // retire closes instances that were idle and makes room for those who wait.
 func (p *pools) retire(old []*instance) {
-	p.shutAll(old...)
+	p.shutAll(old)
 	for _, in := range old {
 		p.forget(in.lane)
 	}
@@ -356,7 +360,7 @@ func (p *pools) closePlugin(pl *Plugin) (first bool) {
 		return false
 	}
 	pl.closed = true
-	pl.tenant.plugins--
+	delete(pl.tenant.plugins, pl)
 	p.partLocked(pl.tenant)
 	old := p.refuseLocked(func(l *lane) bool { return l.plugin == pl })
 	p.mu.Unlock()

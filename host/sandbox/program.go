@@ -126,6 +126,11 @@ func (h *Host) admit(wasm []byte) (*admitted, error) {
 	return a, nil
 }
 
+// leastMemory returns the bytes of memory with which every instance begins.
+func (p *program) leastMemory() int64 {
+	return int64(p.code.ExportedMemories()[abi.ExportMemory].Min()) << 16
+}
+
 // declare takes over what the module says about itself.
 func (p *program) declare(doc []byte) error {
 	desc, funcs, err := parseDescription(doc)
@@ -219,7 +224,7 @@ func checkExports(mod *wasmbin.Module, limit int64) error {
 // describe asks the module for its description.
 func (p *program) describe(ctx context.Context, payer *account) ([]byte, error) {
 	h := p.host
-	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), &h.memory)
+	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), purse{shared: &h.memory}) // nobody's plugin yet
 	if err != nil {
 		return nil, err
 	}

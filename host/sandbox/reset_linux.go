@@ -83,7 +83,7 @@ func (r *resetter) close() {
 
 // probe makes sure that a scan sees a written page and no other.
 func (r *resetter) probe() error {
-	m, err := reserve(4*pageSize, nil)
+	m, err := reserve(4*pageSize, purse{})
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (r *resetter) probe() error {
 		return err
 	}
 	defer func() { _ = s.close() }()
-	c, err := s.clone(4*pageSize, nil)
+	c, err := s.clone(4*pageSize, purse{})
 	if err != nil {
 		return err
 	}

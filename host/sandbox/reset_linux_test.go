@@ -10,7 +10,7 @@ import (
 // testMemory returns a memory with some content as a snapshot, with an arena of two pages in its middle.
 func testMemory(t *testing.T, size, arena uint64) *snapshot {
 	t.Helper()
-	m, err := reserve(size, nil)
+	m, err := reserve(size, purse{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func testReset(t *testing.T, method resetMethod, size uint64) {
 		t.Skipf("this kernel resets by %s", r.method)
 	}
 	s := testMemory(t, size, 4*pageSize)
-	m, err := s.clone(2*size, nil)
+	m, err := s.clone(2*size, purse{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestResetKeepsPages(t *testing.T) {
 		t.Skipf("this kernel resets by %s", r.method)
 	}
 	s := testMemory(t, 64*pageSize, 0)
-	m, err := s.clone(s.size, nil)
+	m, err := s.clone(s.size, purse{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func BenchmarkReset(b *testing.B) {
 		b.Run(method.String(), func(b *testing.B) {
 			r := newResetter(method)
 			defer r.close()
-			m, err := reserve(128<<10, nil)
+			m, err := reserve(128<<10, purse{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func BenchmarkReset(b *testing.B) {
 				b.Fatal(err)
 			}
 			m.Free()
-			c, err := s.clone(s.size, nil)
+			c, err := s.clone(s.size, purse{})
 			if err != nil {
 				b.Fatal(err)
 			}

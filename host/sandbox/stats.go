@@ -31,7 +31,7 @@ type Stats struct {
 	Waiting, MaxWaiting int
 	// Running guests have a core, of Cores; Queued ones have an instance and wait for a core.
 	Running, Queued, Cores int
-	// GuestBytes is what guests have grown to beyond their snapshots; MaxGuestBytes is its bound.
+	// GuestBytes is what snapshots have, and guests have grown to beyond theirs; MaxGuestBytes is its bound.
 	GuestBytes, MaxGuestBytes int64
 	// Programs are loaded.
 	Programs int

@@ -20,6 +20,7 @@ type template struct {
 	arena, arenaLen uint32
 	models          []string
 	skew            time.Duration
+	own             *tenantUse
 	refs            atomic.Int64
 
 	mu    sync.Mutex      // guards the following
@@ -42,13 +43,15 @@ func (t *template) release() {
 			m.Free()
 		}
 		_ = t.snap.close() // unmaps memory and closes a file that only memory backs: nothing can be lost
+		t.prog.host.memory.give(t.snap.held)
+		t.own.pools.shrink(t.own, int64(t.snap.held))
 	}
 }
 
 // keep takes over the memory of an instance that is closed, so that the one that replaces it need not fault its pages in
-// again.
+// again. A tenant that has little memory left has better use for it.
 func (t *template) keep(m *linearMemory) bool {
-	if m.recycle(t.prog.host.resetter) != nil {
+	if !t.own.plenty() || m.recycle(t.prog.host.resetter) != nil {
 		return false
 	}
 	t.mu.Lock()
@@ -60,17 +63,18 @@ func (t *template) keep(m *linearMemory) bool {
 	return true
 }
 
-// clone returns a memory that is as the snapshot.
-func (t *template) clone(limit uint64) (*linearMemory, error) {
+// clone returns a memory that is as the snapshot, for which paid bytes were taken from the tenant already.
+func (t *template) clone(limit uint64, paid int64) (*linearMemory, error) {
 	t.mu.Lock()
 	if n := len(t.spare); n > 0 {
 		m := t.spare[n-1]
 		t.spare = t.spare[:n-1]
 		t.mu.Unlock()
+		t.own.pools.shrink(t.own, paid) // it has paid itself
 		return m, nil
 	}
 	t.mu.Unlock()
-	return t.snap.clone(limit, &t.prog.host.memory)
+	return t.snap.clone(limit, purse{shared: &t.prog.host.memory, own: t.own, paid: uint64(paid)})
 }
 
 // start brings a new instance to the point where calls may begin: the language's own start, the arena, the
@@ -155,7 +159,7 @@ func (in *instance) startError(step string, err error) error {
 		return err
 	}
 	switch {
-	case ce.Kind == KindCanceled, ce.Kind == KindClosed, ce.Kind == KindHost:
+	case ce.Kind == KindCanceled, ce.Kind == KindClosed, ce.Kind == KindHost, ce.Kind == KindQuota:
 		return err
 	case ce.Kind == KindDeadline && ce.Cause != nil: // the caller's deadline, not that of the step
 		return err
@@ -171,23 +175,40 @@ type startLimits struct {
 
 func (l startLimits) extend(s *callState) { s.deadline = time.Now().Add(l.step) }
 
-// snapshot takes what in has become as a template with one reference. in may be closed afterwards.
-func (in *instance) snapshot() (*template, error) {
-	t := &template{prog: in.prog, arena: in.arena, arenaLen: in.arenaLen, models: in.models, skew: in.skew}
+// snapshot takes what in has become as a template with one reference, of the tenant's memory. in may be closed afterwards.
+func (in *instance) snapshot(own *tenantUse) (*template, error) {
+	t := &template{prog: in.prog, arena: in.arena, arenaLen: in.arenaLen, models: in.models, skew: in.skew, own: own}
 	snap, err := newSnapshot(in.mem, uint64(in.arena), uint64(in.arenaLen))
 	if err != nil {
 		return nil, err
 	}
 	t.snap = snap
+	if err := t.pay(); err != nil {
+		return nil, errors.Join(err, snap.close())
+	}
 	for _, g := range in.globals {
 		t.globals = append(t.globals, g.Get())
 	}
 	return t.retain(), nil
 }
 
-// instance returns a new copy of t, which may grow to limit bytes.
-func (t *template) instance(ctx context.Context, limit uint64, state *callState) (*instance, error) {
-	mem, err := t.clone(limit)
+// pay takes the memory of the snapshot from what all guests share and from the tenant's.
+func (t *template) pay() error {
+	shared := &t.prog.host.memory
+	if !shared.take(t.snap.held) {
+		return &CallError{Kind: KindMemory, Text: "the plugins of this server have all the memory that they may have together"}
+	}
+	if lack := t.own.grow(int64(t.snap.held)); lack != nil {
+		shared.give(t.snap.held)
+		return lack.callError()
+	}
+	return nil
+}
+
+// instance returns a new copy of t, which may grow to limit bytes, and for which paid bytes were taken from the tenant
+// already.
+func (t *template) instance(ctx context.Context, limit uint64, paid int64, state *callState) (*instance, error) {
+	mem, err := t.clone(limit, paid)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ const (
 )
 
 func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
+	limits := limitsOf(context.WithoutCancel(ctx), p.catalog)
 	var compiler sandbox.Compiler
 	if len(s.cfg.CompileCommand) > 0 {
 		compiler = &sandbox.ChildCompiler{Command: s.cfg.CompileCommand, Wall: uploadTimeout}
@@ -35,6 +36,8 @@ func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
 		Compiler: compiler,
 		CacheDir: filepath.Join(s.cfg.DataDir, "compiled"), MemoryLimitBytes: s.cfg.PluginMemory, Logger: s.cfg.Logger,
 		DescribeTimeout: describeTimeout, UploadTimeout: uploadTimeout, Cores: s.cfg.Cores,
+		GuestBytes:   max(machineMemory()/2, s.cfg.PluginMemory),
+		TenantMemory: func(t string) int64 { return limits(tenant.ID(t)).PluginMemoryBytes },
 	})
 	if err != nil {
 		return fmt.Errorf("start the sandbox: %w", err)

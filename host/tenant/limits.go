@@ -13,7 +13,7 @@ type Limits struct {
 	InFlight int64 `json:"in_flight,omitempty"`
 	// BytesInFlight bounds the bodies of calls that run at the same time, in bytes as they come in.
 	BytesInFlight int64 `json:"bytes_in_flight,omitempty"`
-	// PluginMemoryBytes bounds the linear memory of the tenant's plugin instances together.
+	// PluginMemoryBytes bounds the linear memory of the tenant's plugin instances, and their snapshots, together.
 	PluginMemoryBytes int64 `json:"plugin_memory_bytes,omitempty"`
 	// FuelPerSecond bounds what plugins execute; a unit is about one instruction. It is charged when a call ends, so a
 	// tenant may run into debt by one call and waits until it is paid.

@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"testing"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/tandem-serve/tandem/internal/rig"
+	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
+	"github.com/tandem-serve/tandem/sdk/client"
+)
+
+// wantQuota makes sure that a call was refused for want of a quota, with all that a caller needs to know.
+func wantQuota(t *testing.T, err error, name string, limit int64) {
+	t.Helper()
+	d := client.Detail(err)
+	q := d.GetQuota()
+	if connect.CodeOf(err) != connect.CodeResourceExhausted || d.GetReason() != tandemv1.Reason_REASON_QUOTA_EXCEEDED || q.GetQuota() != name ||
+		q.GetLimit() != limit || q.GetUse() < 0 || q.GetUse()+q.GetNeed() <= limit || d.GetRetryAfter().AsDuration() <= 0 {
+		t.Errorf("got %v (%v), want quota %s of %d, its use and when to try again", err, d, name, limit)
+	}
+}
+
+// TestPluginMemoryOfATenant has a plugin take memory until it gets no more: the tenant is told which limit that is, its next call
+// goes well, and what it has is shown.
+func TestPluginMemoryOfATenant(t *testing.T) {
+	const limit = 8 << 20
+	s := start(t, rig.Options{})
+	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{PluginMemoryBytes: limit})
+	pushHostile(t, c)
+	ctx := bounded(t)
+	for range 3 {
+		_, err := c.Infer(ctx, "memory", mode(1))
+		wantQuota(t, err, "plugin_memory_bytes", limit)
+		if _, err := c.Infer(ctx, "memory", mode(5)); err != nil {
+			t.Errorf("a call that takes little: %v", err)
+		}
+	}
+	shown, err := c.Tenants.GetTenant(ctx, &tandemv1.GetTenantRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shown.GetTenant().GetUse().GetPluginMemoryBytes(); got <= 0 || got > limit {
+		t.Errorf("its plugins have %d bytes, want some and at most %d", got, limit)
+	}
+}
