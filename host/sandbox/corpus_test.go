@@ -1,9 +1,11 @@
 package sandbox_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -17,7 +19,7 @@ import (
 // corpusCase is one module of the hostile corpus with what its source says about it:
 //
 //	;; why it is hostile
-//	;; want: refused [code] | call kind
+//	;; want: refused [code] | call kind [port: text]
 //	;; calls: n
 type corpusCase struct {
 	name, why, want string
@@ -83,6 +85,28 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// The committed modules of the corpus are what their sources build, where the tool that made them is installed.
+func TestCorpusIsBuilt(t *testing.T) {
+	tool, err := exec.LookPath("wat2wasm")
+	if err != nil {
+		t.Skip("wat2wasm is not here (Debian: apt-get install wabt)")
+	}
+	out := filepath.Join(t.TempDir(), "module.wasm")
+	for _, c := range corpus(t) {
+		source := filepath.Join("sandboxtest", "testdata", "corpus", c.name+".wat")
+		if said, err := exec.CommandContext(t.Context(), tool, "--enable-all", "--no-check", source, "-o", out).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", c.name, err, said)
+		}
+		built, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(built, c.wasm) {
+			t.Errorf("%s.wasm is not what its source builds: run make in host/sandbox/sandboxtest/testdata", c.name)
+		}
+	}
+}
+
 func runCorpusCase(t *testing.T, h *sandbox.Host, c corpusCase) {
 	t.Helper()
 	stage, what, _ := gostrings.Cut(c.want, " ")
@@ -110,10 +134,24 @@ func runCorpusCase(t *testing.T, h *sandbox.Host, c corpusCase) {
 			r.Release()
 			continue
 		}
-		var ce *sandbox.CallError
-		if !errors.As(err, &ce) || ce.Kind.String() != what {
-			t.Fatalf("%s: got %v, want %s", c.why, err, what)
-		}
+		wantFailed(t, c, err, what)
+	}
+}
+
+// wantFailed checks the error of a call: its kind and, where the source says them, its port and a part of its text.
+func wantFailed(t *testing.T, c corpusCase, err error, what string) {
+	t.Helper()
+	kind, detail, detailed := gostrings.Cut(what, " ")
+	port, text, _ := gostrings.Cut(detail, ":")
+	var ce *sandbox.CallError
+	if !errors.As(err, &ce) || ce.Kind.String() != kind {
+		t.Fatalf("%s: got %v, want %s", c.why, err, what)
+	}
+	if detailed && (ce.Port != gostrings.TrimSpace(port) || !gostrings.Contains(ce.Text, gostrings.TrimSpace(text))) {
+		t.Errorf("%s: got %q at port %q, want %s", c.why, ce.Text, ce.Port, what)
+	}
+	if ce.Plugin == "" || ce.Function == "" || gostrings.Contains(ce.Text, "\n") {
+		t.Errorf("%s: got %+v, want plugin and function named and one line", c.why, ce)
 	}
 }
 

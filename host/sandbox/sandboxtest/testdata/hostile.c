@@ -9,16 +9,8 @@ DESCRIBE("{\"name\":\"hostile\",\"functions\":["
 	"{\"name\":\"spin\",\"inputs\":[" MODE "],\"outputs\":[]},"
 	"{\"name\":\"memory\",\"inputs\":[" MODE "],\"outputs\":[" DONE "]},"
 	"{\"name\":\"answer\",\"inputs\":[" MODE "],\"outputs\":["
-	"{\"name\":\"y\",\"kind\":\"tensor\",\"dtype\":\"FP32\",\"shape\":[2,\"n\"]},"
-	"{\"name\":\"z\",\"kind\":\"tensor\",\"shape\":[\"n\"],\"optional\":true},"
-	"{\"name\":\"t\",\"kind\":\"text\",\"optional\":true},"
-	"{\"name\":\"j\",\"kind\":\"json\",\"optional\":true},"
-	"{\"name\":\"b\",\"kind\":\"tensor\",\"dtype\":\"BOOL\",\"optional\":true},"
-	"{\"name\":\"s\",\"kind\":\"tensor\",\"dtype\":\"BYTES\",\"optional\":true},"
-	"{\"name\":\"l\",\"kind\":\"text\",\"list\":true,\"optional\":true},"
-	"{\"name\":\"m\",\"kind\":\"image\",\"optional\":true},"
-	"{\"name\":\"r\",\"kind\":\"tensor\",\"dtype\":\"FP32\",\"shape\":[\"a\",\"a\"],\"list\":true,\"optional\":true}"
-	"],\"outcomes\":{\"known\":7}},"
+	"{\"name\":\"y\",\"kind\":\"tensor\",\"dtype\":\"FP32\",\"shape\":[2,\"n\"]}"
+	"]},"
 	"{\"name\":\"host\",\"inputs\":[" MODE "],\"outputs\":[" DONE "]}"
 	"]}")
 
@@ -128,7 +120,6 @@ static int32_t memory(int32_t mode, tdm_value *out) {
 }
 
 static float numbers[8];
-static tdm_value items[4];
 
 static void tensor(tdm_value *v, uint8_t dtype, void *p, uint64_t len, uint8_t rank, int64_t d0, int64_t d1) {
 	*v = (tdm_value){.kind = TENSOR, .dtype = dtype, .rank = rank, .data_ptr = (uint32_t)p, .data_len = len, .dims = {d0, d1}};
@@ -137,88 +128,15 @@ static void text(tdm_value *v, uint8_t kind, const char *s) {
 	*v = (tdm_value){.kind = kind, .data_ptr = (uint32_t)s, .data_len = len_of(s)};
 }
 
+/* What else is wrong with answers is in the corpus, a module each. */
 static int32_t answer(int32_t mode, tdm_request *r, tdm_value *out) {
 	tensor(&out[0], FP32, numbers, 24, 2, 2, 3); /* right */
-	r->num_out = 9;
-	tdm_value *y = &out[0];
-	static const uint32_t good[] = {0, 1, 3, 0x636261}, falls[] = {0, 3, 1, 0x636261}, late[] = {1, 1, 3, 0x636261}, beyond[] = {0, 1, 9, 0x636261};
-	static uint8_t bools[] = {0, 1, 1, 0, 1, 0, 0, 1, 2, 0};
+	r->num_out = 1;
 	switch (mode) {
 	case 0: return 0;
-	case 1: r->num_out = 0; return 0;
-	case 2: r->num_out = 10; return 0;
-	case 3: r->num_out = 0xffffffff; return 0;
-	case 4: y->kind = TEXT; y->dtype = 0; y->rank = 0; return 0;
-	case 5: y->kind = 99; return 0;
-	case 6: y->dtype = INT32; return 0;
-	case 7: y->dtype = 99; return 0;
-	case 8: y->rank = 9; return 0;
-	case 9: y->rank = 255; return 0;
-	case 10: y->rank = 1; y->dims[0] = 6; return 0;
-	case 11: y->dims[0] = 3; y->dims[1] = 2; return 0;
-	case 12: y->dims[1] = -3; return 0;
-	case 13: y->dims[1] = INT64_MAX; return 0;
-	case 14: y->dims[1] = INT64_MIN; return 0;
-	case 15: y->data_len = 23; return 0;
-	case 16: y->data_len = 28; return 0;
-	case 17: y->data_len = UINT64_MAX; return 0;
-	case 18: y->data_ptr = 0xffffffff; return 0;
-	case 19: y->data_ptr = 0xfffffff0; return 0; /* wraps */
-	case 20: y->data_ptr = (uint32_t)(__builtin_wasm_memory_size(0) << 16) - 20; return 0;
-	case 21: y->data_ptr++; return 0;
-	case 22: tensor(&out[1], FP32, numbers, 16, 1, 4, 0); return 0; /* n is 3 */
-	case 23: text(&out[2], TEXT, "caf\xe9"); return 0;
-	case 24: text(&out[2], TEXT, "\xc0\x80"); return 0;
-	case 25: text(&out[3], JSON, "{\"a\":}"); return 0;
-	case 26: text(&out[3], JSON, ""); return 0;
-	case 27: text(&out[3], JSON, "{} {}"); return 0;
-	case 28: text(&out[3], JSON, "\"\xff\""); return 0;
-	case 29: tensor(&out[4], BOOL, bools, 10, 1, 10, 0); return 0;
-	case 30: tensor(&out[4], BOOL, bools, 8, 1, 8, 0); return 0; /* right */
-	case 31: tensor(&out[5], BYTES, (void *)good, 15, 1, 2, 0); return 0; /* right */
-	case 32: tensor(&out[5], BYTES, (void *)falls, 15, 1, 2, 0); return 0;
-	case 33: tensor(&out[5], BYTES, (void *)late, 15, 1, 2, 0); return 0;
-	case 34: tensor(&out[5], BYTES, (void *)beyond, 15, 1, 2, 0); return 0;
-	case 35: tensor(&out[5], BYTES, (void *)good, 15, 1, INT64_MAX, 0); return 0;
-	case 36: tensor(&out[5], BYTES, (void *)good, 16, 1, 2, 0); return 0;
-	case 37: tensor(&out[5], BYTES, (void *)good, 8, 1, 2, 0); return 0;
-	case 38: tensor(&out[5], BYTES, (uint8_t *)good + 1, 15, 1, 2, 0); return 0;
-	case 39: out[6] = (tdm_value){.kind = LIST, .items = 70000, .data_ptr = (uint32_t)items, .data_len = 70000 * 96}; return 0;
-	case 40: out[6] = (tdm_value){.kind = LIST, .items = 4, .data_ptr = (uint32_t)items, .data_len = 4}; return 0;
-	case 41: out[6] = (tdm_value){.kind = LIST, .items = 4, .data_ptr = 0xffffff00, .data_len = 4 * 96}; return 0;
-	case 42: out[6] = (tdm_value){.kind = LIST, .items = 4, .data_ptr = (uint32_t)items, .data_len = 4 * 96}; return 0; /* items of kind 0 */
-	case 43: out[6] = (tdm_value){.kind = LIST, .items = 1, .data_ptr = (uint32_t)items, .data_len = 96}; items[0] = out[6]; return 0; /* holds itself */
-	case 44: text(&out[6], TEXT, "no list"); return 0;
-	case 45: text(&out[7], IMAGE, "x"); ((uint32_t *)out[7].dims)[0] = 0xffffffff; ((uint32_t *)out[7].dims)[1] = 9; return 0;
-	case 46: text(&out[7], IMAGE, "x"); ((uint32_t *)out[7].dims)[0] = (uint32_t) "a\nb"; ((uint32_t *)out[7].dims)[1] = 3; return 0;
-	case 47: text(&out[7], IMAGE, "x"); ((uint32_t *)out[7].dims)[0] = 0; ((uint32_t *)out[7].dims)[1] = 60000; return 0;
-	case 48: y->flags = HOST_SIDE; y->handle = 77; return 0;
-	case 49: y->flags = HOST_SIDE; y->handle = 0; return 0;
-	case 50: y->flags = ABSENT; return 0;
-	case 51: return 3; /* not declared */
-	case 52: r->num_out = 0; return 7; /* right */
-	case 53: return 256;
-	case 54: return fail(r, "told so");
-	case 55: r->err_len = 0xffffffff; return -1;
-	case 56: r->err_ptr = 0xffffffff; r->err_len = 10; return -2;
-	case 57: __builtin_memcpy((void *)r->err_ptr, "a\nb\xff\x00z", 6); r->err_len = 6; return INT32_MIN;
-	case 58: r->out_ptr = 0xffffff00; return 0; /* the host knows better */
-	case 59: y->data_ptr = (uint32_t)r; return 0; /* aliases the request */
-	case 60: text(&out[2], TEXT, ""); out[2].rank = 3; return 0;
-	case 61: for (uint32_t i = 0; i < 2; i++) tensor(&items[i], FP32, numbers, 4 * (i + 1) * (i + 1), 2, i + 1, i + 1);
-		out[8] = (tdm_value){.kind = LIST, .items = 2, .data_ptr = (uint32_t)items, .data_len = 2 * 96}; return 0; /* right: ragged */
-	case 62: tensor(&items[0], FP32, numbers, 8, 2, 1, 2);
-		out[8] = (tdm_value){.kind = LIST, .items = 1, .data_ptr = (uint32_t)items, .data_len = 96}; return 0;
-	case 63: { /* the same megabytes many times */
-		tdm_value *v = take(60000 * 96, 64);
-		for (uint32_t i = 0; i < 60000; i++) v[i] = (tdm_value){.kind = TEXT, .data_ptr = (uint32_t)scratch, .data_len = sizeof scratch};
-		out[6] = (tdm_value){.kind = LIST, .items = 60000, .data_ptr = (uint32_t)v, .data_len = 60000 * 96};
-		return 0;
-	}
-	case 64: out[6] = (tdm_value){.kind = LIST, .items = 0, .data_ptr = 0xffffffff}; return 0; /* right: empty */
-	case 65: tensor(y, FP32, (void *)0xffffffff, 0, 2, 2, 0); return 0; /* right: empty */
-	case 66: out[6] = (tdm_value){.kind = LIST, .items = 1, .data_ptr = (uint32_t)items + 4, .data_len = 96}; return 0;
-	case 67: __builtin_memset(r, 0xff, 64); return 0; /* tears the block down */
+	case 1: return fail(r, "told so");
+	case 2: r->err_ptr = 0xffffffff; r->err_len = 10; return -2;
+	case 3: __builtin_memcpy((void *)r->err_ptr, "a\nb\xff\x00z", 6); r->err_len = 6; return INT32_MIN;
 	}
 	return 0;
 }
