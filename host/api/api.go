@@ -97,7 +97,7 @@ func NewHandler(cfg Config) http.Handler {
 	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...)))
-	return counted(bounded(mux, slowReader), slowSender, slowBody)
+	return roomy(counted(bounded(mux, slowReader), slowSender, slowBody))
 }
 
 func serviceNames() []string {

@@ -22,7 +22,9 @@ type call struct {
 
 	control *http.ResponseController
 	silence time.Duration // that the sender of the body may keep
+	set     time.Time     // when the deadline for more of it was set last
 	until   time.Time     // when the body must be there
+	lasting bool          // the deadline is the connection's and outlasts the body
 	length  int64         // of the body, as announced; -1 is unknown
 	visit   atomic.Pointer[quota.Visit]
 	refused atomic.Pointer[tenant.QuotaError] // what ended the reading of the body
@@ -45,7 +47,10 @@ func callOf(ctx context.Context) *call {
 // whole, before it is read. A body may be silent for silence and must be there after whole.
 func counted(next http.Handler, silence, whole time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := &call{ReadCloser: r.Body, control: http.NewResponseController(w), silence: silence, until: time.Now().Add(whole), length: r.ContentLength}
+		c := &call{
+			ReadCloser: r.Body, control: http.NewResponseController(w), silence: silence, until: time.Now().Add(whole),
+			lasting: r.ProtoMajor < 2, length: r.ContentLength,
+		}
 		r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 		r.Body = c
 		next.ServeHTTP(w, r)
@@ -60,10 +65,13 @@ const (
 
 // Read implements io.Reader.
 func (c *call) Read(p []byte) (int, error) {
-	// Where deadlines are not known, as in tests without a network, nobody is slow.
-	_ = c.control.SetReadDeadline(earlier(time.Now().Add(c.silence), c.until))
+	if now := time.Now(); stale(c.set, now, c.silence) {
+		c.set = now
+		// Where deadlines are not known, as in tests without a network, nobody is slow.
+		_ = c.control.SetReadDeadline(earlier(now.Add(c.silence), c.until))
+	}
 	n, err := c.ReadCloser.Read(p)
-	if err != nil {
+	if err != nil && c.lasting {
 		_ = c.control.SetReadDeadline(time.Time{}) // what comes after the body is the connection's business
 	}
 	v := c.visit.Load()
@@ -77,6 +85,12 @@ func (c *call) Read(p []byte) (int, error) {
 		return 0, qerr
 	}
 	return n, err
+}
+
+// stale reports whether a deadline that was set patience ahead at the time set should be set anew. HTTP/2 sets one by a message
+// to the connection's goroutine, so that not every read and write does it: patience is at least seven eighths of what it says.
+func stale(set, now time.Time, patience time.Duration) bool {
+	return set.IsZero() || now.Sub(set) > patience/8
 }
 
 func earlier(a, b time.Time) time.Time {

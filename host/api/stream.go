@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
-	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -140,53 +138,3 @@ func (q *eventQueue) take() (events []engine.Event, more bool) {
 	events, q.events = q.events, nil
 	return events, !q.closed
 }
-
-// slowReader is how long a reader of an answer may take nothing, and slowest how many times as long it may take for all.
-const (
-	slowReader = 30 * time.Second
-	slowest    = 20
-)
-
-// bounded cuts off readers that take nothing for too long: what they are owed stays in memory meanwhile.
-func bounded(next http.Handler, patience time.Duration) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(&patientWriter{
-			ResponseWriter: w, control: http.NewResponseController(w), patience: patience, last: time.Now().Add(slowest * patience),
-		}, r)
-	})
-}
-
-// patientWriter gives each write a deadline.
-type patientWriter struct {
-	http.ResponseWriter
-	control  *http.ResponseController
-	patience time.Duration
-	last     time.Time // when all must be written
-}
-
-// deadline is that of a write that begins now.
-func (w *patientWriter) deadline() time.Time {
-	if next := time.Now().Add(w.patience); next.Before(w.last) {
-		return next
-	}
-	return w.last
-}
-
-// Write writes within the deadline.
-func (w *patientWriter) Write(b []byte) (int, error) {
-	// A server that knows no deadlines, as in tests without a network, has no reader that could be slow.
-	_ = w.control.SetWriteDeadline(w.deadline())
-	return w.ResponseWriter.Write(b)
-}
-
-// FlushError flushes within the deadline.
-func (w *patientWriter) FlushError() error {
-	_ = w.control.SetWriteDeadline(w.deadline()) // see Write
-	return w.control.Flush()
-}
-
-// Flush implements http.Flusher.
-func (w *patientWriter) Flush() { _ = w.FlushError() } // Write reports what is wrong
-
-// Unwrap lets http.ResponseController reach the rest.
-func (w *patientWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

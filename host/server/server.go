@@ -168,6 +168,13 @@ func (s *Server) URL() string {
 // AdminKeyFile returns the path of the file with the first admin key when this start made it, else "".
 func (s *Server) AdminKeyFile() string { return s.admin }
 
+// What HTTP/2 clients may send: frames of frameBytes, and windowBytes that no call has read yet, all calls of a connection
+// together. The server holds as much for each connection at most, whoever it comes from.
+const (
+	frameBytes  = 1 << 20
+	windowBytes = 1 << 20
+)
+
 // Run answers calls until ctx ends, then stops: no new calls, running ones and what runs in their shadows may finish within
 // Config.StopTimeout, then everything closes in the reverse order of its start. It returns nil when ctx ended it and all stopped in time.
 func (s *Server) Run(ctx context.Context) error {
@@ -178,6 +185,7 @@ func (s *Server) Run(ctx context.Context) error {
 	p.SetUnencryptedHTTP2(!s.cfg.TLS.enabled())
 	hs := &http.Server{
 		Handler: s.handler, Protocols: p, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		HTTP2:          &http.HTTP2Config{MaxReadFrameSize: frameBytes, MaxReceiveBufferPerStream: windowBytes, MaxReceiveBufferPerConnection: windowBytes},
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(s.cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	group.Go(func() error {
