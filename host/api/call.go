@@ -31,6 +31,8 @@ type call struct {
 
 	// bytesOut counts the outputs of the call.
 	bytesOut int64
+	// answered, when set, is called once when the handler has returned: the answer has been encoded, if there is one.
+	answered func()
 }
 
 type callKey struct{}
@@ -118,7 +120,7 @@ func admit(door *quota.Door, ledger *usage.Ledger) connect.ServerInterceptor {
 			}
 			if err == nil {
 				c.visit.Store(v)
-				err = next(ctx, spec, stream)
+				err = c.handle(ctx, spec, stream, next)
 			}
 			if q := c.refused.Load(); q != nil {
 				err = q
@@ -134,6 +136,16 @@ func admit(door *quota.Door, ledger *usage.Ledger) connect.ServerInterceptor {
 			return err
 		}
 	}
+}
+
+// handle calls next, and what is to be called after it, also when it panics.
+func (c *call) handle(ctx context.Context, spec connect.Spec, stream connect.ServerStream, next connect.ServerFunc) error {
+	defer func() {
+		if c.answered != nil {
+			c.answered()
+		}
+	}()
+	return next(ctx, spec, stream)
 }
 
 // Spent charges what was run for a request to its tenant and to the call that it belongs to. It is an engine's Config.Spent.

@@ -1,12 +1,15 @@
 package api
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"connectrpc.com/connect/v2"
 )
 
 // TestSlowSenders opens bodies and sends them too slowly: the server stops reading, whether nothing comes or a byte now and
@@ -57,5 +60,31 @@ func TestSlowSenders(t *testing.T) {
 			t.Errorf("%s: the server still reads", name)
 		}
 		close(stop)
+	}
+}
+
+// TestAnswerIsReleasedOnce: what an answer stands in is given back when the handler has returned, however it ended.
+func TestAnswerIsReleasedOnce(t *testing.T) {
+	for name, next := range map[string]connect.ServerFunc{
+		"answered": func(context.Context, connect.Spec, connect.ServerStream) error { return nil },
+		"failed":   func(context.Context, connect.Spec, connect.ServerStream) error { return io.ErrUnexpectedEOF },
+		"panicked": func(context.Context, connect.Spec, connect.ServerStream) error { panic("boom") },
+	} {
+		released := 0
+		c := &call{}
+		_ = protect(func() error { // what becomes of the error is not looked at here
+			return c.handle(t.Context(), connect.Spec{}, nil, func(ctx context.Context, spec connect.Spec, s connect.ServerStream) error {
+				c.answered = func() { released++ }
+				defer func() {
+					if released != 0 {
+						t.Errorf("%s: released before the handler returned", name)
+					}
+				}()
+				return next(ctx, spec, s)
+			})
+		})
+		if released != 1 {
+			t.Errorf("%s: released %d times, want once", name, released)
+		}
 	}
 }

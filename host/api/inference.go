@@ -18,12 +18,14 @@ import (
 
 type inference struct{ *handler }
 
-// Infer implements tandemv1connect.InferenceServiceHandler.
+// Infer implements tandemv1connect.InferenceServiceHandler. The answer stands in the memory of models until it has been encoded.
 func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tandemv1.InferResponse, error) {
 	res, release, err := h.infer(ctx, req, nil)
 	if err != nil {
 		return nil, err
 	}
+	c := callOf(ctx)
+	c.answered = res.Release
 	out := &tandemv1.InferResponse{
 		Outputs:   make(map[string]*tandemv1.Value, len(res.Outputs)),
 		RequestId: requestID(ctx),
@@ -34,7 +36,7 @@ func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tand
 		if v.IsZero() {
 			continue
 		}
-		callOf(ctx).bytesOut += v.Size()
+		c.bytesOut += v.Size()
 		if out.Outputs[name], err = valueTo(v, req.GetTensorEncoding()); err != nil {
 			return nil, fmt.Errorf("%w: output %s: %w", errInput, name, err)
 		}
@@ -42,7 +44,7 @@ func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tand
 	return out, nil
 }
 
-// infer runs a request and says which release answered, as name@version. tell gets its events and then its outputs; nil when
+// infer runs a request and says which release answered, as name@version; the caller releases the result. tell gets its events and then its outputs; nil when
 // they come together at the end.
 func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell func(engine.Event)) (*engine.Result, string, error) {
 	t, err := h.mayCall(ctx, req.GetGraph())
@@ -61,6 +63,7 @@ func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell f
 	if err := readLiterals(req, lease.Release.Plan, in); err != nil {
 		return nil, "", err
 	}
+	// What the result stands in outlives the release.
 	res, err := h.cfg.Engine.Run(ctx, lease.Release, engine.Request{
 		ID: requestID(ctx), Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace(), Events: tell, Retain: lease.Retain,
 	})

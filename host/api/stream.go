@@ -46,6 +46,7 @@ func (h inference) inferEvents(ctx context.Context, req *tandemv1.InferStreamReq
 	if err != nil {
 		return nil, err
 	}
+	defer res.Release()
 	return &tandemv1.DoneEvent{RequestId: requestID(ctx), Release: lease, Trace: traceTo(res.Trace)}, nil
 }
 

@@ -220,7 +220,10 @@ func (h *house) infer(ctx context.Context, ten tenant.ID, ref string) (int, erro
 	}
 	defer lease.Done()
 	x := value.Tensor(abi.FP32, []int64{1, 3}, make([]byte, 12))
-	_, err = h.engine.Run(ctx, lease.Release, engine.Request{Inputs: map[string]value.Value{"a": x, "b": x}})
+	res, err := h.engine.Run(ctx, lease.Release, engine.Request{Inputs: map[string]value.Value{"a": x, "b": x}})
+	if err == nil {
+		res.Release()
+	}
 	return lease.Release.Version, err
 }
 

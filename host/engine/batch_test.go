@@ -43,6 +43,7 @@ nodes:
 					t.Error(err)
 					return
 				}
+				res.Release()
 				traces[i] = res.Trace.Nodes[0]
 			})
 			synctest.Wait()
@@ -55,7 +56,7 @@ nodes:
 			}
 		}
 		want := []engine.NodeTrace{
-			trace(1, 1, 1, "idle", 0, 4), trace(1, 3, 2, "full", time.Second, 8), trace(2, 3, 2, "full", time.Second, 16),
+			trace(1, 1, 1, "idle", 0, 0), trace(1, 3, 2, "full", time.Second, 4), trace(2, 3, 2, "full", time.Second, 8),
 		}
 		if diff := cmp.Diff(want, traces, cmpopts.IgnoreFields(engine.NodeTrace{}, "Budget")); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)

@@ -297,9 +297,10 @@ nodes:
 	if diff := cmp.Diff(floats([]int64{1, 1}, 4), res.Outputs["y"]); diff != "" {
 		t.Errorf("y (-want +got):\n%s", diff)
 	}
-	if got := res.Trace.Nodes[0].Copied; got != 4 {
-		t.Errorf("%d bytes were copied to the answer, want 4", got)
+	if got := res.Trace.Nodes[0].Copied; got != 0 {
+		t.Errorf("%d bytes were copied to the answer, want none", got)
 	}
+	res.Release()
 	if n := w.models["double"].Lent(); n != 0 {
 		t.Errorf("%d outputs were never given back", n)
 	}

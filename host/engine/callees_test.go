@@ -79,6 +79,7 @@ func TestPluginRunsModels(t *testing.T) {
 		if got := res.Trace.Nodes[0].Rows; got != 1 {
 			t.Errorf("the trace says that the models had %d rows, want 1", got)
 		}
+		res.Release()
 		if n := w.models["double"].Lent() + w.models["other"].Lent(); n != 0 {
 			t.Errorf("limit %d: %d outputs were never given back", limit, n)
 		}

@@ -164,7 +164,8 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Run runs one request against one release and waits for it. Without a deadline in ctx the engine's own holds.
+// Run runs one request against one release and waits for it. Without a deadline in ctx the engine's own holds. The caller
+// releases the result.
 //
 // # Errors
 //
@@ -208,7 +209,9 @@ func (e *Engine) run(ctx context.Context, rel *Release, req *Request) (*Result, 
 	defer leave()
 	res, err := r.do(ctx)
 	if err == nil {
-		err = r.keepRecords(ctx)
+		if err = r.keepRecords(ctx); err != nil {
+			res.Release()
+		}
 	}
 	if err != nil {
 		r.after.abandon()

@@ -65,7 +65,7 @@ func (r *run) tellOutputs() {
 		if !r.want[i] || !r.settled(o.From) || !r.sent[i].CompareAndSwap(false, true) {
 			continue
 		}
-		if v := r.output(o.From); !v.IsZero() {
+		if v := r.own(o.From); !v.IsZero() {
 			r.events(Event{At: time.Since(r.start), Output: o.Name, Value: v})
 		}
 	}

@@ -27,13 +27,6 @@ type Request struct {
 	Retain func() (done func())
 }
 
-// Result is the answer to a request. Its memory is the caller's.
-type Result struct {
-	Outputs map[string]value.Value
-	// Trace is nil unless it was asked for.
-	Trace *Trace
-}
-
 // bindInputs puts the request's inputs in the plan's order. The error is Errors with all faults.
 func bindInputs(rel *Release, req *Request) ([]value.Value, error) {
 	var errs Errors

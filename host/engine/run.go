@@ -35,6 +35,7 @@ type run struct {
 	inShadow  bool        // the critical path is done
 	failed    atomic.Bool // a node of the shadow failed
 	aside     bool        // it is a graph in another's shadow
+	inner     bool        // it is a graph in another
 
 	wg    sync.WaitGroup
 	first sync.Once
@@ -54,7 +55,7 @@ type nodeRun struct {
 	skipped bool   // the node had no reason to run
 	branch  int    // what a split chose
 	trace   NodeTrace
-	given   atomic.Int64 // bytes copied out of it for the answer
+	given   atomic.Int64 // bytes copied out of it for events
 }
 
 // States of a nodeRun.
@@ -115,7 +116,8 @@ func (r *run) prepare() {
 	r.tails()
 }
 
-// do runs the critical path and gathers the outputs. What the shadow needs goes to r.after; everything else is given back.
+// do runs the critical path and gathers the answer. What the shadow needs goes to r.after; everything else but the
+// answer is given back.
 func (r *run) do(ctx context.Context) (*Result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -128,10 +130,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		r.freeAll()
 		return nil, r.err
 	}
-	res := &Result{Outputs: r.outputs()}
-	if r.tracing {
-		res.Trace = r.trace()
-	}
+	res := r.answer()
 	r.leaveShadow()
 	return res, nil
 }
@@ -341,46 +340,6 @@ func (r *run) freeAll() {
 			n.free()
 			n.free = nil
 		}
-	}
-}
-
-// outputs gathers the wanted outputs; what stands in a runner's memory is copied out of it. Those of a request with events
-// went with them.
-func (r *run) outputs() map[string]value.Value {
-	out := make(map[string]value.Value, len(r.want))
-	for i := range r.rel.Plan.Outputs {
-		if !r.want[i] {
-			continue
-		}
-		o := &r.rel.Plan.Outputs[i]
-		if r.events != nil {
-			// It was handed on with its event.
-			continue
-		}
-		out[o.Name] = r.output(o.From)
-	}
-	return out
-}
-
-// output returns what a source gives, in memory of its own.
-func (r *run) output(s graph.Source) value.Value {
-	switch s.Kind {
-	case graph.SourceNode:
-		v := r.source(s)
-		if n := &r.nodes[s.Index]; n.free != nil {
-			n.given.Add(v.Size())
-			return detach(v)
-		}
-		return v
-	case graph.SourceFirst:
-		for _, alt := range s.First {
-			if v := r.output(alt); !v.IsZero() {
-				return v
-			}
-		}
-		return value.Value{}
-	default:
-		return r.source(s)
 	}
 }
 

@@ -246,9 +246,11 @@ nodes:
   inside: {graph: inner, in: {x: before.y}}
 `)
 	for _, rel := range []*engine.Release{w.graphs["inner"], outer} {
-		if _, err := e.Run(t.Context(), rel, in); err != nil {
+		res, err := e.Run(t.Context(), rel, in)
+		if err != nil {
 			t.Fatal(err)
 		}
+		res.Release()
 	}
 	e.Close(t.Context())
 	if got := m.outcomes(); got != "done done" {

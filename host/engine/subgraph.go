@@ -30,6 +30,7 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.inner = true
 	r.images, r.aside, r.priority = c.r.images, c.r.inShadow || c.r.aside, c.r.priority+c.node.Priority
 	// What a node around it reads is gone before a shadow in it has run.
 	r.lasting = detachAll
@@ -40,6 +41,9 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 	}
 	c.r.after.takeOver(r.after)
 	a := &answer{values: make([]value.Value, len(c.node.Outputs))}
+	if len(res.free) > 0 {
+		a.free = res.Release
+	}
 	for i := range c.node.Outputs {
 		a.values[i] = res.Outputs[c.node.Outputs[i].Port]
 	}
@@ -48,7 +52,7 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 		a.stats.waited += t.Waited
 		a.stats.queued += t.Queued
 		a.stats.ran += t.Ran
-		a.stats.copied += t.Copied + r.nodes[i].given.Load()
+		a.stats.copied += t.Copied
 		a.stats.fuel += t.Fuel
 		a.stats.cached += t.Cached
 	}

@@ -69,9 +69,14 @@ func compile(doc string, run runners.Runner) (*inProcess, error) {
 	return &inProcess{engine.New(engine.Config{}), rel}, nil
 }
 
-// call runs the graph once.
-func (p *inProcess) call(ctx context.Context, in map[string]value.Value, traced bool) (*engine.Result, error) {
-	return p.engine.Run(ctx, p.release, engine.Request{ID: "bench", Inputs: in, Trace: traced})
+// call runs the graph once and lets go of the answer. It returns the trace, if there is one.
+func (p *inProcess) call(ctx context.Context, in map[string]value.Value, traced bool) (*engine.Trace, error) {
+	res, err := p.engine.Run(ctx, p.release, engine.Request{ID: "bench", Inputs: in, Trace: traced})
+	if err != nil {
+		return nil, err
+	}
+	res.Release()
+	return res.Trace, nil
 }
 
 // values are the tensors as a graph's inputs.

@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"github.com/tandem-serve/tandem/host/graph"
+	"github.com/tandem-serve/tandem/host/value"
+)
+
+// Result is the answer to a request. Whoever gets one calls Release.
+type Result struct {
+	// Outputs are where they came about: in the memory of a model's run, or in the request's inputs when the graph hands one on.
+	// They are read only, and until Release.
+	Outputs map[string]value.Value
+	// Trace is nil unless it was asked for. It lasts.
+	Trace *Trace
+
+	free []func()
+}
+
+// Release gives back the memory of models under Outputs, of which nothing may be read any more. It may be called more than once,
+// but not from two goroutines at once.
+func (r *Result) Release() {
+	for _, f := range r.free {
+		f()
+	}
+	r.free = nil
+}
+
+// answer makes the result of a request whose critical path is done. What it reads is given back when the run and the result
+// both have. The outputs of a request with events went with them.
+func (r *run) answer() *Result {
+	res := &Result{Outputs: make(map[string]value.Value, len(r.want))}
+	for i := range r.rel.Plan.Outputs {
+		if o := &r.rel.Plan.Outputs[i]; r.want[i] && r.events == nil {
+			s := r.chosen(o.From)
+			v := r.source(s)
+			if r.inner && s.Kind == graph.SourceInput {
+				v = detach(v) // the node around this graph lets go of its inputs before its outputs
+			}
+			res.Outputs[o.Name] = v
+			res.hold(r, s)
+		}
+	}
+	if r.tracing {
+		res.Trace = r.trace()
+	}
+	return res
+}
+
+// hold keeps the memory that a source's value stands in.
+func (res *Result) hold(r *run, s graph.Source) {
+	if s.Kind != graph.SourceNode || r.nodes[s.Index].free == nil {
+		return
+	}
+	n := &r.nodes[s.Index]
+	free, gone := n.free, new(atomic.Bool)
+	n.free = func() {
+		if gone.Swap(true) {
+			free()
+		}
+	}
+	res.free = append(res.free, n.free)
+}
+
+// chosen returns the source that a value comes from: of alternatives, the first that has one.
+func (r *run) chosen(s graph.Source) graph.Source {
+	for s.Kind == graph.SourceFirst {
+		var found graph.Source
+		for _, alt := range s.First {
+			if !r.source(alt).IsZero() {
+				found = alt
+				break
+			}
+		}
+		s = found
+	}
+	return s
+}
+
+// own returns what a source gives, in memory that lasts.
+func (r *run) own(s graph.Source) value.Value {
+	s = r.chosen(s)
+	v := r.source(s)
+	if s.Kind == graph.SourceNode {
+		if n := &r.nodes[s.Index]; n.free != nil {
+			n.given.Add(v.Size())
+			return detach(v)
+		}
+	}
+	return v
+}
