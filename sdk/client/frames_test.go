@@ -94,7 +94,7 @@ func listen(t *testing.T, target string) *proxy {
 			return
 		}
 		defer context.AfterFunc(ctx, func() { _ = down.Close() })() // both ways end with it
-		passing.Go(func() { p.pass(up, down, "up", 24) }) // after the preface
+		passing.Go(func() { p.pass(up, down, "up", 24) })           // after the preface
 		p.pass(down, up, "down", 0)
 	})
 	t.Cleanup(func() {
