@@ -51,6 +51,9 @@ func planHead(e *env, p *tandemv1.GetPlanResponse) error {
 	}
 	text += fmt.Sprintf("At most %d runs go on at once, on at most %d threads, whatever is called. Made at %s: %s.\n",
 		p.GetMostRuns(), p.GetMostThreads(), p.GetMadeTime().AsTime().Local().Format("15:04:05"), p.GetMadeFor())
+	if p.GetOtherModels() > 0 {
+		text += fmt.Sprintf("While models of several tenants are called they take turns, and at most %d runs go on at once.\n", p.GetMostSharedRuns())
+	}
 	if len(p.GetModels()) == 0 {
 		text += "No release runs a model.\n"
 	}

@@ -64,7 +64,7 @@ func learnedTo(c *batch.Cost) []*tandemv1.LearnedCost {
 // planTo converts the resource plan.
 func planTo(s *control.PlanState) *tandemv1.GetPlanResponse {
 	out := &tandemv1.GetPlanResponse{
-		Cores: s.Machine.Cores, CoresSource: s.Machine.Source, MostRuns: int32(s.Runs), MostThreads: int32(s.Threads),
+		Cores: s.Machine.Cores, CoresSource: s.Machine.Source, MostRuns: int32(s.Runs), MostThreads: int32(s.Threads), MostSharedRuns: int32(s.SharedRuns),
 		MemoryBytes: s.MemoryBytes, MemoryBudgetBytes: s.MemoryBudget, OtherModels: int32(s.Others), MadeFor: s.Why, MadeTime: timestamppb.New(s.At),
 	}
 	for i := range s.Models {

@@ -139,7 +139,7 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 	}
 	share := o.share
 	l := &live{drained: make(chan struct{})}
-	l.seat = r.life.shares.gate.Seat(share.Device, func() { l.batcher.Wake() })
+	l.seat = r.life.shares.gate.Seat(share.Device, string(r.key.tenant), func() { l.batcher.Wake() })
 	config := r.serving.batching()
 	config.Concurrency, config.Slots, config.Cost = share.Concurrency, l.seat, o.known.Cost
 	if share.Batched {
@@ -149,7 +149,7 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 		config.MaxQueueRows = 64 * max(config.MaxRows, plan.DefaultMaxRows)
 	}
 	l.batcher = batch.New(o.runner, config)
-	l.seat.Guarantee(share.Guaranteed)
+	l.seat.Keep(&share)
 	o.known.MemoryBytes = r.settle(o.info, o.known.MemoryBytes, residentBytes()-before)
 	r.mu.Lock()
 	r.signature, r.info, r.note, r.known = o.runner.Signature(), o.info, o.note, o.known

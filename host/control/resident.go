@@ -226,6 +226,6 @@ func (r *resident) apply(s plan.Share) {
 	if l == nil {
 		return // load takes it
 	}
-	l.seat.Guarantee(s.Guaranteed)
+	l.seat.Keep(&s)
 	l.batcher.SetConcurrency(s.Concurrency)
 }

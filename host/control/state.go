@@ -83,6 +83,8 @@ type PlanState struct {
 	Others int
 	// Threads and Runs bound the threads that work for models at once, and the runs among them, all tenants together.
 	Threads, Runs int
+	// SharedRuns bounds the runs while several tenants' models are called.
+	SharedRuns int
 	// MemoryBytes is what all models take, of MemoryBudget; 0: there is no budget.
 	MemoryBytes, MemoryBudget int64
 	// Why and At say what the plan was made for last.
@@ -101,6 +103,7 @@ func (m *Manager) PlanState(t tenant.ID) PlanState {
 	s := PlanState{MemoryBytes: m.life.shelf.holding(), MemoryBudget: m.life.shelf.budget}
 	now, why := m.life.shares.plan()
 	s.Machine, s.Threads, s.Runs, s.Why, s.At = now.Machine, now.Threads(), now.Runs(), why.text, why.at
+	s.SharedRuns = now.SharedRuns()
 	for i := range now.Shares {
 		if now.Shares[i].Tenant != string(t) {
 			s.Others++

@@ -26,6 +26,7 @@ import (
 	"github.com/tandem-serve/tandem/internal/bench/runners"
 	"github.com/tandem-serve/tandem/internal/bench/sandbox"
 	"github.com/tandem-serve/tandem/internal/bench/sharing"
+	"github.com/tandem-serve/tandem/internal/bench/tenants"
 )
 
 // suites returns all suites in the order in which they run.
@@ -37,6 +38,7 @@ func suites() []report.Suite {
 		runners.Suite(),
 		sandbox.Suite(),
 		sharing.Suite(),
+		tenants.Suite(),
 	}
 }
 

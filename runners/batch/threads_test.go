@@ -28,13 +28,13 @@ func TestThreadsOfTenModels(t *testing.T) {
 	var seats []*plan.Seat
 	add := func() {
 		n := len(all)
-		seat := gate.Seat(plan.CPU, func() { all[n].Wake() })
+		seat := gate.Seat(plan.CPU, "ada", func() { all[n].Wake() })
 		all = append(all, load(t, onnxtest.Slow(), batch.Config{Slots: seat, Concurrency: cores, MaxQueueRows: 1000}))
 		seats = append(seats, seat)
 		planned = append(planned, plan.Model{Key: fmt.Sprint(n), Order: uint64(n), Declared: plan.Declared{Threads: 1}})
 		made := plan.Make(plan.Machine{Cores: cores}, planned)
 		for i, s := range made.Shares {
-			seats[i].Guarantee(s.Guaranteed)
+			seats[i].Keep(&s)
 		}
 	}
 	add()

@@ -1,22 +1,22 @@
 package plan
 
 import (
-	"slices"
 	"sync"
+	"time"
 )
 
 // Gate applies a plan to the runs of all models. Its zero value has no cores: [Gate.Set] comes first. Its methods may be called at
 // the same time.
+//
+// While the models of one tenant run or wait, all goes by the plan: a model has what it is guaranteed, and more while fewer runs go on
+// than there are cores. While several tenants' do, each in a process of its own as a rule, no model is guaranteed anything: a run takes
+// as many places as it has threads, begins while one of as many places as cores is free, and the next is of the tenant whose runs
+// have had the least, in time by threads. Runs cannot be interrupted, so there is one way past: a run begins at once when all that go on
+// are expected to be more than eight times as long. There are never more than three of these, since what is shorter than half a millisecond or
+// longer than two seconds counts as that.
 type Gate struct {
 	mu      sync.Mutex // mu guards the following
 	devices map[string]*device
-}
-
-// device is what the models of a device share.
-type device struct {
-	room    int // runs at once, beyond which there are only guaranteed ones
-	running int
-	waiting []*Seat // who found no room, in the order in which they came
 }
 
 // Seat is one model's access to its device. It is a batch.Slots.
@@ -26,19 +26,29 @@ type Seat struct {
 
 	// The Gate's lock guards the following.
 	device     *device
+	account    *account
 	guaranteed int
+	threads    int
+	span       time.Duration // what a run is expected to take at most; 0: not known
 	running    int
 	waits      bool
 	tries      uint64 // calls of Take that found no room
 	closed     bool
 }
 
-// Seat returns a new model's access to a device. wake is called, from Give of any model, when another try may get a run; it must not
-// block.
-func (g *Gate) Seat(on string, wake func()) *Seat {
+// Seat returns the access of a new model of a tenant to a device. wake is called, from Give of any model, when another try may get a
+// run; it must not block.
+func (g *Gate) Seat(on, tenant string, wake func()) *Seat {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return &Seat{gate: g, wake: wake, device: g.deviceLocked(on), guaranteed: 1}
+	d := g.deviceLocked(on)
+	a := d.accounts[tenant]
+	if a == nil {
+		a = &account{tenant: tenant}
+		d.accounts[tenant] = a
+	}
+	a.seats++
+	return &Seat{gate: g, wake: wake, device: d, account: a, guaranteed: 1, threads: 1}
 }
 
 func (g *Gate) deviceLocked(name string) *device {
@@ -47,7 +57,7 @@ func (g *Gate) deviceLocked(name string) *device {
 	}
 	d := g.devices[name]
 	if d == nil {
-		d = &device{room: deviceRuns}
+		d = &device{room: deviceRuns, accounts: map[string]*account{}}
 		g.devices[name] = d
 	}
 	return d
@@ -60,77 +70,58 @@ func (g *Gate) Set(m Machine) {
 	g.deviceLocked(CPU).room = m.Whole()
 }
 
-// Guarantee sets how many runs the model may always have, at least 1.
-func (s *Seat) Guarantee(runs int) {
+// Keep has the model keep to its share: the runs that it may have whatever its tenant's others do, and the threads of each. What it
+// was measured to take counts until runs have shown better.
+func (s *Seat) Keep(share *Share) {
 	s.gate.mu.Lock()
-	s.guaranteed = max(runs, 1)
+	s.guaranteed = max(share.Guaranteed, 1)
+	s.threads = max(share.Threads, 1)
+	if s.span == 0 {
+		s.span = share.Measured.at(s.threads)
+	}
 	s.gate.mu.Unlock()
 	s.wake()
 }
 
 // Take implements batch.Slots.
 func (s *Seat) Take() bool {
+	now := time.Now()
 	s.gate.mu.Lock()
 	defer s.gate.mu.Unlock()
 	d := s.device
-	free := d.running < d.room && (len(d.waiting) == 0 || d.waiting[0] == s)
-	if s.running >= s.guaranteed && !free {
+	if !d.mayLocked(s, now) {
 		s.tries++
 		if !s.waits && !s.closed {
-			s.waits = true
-			d.waiting = append(d.waiting, s)
+			d.queueLocked(s, now)
 		}
 		return false
 	}
-	s.stopWaitingLocked()
-	s.running++
-	d.running++
+	d.beginLocked(s, now)
 	return true
 }
 
-// Give implements batch.Slots. Those who wait are asked in turn until one takes what is free.
+// Give implements batch.Slots. Those who wait are asked in turn until nobody may take what is free.
 func (s *Seat) Give() {
+	now := time.Now()
 	s.gate.mu.Lock()
 	d := s.device
-	s.running--
-	d.running--
+	d.endLocked(s, now)
+	waiting := d.waiting > 0
 	s.gate.mu.Unlock()
-	d.offer(s.gate)
-}
-
-// offer wakes those who wait while there is room, the first first. Who does not even try to take it has nothing to run any more.
-func (d *device) offer(g *Gate) {
-	for {
-		g.mu.Lock()
-		if len(d.waiting) == 0 || d.running >= d.room {
-			g.mu.Unlock()
-			return
-		}
-		next := d.waiting[0]
-		before := next.tries
-		g.mu.Unlock()
-		next.wake()
-		g.mu.Lock()
-		if next.tries == before {
-			next.stopWaitingLocked()
-		}
-		g.mu.Unlock()
+	if waiting {
+		d.offer(s.gate)
 	}
-}
-
-func (s *Seat) stopWaitingLocked() {
-	if !s.waits {
-		return
-	}
-	s.waits = false
-	s.device.waiting = slices.DeleteFunc(s.device.waiting, func(o *Seat) bool { return o == s })
 }
 
 // Close ends the waiting of a model that is closed; runs that go on are given back as before.
 func (s *Seat) Close() {
 	s.gate.mu.Lock()
-	s.closed = true
-	s.stopWaitingLocked()
+	if !s.closed {
+		s.closed = true
+		s.device.leaveLocked(s)
+		s.account.seats--
+		s.device.forgetLocked(s.account)
+	}
 	s.gate.mu.Unlock()
 	s.device.offer(s.gate)
 }
@@ -139,5 +130,5 @@ func (s *Seat) Close() {
 func (g *Gate) Running(on string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.deviceLocked(on).running
+	return len(g.deviceLocked(on).runs)
 }

@@ -38,10 +38,10 @@ func TestGate(t *testing.T) {
 		sum := 0
 		for i := range clients {
 			c := &client{}
-			c.seat = gate.Seat(plan.CPU, c.wake)
+			c.seat = gate.Seat(plan.CPU, "ada", c.wake)
 			clients[i] = c
 			guaranteed[i] = rapid.IntRange(1, min(2, cores)).Draw(t, "guaranteed")
-			c.seat.Guarantee(guaranteed[i])
+			c.seat.Keep(&plan.Share{Guaranteed: guaranteed[i]})
 			sum += guaranteed[i]
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
@@ -85,7 +85,7 @@ func TestGateTakesTurns(t *testing.T) {
 	gate := &plan.Gate{}
 	gate.Set(plan.Machine{Cores: 3})
 	a, b := &client{}, &client{}
-	a.seat, b.seat = gate.Seat(plan.CPU, a.wake), gate.Seat(plan.CPU, b.wake)
+	a.seat, b.seat = gate.Seat(plan.CPU, "ada", a.wake), gate.Seat(plan.CPU, "ada", b.wake)
 	a.wants, b.wants = 10, 10
 	a.wake()
 	b.wake()
@@ -102,7 +102,7 @@ func TestGateTakesTurns(t *testing.T) {
 	}
 	// Accelerators have room of their own.
 	c := &client{wants: 5}
-	c.seat = gate.Seat("cuda:0", c.wake)
+	c.seat = gate.Seat("cuda:0", "ada", c.wake)
 	c.wake()
 	if c.running != 2 {
 		t.Errorf("%d runs on a device, want 2", c.running)
@@ -141,7 +141,7 @@ func TestGateHammer(t *testing.T) {
 				all.Go(run)
 			}
 		}
-		seat = gate.Seat(plan.CPU, func() { try() })
+		seat = gate.Seat(plan.CPU, "ada", func() { try() })
 		all.Go(try)
 	}
 	all.Wait()

@@ -3,11 +3,12 @@
 // [Make] is pure: no clock, no I/O. It decides from what owners declare, else from what [Measure] saw in a short warm-up, and says
 // why of every choice. [Cores] reads what the process may use, cgroup quotas included. A [Gate] applies the plan while models run.
 //
-// The rule: every model may have one run at any time, so that none waits for another, and as many as its fair share of the cores
-// holds; beyond that a run begins only while fewer runs go on than there are cores. Tenants have equal shares, and of a tenant's
-// share its models. All models use the threads of one pool, as many as there are cores less one; models may have threads of their
-// own as long as those of all together are not more than that. A run that goes on is not ended for another model's first. So N models
-// on C cores never have more than C + max(C, N) - 1 runs and 2(C-1) further threads, whatever they ask for.
+// The rule for the models of a tenant that is alone: every model may have one run at any time, so that none waits for another, and as
+// many as its fair share of the cores holds; beyond that a run begins only while fewer runs go on than there are cores. All its models
+// use the threads of one pool, as many as there are cores less one; models may have threads of their own as long as those of all
+// together are not more than that. A run that goes on is not ended for another model's first. So N models on C cores never have more
+// than C + max(C, N) - 1 runs and 2(C-1) further threads, whatever they ask for. When several tenants want the cores their runs take
+// turns, and few go on at once however many tenants there are: see [Gate].
 //
 // The package starts no goroutines but those of a measurement, which end with it. One lock, of the Gate; nobody is called with it
 // held.
@@ -261,22 +262,35 @@ func (p *Plan) spin() {
 	}
 }
 
-// Runs returns the most runs that go on at once on the cores: one model has all of them when the others come for what they are
-// guaranteed.
+// Runs returns the most runs that go on at once on the cores. Of a tenant that is alone one model has all of them when the others come
+// for what they are guaranteed; the runs of tenants that come then wait, but for those that pass.
 func (p *Plan) Runs() int {
-	all, least := 0, 0
+	alone, tenants := p.alone()
+	if tenants > 1 {
+		return max(alone+MostPassing, p.SharedRuns())
+	}
+	return alone
+}
+
+// SharedRuns returns the most runs that go on at once on the cores while several tenants call their models.
+func (p *Plan) SharedRuns() int { return p.Machine.Whole() + toFollow + MostPassing }
+
+// alone returns the most runs of one tenant while no other wants any, and how many tenants have models on the cores.
+func (p *Plan) alone() (runs, tenants int) {
+	guaranteed := map[string][]int{}
 	for i := range p.Shares {
 		if s := &p.Shares[i]; s.Device == CPU {
-			all += s.Guaranteed
-			if least == 0 || s.Guaranteed < least {
-				least = s.Guaranteed
-			}
+			guaranteed[s.Tenant] = append(guaranteed[s.Tenant], s.Guaranteed)
 		}
 	}
-	if all == 0 {
-		return 0
+	for _, each := range guaranteed {
+		n := p.Machine.Whole() - slices.Min(each)
+		for _, g := range each {
+			n += g
+		}
+		runs = max(runs, n)
 	}
-	return p.Machine.Whole() + all - least
+	return runs, len(guaranteed)
 }
 
 // PoolThreads returns the threads of the pool that all models share, the callers' own not counted.
@@ -293,8 +307,22 @@ func (p *Plan) OwnThreads() int {
 	return n
 }
 
-// Threads returns the most threads that work for models at once.
-func (p *Plan) Threads() int { return p.Runs() + p.PoolThreads() + p.OwnThreads() }
+// Threads returns the most threads that work for models at once. Those of a pool that no run uses are not counted: each tenant's
+// worker has one.
+func (p *Plan) Threads() int {
+	alone, tenants := p.alone()
+	most := alone + p.PoolThreads() + p.OwnThreads()
+	if tenants < 2 {
+		return most
+	}
+	widest := 1
+	for i := range p.Shares {
+		if s := &p.Shares[i]; s.Device == CPU {
+			widest = max(widest, s.Threads)
+		}
+	}
+	return max(most, p.Machine.Whole()+toFollow-1+widest) + MostPassing*widest
+}
 
 func portion(n int) string {
 	if n == 1 {

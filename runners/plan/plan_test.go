@@ -56,13 +56,13 @@ func TestMake(t *testing.T) {
 		machine, models := drawMachine(t), drawModels(t)
 		p := plan.Make(machine, models)
 		whole := max(1, int(machine.Cores+0.5))
-		if got, most := p.Runs(), whole+max(whole, len(models))-1; got > most {
+		if got, most := p.Runs(), whole+max(whole, len(models))-1+plan.MostPassing; got > most {
 			t.Errorf("%d runs at once on %d cores and %d models, want at most %d", got, whole, len(models), most)
 		}
 		if own := p.OwnThreads(); own > whole-1 {
 			t.Errorf("models have %d threads of their own, want at most %d", own, whole-1)
 		}
-		if got, most := p.Threads(), whole+max(whole, len(models))-1+2*(whole-1); got > most {
+		if got, most := p.Threads(), whole+max(whole, len(models))-1+2*(whole-1)+plan.MostPassing*whole; got > most {
 			t.Errorf("%d threads, want at most %d", got, most)
 		}
 		total, byTenant, count := 0.0, map[string]float64{}, 0
@@ -107,6 +107,25 @@ func checkShare(t *rapid.T, s *plan.Share, whole int) {
 	}
 }
 
+// Runs at once, and the threads that work for them, do not grow with the number of tenants.
+func TestTenantsDoNotAddUp(t *testing.T) {
+	t.Parallel()
+	var models []plan.Model
+	var runs, threads []int
+	for i := range 40 {
+		models = append(models, plan.Model{Key: fmt.Sprint(i), Tenant: fmt.Sprint(i), Order: uint64(i)})
+		p := plan.Make(plan.Machine{Cores: 4}, models)
+		runs, threads = append(runs, p.Runs()), append(threads, p.Threads())
+	}
+	// One: a run of four threads and another. More: five places, in each a run at most, and three runs that pass.
+	if runs[0] != 4 || runs[1] != 8 || runs[39] != 8 {
+		t.Errorf("got %v runs at once with 1, 2 and so on tenants", runs)
+	}
+	if threads[1] != threads[39] {
+		t.Errorf("got %v threads with 1, 2 and so on tenants", threads)
+	}
+}
+
 // A model that comes takes nothing from those that are there but a part of their fair share, and costs one run's thread.
 func TestOneMore(t *testing.T) {
 	t.Parallel()
@@ -116,7 +135,8 @@ func TestOneMore(t *testing.T) {
 		more := plan.Model{Key: "more", Tenant: "a", Order: 1000, Declared: plan.Declared{Threads: 64, Concurrency: 64, Spin: true}}
 		after := plan.Make(machine, append(models, more))
 		whole := max(1, int(machine.Cores+0.5))
-		if n := after.Threads() - before.Threads(); len(models) >= whole && n > 1+whole-1-before.OwnThreads() {
+		passing := plan.MostPassing * whole // when it is the second tenant's, or the first of so many threads
+		if n := after.Threads() - before.Threads(); len(models) >= whole && n > 1+whole-1-before.OwnThreads()+passing {
 			t.Errorf("one more model brings %d more threads", n)
 		}
 		for i := range before.Shares {

@@ -228,9 +228,11 @@ type GetPlanResponse struct {
 	// For what the plan was made again last.
 	MadeFor string `protobuf:"bytes,9,opt,name=made_for,json=madeFor,proto3" json:"made_for,omitempty"`
 	// When.
-	MadeTime      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=made_time,json=madeTime,proto3" json:"made_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MadeTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=made_time,json=madeTime,proto3" json:"made_time,omitempty"`
+	// Most runs of models at once on the cores while models of several tenants are called: these take turns.
+	MostSharedRuns int32 `protobuf:"varint,11,opt,name=most_shared_runs,json=mostSharedRuns,proto3" json:"most_shared_runs,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetPlanResponse) Reset() {
@@ -333,6 +335,13 @@ func (x *GetPlanResponse) GetMadeTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GetPlanResponse) GetMostSharedRuns() int32 {
+	if x != nil {
+		return x.MostSharedRuns
+	}
+	return 0
+}
+
 // PlannedModel is what one model has.
 type PlannedModel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -352,7 +361,7 @@ type PlannedModel struct {
 	OwnThreads bool `protobuf:"varint,7,opt,name=own_threads,json=ownThreads,proto3" json:"own_threads,omitempty"`
 	// Whether threads of its own wait actively.
 	Spin bool `protobuf:"varint,8,opt,name=spin,proto3" json:"spin,omitempty"`
-	// Runs at once that it may have whatever other models do.
+	// Runs at once that it may have whatever other models of its tenant do, while no other tenant's are called.
 	GuaranteedRuns int32 `protobuf:"varint,9,opt,name=guaranteed_runs,json=guaranteedRuns,proto3" json:"guaranteed_runs,omitempty"`
 	// Runs at once that it may have while other models leave cores free.
 	MostRuns int32 `protobuf:"varint,10,opt,name=most_runs,json=mostRuns,proto3" json:"most_runs,omitempty"`
@@ -648,7 +657,7 @@ const file_tandem_v1_server_proto_rawDesc = "" +
 	"\vplugin_abis\x18\a \x03(\tR\n" +
 	"pluginAbis\x12*\n" +
 	"\x11max_request_bytes\x18\b \x01(\x03R\x0fmaxRequestBytes\"\x10\n" +
-	"\x0eGetPlanRequest\"\x85\x03\n" +
+	"\x0eGetPlanRequest\"\xaf\x03\n" +
 	"\x0fGetPlanResponse\x12\x14\n" +
 	"\x05cores\x18\x01 \x01(\x01R\x05cores\x12!\n" +
 	"\fcores_source\x18\x02 \x01(\tR\vcoresSource\x12\x1b\n" +
@@ -660,7 +669,8 @@ const file_tandem_v1_server_proto_rawDesc = "" +
 	"\fother_models\x18\b \x01(\x05R\votherModels\x12\x19\n" +
 	"\bmade_for\x18\t \x01(\tR\amadeFor\x127\n" +
 	"\tmade_time\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\bmadeTime\"\x98\x04\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\bmadeTime\x12(\n" +
+	"\x10most_shared_runs\x18\v \x01(\x05R\x0emostSharedRuns\"\x98\x04\n" +
 	"\fPlannedModel\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
 	"\x06loaded\x18\x02 \x01(\bR\x06loaded\x12!\n" +
