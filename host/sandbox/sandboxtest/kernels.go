@@ -44,6 +44,7 @@ func Kernels() []Kernel {
 		{"go.wasm", "spin", 20_000_000},
 		{"go.wasm", "fib", 25},
 		{"go.wasm", "sumf", 1 << 20},
+		{"go.wasm", "mixed", 20_000},
 	}
 }
 

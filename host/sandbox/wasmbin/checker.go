@@ -14,6 +14,8 @@ type checker struct {
 	loops  int         // loops in frames
 	cost   compileCost
 	in     instr
+
+	branched bool // the function had an instruction that branches
 }
 
 // frame is a block, loop, if, else or function body that is open.
@@ -39,7 +41,7 @@ func (c *checker) reset(p *parser, r *reader, b *body, t *FuncType, locals []Val
 	c.p, c.r, c.b, c.locals = p, r, b, locals
 	c.ops, c.frames, c.loops, c.cost = c.ops[:0], c.frames[:0], 0, compileCost{}
 	c.frames = append(c.frames, frame{op: opBlock, results: t.Results})
-	b.simple = true
+	c.branched, b.simple = false, true
 	b.callees = span{len(p.m.callees), len(p.m.callees)}
 }
 
@@ -50,7 +52,7 @@ func (c *checker) run() {
 		if c.r.err != nil {
 			return
 		}
-		c.b.instrs++
+		c.count()
 		if c.in.info.custom {
 			c.control()
 		} else {
@@ -66,6 +68,23 @@ func (c *checker) run() {
 	}
 	if c.r.more() {
 		c.r.fail("code goes on after the function's end")
+	}
+}
+
+// count counts the current instruction.
+func (c *checker) count() {
+	c.b.instrs++
+	switch c.in.op {
+	case opBlock, opLoop, opElse, opEnd:
+		return
+	}
+	c.b.cost++
+	if !c.branched {
+		c.b.sure++
+	}
+	switch c.in.op {
+	case opIf, opBr, opBrIf, opBrTable, opReturn, opUnreachable:
+		c.branched = true
 	}
 }
 

@@ -38,9 +38,6 @@ func TestGenerated(t *testing.T) {
 	if stats.traps > n/2 || stats.executed < int64(n)*50 || stats.yields < n {
 		t.Error("the modules do too little")
 	}
-	if stats.charged > 4*stats.executed {
-		t.Error("metering charges too much")
-	}
 }
 
 func FuzzEquivalence(f *testing.F) {
@@ -65,7 +62,7 @@ type equivStats struct {
 }
 
 // equivalent generates a module and checks that plain and rewritten form do the same: results or trap, memory and
-// globals. It checks that fuel pays for every instruction that is executed.
+// globals. It checks that fuel pays for every instruction that is executed, at most twice.
 func equivalent(t *testing.T, data []byte, stats *equivStats) {
 	t.Helper()
 	b, sized := smithModule(data)
@@ -105,6 +102,9 @@ func equivalent(t *testing.T, data []byte, stats *equivStats) {
 		t.Fatalf("charged %d for %d instructions", charged, executed)
 	}
 	if !sized {
+		if charged > 2*executed {
+			t.Fatalf("charged %d for %d instructions, want at most twice as many", charged, executed)
+		}
 		stats.executed += executed
 		stats.charged += charged
 	}

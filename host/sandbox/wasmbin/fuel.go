@@ -2,6 +2,9 @@ package wasmbin
 
 // charge takes fuel without a check.
 func (mt *meter) charge(cost int64) {
+	if cost == 0 {
+		return
+	}
 	mt.local(opGlobalGet, mt.fuel)
 	mt.out = append(appendS64(append(mt.out, opI64Const), cost), opI64Sub)
 	mt.local(opGlobalSet, mt.fuel)

@@ -49,9 +49,7 @@ func (mt *meter) function(out []byte, i int) []byte {
 	if mt.planner.inline[len(mt.m.importTypes)+i] == 0 {
 		mt.plan = mt.planner.function(code)
 		mt.charges = mt.plan.charges
-		if mt.plan.entry > 0 {
-			mt.charge(mt.plan.entry)
-		}
+		mt.charge(mt.plan.entry)
 		if mt.plan.checked {
 			mt.check()
 		}
@@ -193,13 +191,16 @@ func (mt *meter) loop(in *instr) {
 	mt.openBlock()
 	mt.leaveIfEmpty()
 	mt.charge(l.cost)
+	charges := mt.charges
 	for range l.times - 1 {
 		mt.openBlock()
 		mt.frames = append(mt.frames, outFrame{label: mt.depth})
 		mt.walk(span{l.from, l.to})
+		mt.charges = charges
 		mt.frames = mt.frames[:len(mt.frames)-1]
 		mt.local(opBr, uint32(mt.depth-round+1))
 		mt.close()
+		mt.charge(l.cost)
 	}
 	mt.frames = append(mt.frames, outFrame{label: round, loop: l})
 }

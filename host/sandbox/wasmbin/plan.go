@@ -5,8 +5,9 @@ import "slices"
 // A charge plan says where a function pays for its instructions.
 //
 // Code is cut into pieces at the places where control flow joins or splits. A piece is paid for at its start. Small
-// pieces are paid for together with the piece that dominates them, so that no more than absorbLimit instructions are
-// charged without being executed. The first pieces of the function and of each loop (their heads) are checked: fuel
+// pieces are paid for together with the piece that dominates them, as long as what a piece pays is at most absorbLimit
+// more, and at most twice, what it executes itself. So a call is charged for every instruction that it executes, and for at most
+// twice as many, however the code is shaped. The first pieces of the function and of each loop (their heads) are checked: fuel
 // below zero yields. Everything that repeats passes a head.
 
 const (
@@ -50,7 +51,8 @@ type funcPlan struct {
 type piece struct {
 	pos      int
 	cost     int64
-	absorbed int64
+	sure     int64 // of the cost, what is executed whenever the piece is
+	absorbed int64 // of the cost, what belongs to other pieces
 	region   int32 // -1: function, else loop
 	rep      int32 // the piece that pays for it; itself if it is its own
 	head     bool
@@ -127,7 +129,7 @@ func (p *planner) settle() {
 	if c.head || dom < 0 {
 		return
 	}
-	if d := &p.pieces[dom]; d.absorbed+c.cost <= absorbLimit {
+	if d := &p.pieces[dom]; d.absorbed+c.cost <= absorbLimit && d.cost+c.cost <= 2*d.sure {
 		d.absorbed += c.cost
 		d.cost += c.cost
 		c.rep = dom
@@ -178,13 +180,14 @@ func (p *planner) write(local uint32) {
 func (p *planner) count(in *instr) {
 	reg := p.region()
 	reg.instrs++
-	cost := int64(1)
+	cost, sure := int64(1), int64(1)
 	switch in.op {
 	case opBlock, opLoop, opElse, opEnd:
-		cost = 0
+		cost, sure = 0, 0
 	case opCall, opCallIndirect:
 		if in.op == opCall && p.inline[in.index] > 0 {
 			cost += int64(p.inline[in.index])
+			sure += int64(p.inline[in.index]) / 2
 			reg.instrs += int(p.inline[in.index])
 			break
 		}
@@ -197,6 +200,7 @@ func (p *planner) count(in *instr) {
 		}
 	}
 	p.pieces[p.cur].cost += cost
+	p.pieces[p.cur].sure += sure
 }
 
 func (p *planner) openLoop(in *instr) {
@@ -251,19 +255,13 @@ func (p *planner) collect() {
 	for i := range p.pieces {
 		c := &p.pieces[i]
 		switch {
-		case c.region >= 0 && (c.head || p.plan.loops[c.region].times > 1):
-			if c.rep == int32(i) {
-				p.plan.loops[c.region].cost += c.cost
-			}
+		case c.region >= 0 && c.head:
+			p.plan.loops[c.region].cost = c.cost
 		case c.head:
 			p.plan.entry = c.cost
 		case c.rep == int32(i) && c.cost > 0:
 			p.plan.charges = append(p.plan.charges, charge{c.pos, c.cost})
 		}
-	}
-	for i := range p.plan.loops {
-		l := &p.plan.loops[i]
-		l.cost = max(l.cost, 1) * int64(l.times)
 	}
 	// Whatever repeats passes the head of a loop or the entry of a function that is not a leaf, so others need no check.
 	// Neither does a function that reaches the head of a loop before anything else.

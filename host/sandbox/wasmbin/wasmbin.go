@@ -63,6 +63,8 @@ type features struct {
 type body struct {
 	code    span // local declarations and instructions
 	instrs  int  // instructions
+	cost    int  // of them, those that are charged: all but the ends and openings of blocks
+	sure    int  // of those, those before the first that branches: every call executes them
 	locals  int  // parameters and locals
 	callees span // into Module.callees: functions called directly; complete only if simple
 	simple  bool // no loop, bulk operation, indirect or host call; few instructions
