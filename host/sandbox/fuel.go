@@ -15,6 +15,7 @@ const (
 	yieldModule  = "__tandem"
 	yieldName    = "yield"
 	fuelGlobal   = "__tandem_fuel"
+	stopGlobal   = "__tandem_stop"
 	globalPrefix = "__tandem_g"
 	startExport  = "__tandem_start"
 )
@@ -32,38 +33,62 @@ const (
 func (in *instance) startSlice(now time.Time) {
 	s := in.state
 	s.sliceAt = now
-	s.slice = nextSlice(s)
-	in.fuel.Set(s.slice)
+	in.grant(now)
 }
 
-func nextSlice(s *callState) uint64 {
-	if s.maxFuel > 0 {
-		return min(quantum, s.maxFuel-min(s.used, s.maxFuel))
-	}
-	return quantum
-}
-
-// endSlice adds what the guest used of its slice to the account.
-func (in *instance) endSlice() {
+// grant begins a slice.
+func (in *instance) grant(now time.Time) {
 	s := in.state
+	s.slice, s.grantAt = in.nextSlice(), now
+	in.fuel.Set(s.slice)
+	s.host.watch.begin(&in.watched, now)
+}
+
+// meter finds the globals of metering and has the instance watched. in.fuel stays nil when one is missing.
+func (in *instance) meter(mod api.Module) {
+	stop, _ := mod.ExportedGlobal(stopGlobal).(api.MutableGlobal)
+	if stop == nil {
+		return
+	}
+	in.fuel, _ = mod.ExportedGlobal(fuelGlobal).(api.MutableGlobal)
+	in.watched.stop = stop
+	in.prog.host.watch.add(&in.watched)
+}
+
+func (in *instance) nextSlice() uint64 {
+	s, q := in.state, in.prog.pace.quantum()
+	if s.maxFuel > 0 {
+		return min(q, s.maxFuel-min(s.used, s.maxFuel))
+	}
+	return q
+}
+
+// endSlice adds what the guest used of its slice to the account, and returns it.
+func (in *instance) endSlice() uint64 {
+	s := in.state
+	s.host.watch.end(&in.watched)
 	left := int64(in.fuel.Get())
 	used := max(int64(s.slice)-left, 0)
 	s.used += uint64(used)
 	s.turn.account.fuel.Add(used)
 	s.slice = 0
 	in.fuel.Set(0)
+	return uint64(used)
 }
 
-// yield is called by the guest whenever its slice is used up: at most 0.2 ms after the last time. Guests that wait for a
+// yield is called by the guest whenever its slice is used up, which is after 0.2 ms of work, or when the watch wants it. Guests that wait for a
 // turn, the collector and other goroutines get theirs here.
 func yield(ctx context.Context, mod api.Module, _ []uint64) {
 	in := instanceOf(ctx)
 	if in.fuel == nil { // a start section runs before the instance is complete
-		in.fuel, _ = mod.ExportedGlobal(fuelGlobal).(api.MutableGlobal)
+		in.meter(mod)
 	}
-	in.endSlice()
+	used := in.endSlice()
 	s := in.state
 	now := time.Now()
+	if !s.grantAt.IsZero() {
+		in.prog.pace.slice(used, now.Sub(s.grantAt))
+	}
 	s.checkEnd(ctx, now)
 	if now.Sub(s.sliceAt) >= turnLength {
 		s.sliceAt = now
@@ -76,9 +101,9 @@ func yield(ctx context.Context, mod api.Module, _ []uint64) {
 		s.end(ctx)
 	}
 	runtime.Gosched()
-	s.checkEnd(ctx, time.Now())
-	s.slice = nextSlice(s)
-	in.fuel.Set(s.slice)
+	now = time.Now()
+	s.checkEnd(ctx, now)
+	in.grant(now)
 }
 
 // charge takes fuel. The guest's next own charge notices when it is gone.

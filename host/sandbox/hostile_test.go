@@ -79,7 +79,7 @@ func TestDeadlines(t *testing.T) {
 	p := load(t, newHost(t, sandbox.Config{}), "hostile")
 	for mode, name := range []string{
 		"loop", "loop of recursions", "recursion", "mutual recursion", "fills", "copies", "long fills", "now_ns", "log", "random_get",
-		"fd_write", "poll_oneoff", "memory.grow", "record", "metric", "indirect calls",
+		"fd_write", "poll_oneoff", "memory.grow", "record", "metric", "indirect calls", "fresh pages", "cache misses", "divisions",
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -25,6 +25,7 @@ type instance struct {
 	mem     *linearMemory
 	run     api.Function
 	fuel    api.MutableGlobal
+	watched watched
 	globals []api.MutableGlobal // in the order of program.globals
 	state   *callState
 	stack   [2]uint64
@@ -50,13 +51,16 @@ func newInstance(ctx context.Context, prog *program, mem *linearMemory, state *c
 	ctx = experimental.WithMemoryAllocator(context.WithValue(ctx, instanceKey{}, in), alloc)
 	mod, err := instantiate(ctx, prog.rt, prog.code)
 	if err != nil {
+		prog.host.watch.remove(&in.watched)
 		mem.Free()
 		return nil, in.guestError(err)
 	}
 	in.mod = mod
 	prog.retain()
 	in.run = mod.ExportedFunction(abi.ExportRun)
-	in.fuel, _ = mod.ExportedGlobal(fuelGlobal).(api.MutableGlobal)
+	if in.fuel == nil {
+		in.meter(mod)
+	}
 	for _, g := range prog.globals {
 		mg, ok := mod.ExportedGlobal(g.Name).(api.MutableGlobal)
 		if !ok {
@@ -65,7 +69,7 @@ func newInstance(ctx context.Context, prog *program, mem *linearMemory, state *c
 		in.globals = append(in.globals, mg)
 	}
 	if in.fuel == nil {
-		return nil, errors.Join(errors.New("the fuel global is not exported"), in.close(ctx))
+		return nil, errors.Join(errors.New("a global of metering is not exported"), in.close(ctx))
 	}
 	return in, nil
 }
@@ -89,6 +93,7 @@ func (noRandom) Read([]byte) (int, error) { return 0, io.EOF }
 
 // close frees the instance. The guest must not run.
 func (in *instance) close(ctx context.Context) error {
+	in.prog.host.watch.remove(&in.watched)
 	err := in.mod.Close(ctx)
 	if in.tmpl != nil {
 		in.tmpl.release()

@@ -29,6 +29,7 @@ type program struct {
 	desc    abi.Description
 	funcs   map[string]*function
 	heads   map[string]*head
+	pace    pace
 
 	ready chan struct{} // closed when it is loaded
 	err   error         // why it was not; valid after ready
@@ -110,7 +111,7 @@ func (h *Host) admit(wasm []byte) (*admitted, error) {
 	}
 	rw, err := mod.Rewrite(wasmbin.Options{
 		MaxPages: 1 << 16, YieldModule: yieldModule, YieldName: yieldName,
-		FuelGlobal: fuelGlobal, GlobalPrefix: globalPrefix,
+		FuelGlobal: fuelGlobal, StopGlobal: stopGlobal, GlobalPrefix: globalPrefix,
 	})
 	if err != nil {
 		return nil, rejectWasm(err)

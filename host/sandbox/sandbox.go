@@ -43,6 +43,7 @@ type Host struct {
 	states   sync.Pool // of *callState
 	memory   memoryBudget
 	turns    *turns
+	watch    *watch
 
 	compiling sync.Mutex // held while a module compiles: wazero's cache is not safe for equal modules at once
 
@@ -61,7 +62,7 @@ func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 	h := &Host{cfg: cfg, base: context.WithoutCancel(ctx), programs: map[[32]byte]*program{}, resetter: newResetter(best)}
 	h.memory.limit = uint64(cfg.GuestBytes)
 	h.pools = newPools(&cfg, h.shut)
-	h.turns = newTurns(cfg.Cores)
+	h.turns, h.watch = newTurns(cfg.Cores), newWatch()
 	fns := hostFuncs()
 	h.allowed = allowedImports(fns)
 	rc, err := h.openCache()
@@ -120,6 +121,7 @@ func (h *Host) Close(ctx context.Context) error {
 // free frees the runtime, once. No guest may run.
 func (h *Host) free() (err error) {
 	h.finish.Do(func() {
+		h.watch.close()
 		err = h.rt.Close(h.base)
 		h.resetter.close()
 		if h.cache != nil {

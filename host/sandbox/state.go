@@ -25,6 +25,7 @@ type callState struct {
 	slice   uint64 // fuel granted for the slice that runs
 	told    uint64 // fuel that Services.Spend knows of
 	sliceAt time.Time
+	grantAt time.Time // when the slice began; zero when what follows is not only work
 
 	fault *CallError // why the host stopped the guest, without its place
 
@@ -55,8 +56,12 @@ func (s *callState) clear() {
 	}
 }
 
-// quantum is the fuel of one slice: at most 0.2 ms of work.
-const quantum = 1_000_000
+const (
+	// quantum is the most fuel of one slice: at most 0.2 ms of work, unless instructions wait for memory.
+	quantum = 1_000_000
+	// minQuantum is the least: 1,000 accesses to pages that were not there take some 3 ms.
+	minQuantum = 2_000
+)
 
 // instanceKey finds the instance in a guest's context.
 type instanceKey struct{}
@@ -111,6 +116,7 @@ func (s *callState) outOfTime(ctx context.Context) *CallError {
 // aside runs f, which waits for something else than a core, without the guest's turn.
 func (s *callState) aside(ctx context.Context, f func()) {
 	s.host.turns.leave(&s.turn, time.Now())
+	s.grantAt = time.Time{}
 	f()
 	if !s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now()) {
 		s.end(ctx)

@@ -47,7 +47,7 @@ func TestBare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := m.Rewrite(wasmbin.Options{MaxPages: 100, YieldModule: "meter", YieldName: "yield", FuelGlobal: "fuel", GlobalPrefix: "g"})
+	w, err := m.Rewrite(wasmbin.Options{MaxPages: 100, YieldModule: "meter", YieldName: "yield", FuelGlobal: "fuel", StopGlobal: "stop", GlobalPrefix: "g"})
 	if err != nil {
 		t.Fatal(err)
 	}

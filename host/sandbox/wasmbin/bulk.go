@@ -24,6 +24,7 @@ const (
 	outCopy
 	outGrow
 	outTableCopy
+	outGuard // replaces nothing: a check for code that has no loop head
 	outCount
 )
 
@@ -78,10 +79,14 @@ func (o *outlines) call(fn outlined) uint32 {
 
 // funcType returns the type of an outlined function.
 func (fn outlined) funcType() FuncType {
-	if fn == outGrow {
+	switch fn {
+	case outGrow:
 		return FuncType{Params: []ValueType{I32}, Results: []ValueType{I32}}
+	case outGuard:
+		return FuncType{}
+	default:
+		return FuncType{Params: []ValueType{I32, I32, I32}}
 	}
-	return FuncType{Params: []ValueType{I32, I32, I32}}
 }
 
 // outlinedBody returns the body of an outlined function.
@@ -94,6 +99,8 @@ func (mt *meter) outlinedBody(fn outlined) []byte {
 		mt.copyMemory()
 	case outGrow:
 		mt.grow()
+	case outGuard:
+		mt.check()
 	default:
 		mt.chargeSize(2, tableShift)
 		mt.gets(0, 1, 2)

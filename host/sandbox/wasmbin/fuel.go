@@ -10,7 +10,7 @@ func (mt *meter) charge(cost int64) {
 	mt.local(opGlobalSet, mt.fuel)
 }
 
-// check yields if fuel is below zero:
+// check yields if fuel is gone:
 //
 //	block        ;; go on
 //	  block      ;; out of fuel
@@ -30,10 +30,11 @@ func (mt *meter) check() {
 	mt.out = append(mt.out, opEnd)
 }
 
-// leaveIfEmpty leaves the innermost block if fuel is below zero.
+// leaveIfEmpty leaves the innermost block if fuel is gone.
 func (mt *meter) leaveIfEmpty() {
 	mt.local(opGlobalGet, mt.fuel)
-	mt.out = append(mt.out, opI64Const, 0, opI64LtS, opBrIf, 0)
+	mt.local(opGlobalGet, mt.stop)
+	mt.out = append(mt.out, opI64LtS, opBrIf, 0)
 }
 
 // yieldAside calls the yield function and keeps the given locals in globals meanwhile.

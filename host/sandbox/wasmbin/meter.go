@@ -1,7 +1,8 @@
 package wasmbin
 
 // Metering. Fuel lives in a mutable global. A charge subtracts a constant; a check calls the yield function when fuel is
-// below zero. wazero keeps the global in a register within a function and stores each new value, so that the global is
+// below the stop global, which is 0 until the host wants the guest to stop. wazero reads that one from memory at each loop
+// head and function entry, which is where checks stand; elsewhere a check is a call. wazero keeps the global in a register within a function and stores each new value, so that the global is
 // exact whenever the guest stops: at a yield, in a host call, after the end and after a trap.
 
 // meter rewrites function bodies.
@@ -13,6 +14,7 @@ type meter struct {
 	yield   uint32 // function index of the yield import
 	slow    uint32 // function index of the function that calls it
 	fuel    uint32 // global index of the fuel global
+	stop    uint32 // global index of the stop global
 	pages   uint32 // memory maximum
 
 	// the following belong to the function being rewritten
@@ -24,6 +26,7 @@ type meter struct {
 	frames    []outFrame // blocks open in the source
 	nextLoop  int        // in plan.loops
 	charges   []charge   // rest of plan.charges
+	guards    []int      // rest of plan.guards
 }
 
 // outFrame is a block that is open in the source.
@@ -44,11 +47,11 @@ func (mt *meter) fn(index uint32) uint32 {
 func (mt *meter) function(out []byte, i int) []byte {
 	b := &mt.m.bodies[i]
 	mt.out, mt.plan = out, nil
-	mt.depth, mt.frames, mt.nextLoop, mt.charges = 0, append(mt.frames[:0], outFrame{}), 0, nil
+	mt.depth, mt.frames, mt.nextLoop, mt.charges, mt.guards = 0, append(mt.frames[:0], outFrame{}), 0, nil, nil
 	code := mt.declare(b, mt.m.types[mt.m.funcTypes[i]].Params)
 	if mt.planner.inline[len(mt.m.importTypes)+i] == 0 {
 		mt.plan = mt.planner.function(code)
-		mt.charges = mt.plan.charges
+		mt.charges, mt.guards = mt.plan.charges, mt.plan.guards
 		mt.charge(mt.plan.entry)
 		if mt.plan.checked {
 			mt.check()
@@ -89,6 +92,10 @@ func (mt *meter) walk(code span) {
 		if len(mt.charges) > 0 && mt.charges[0].pos == in.start {
 			mt.charge(mt.charges[0].cost)
 			mt.charges = mt.charges[1:]
+		}
+		if len(mt.guards) > 0 && mt.guards[0] == in.start {
+			mt.local(opCall, mt.slow+mt.outs.call(outGuard))
+			mt.guards = mt.guards[1:]
 		}
 		if in.info.custom {
 			mt.control(&in)

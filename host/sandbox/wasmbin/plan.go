@@ -20,6 +20,10 @@ const (
 	unrollTimes  = 4
 	// unrollBudget is how many bytes unrolling may add to one function.
 	unrollBudget = 4 << 10
+	// maxTouches is how many accesses to memory may stand between two checks: each may be the first one to its page, which
+	// takes 3 us. callTouches is what a call counts, and what a function may have that is called without a check.
+	maxTouches  = 256
+	callTouches = 16
 	// savedLocals is how many locals a loop may write for them to be saved around its yield.
 	savedLocals = 16
 )
@@ -45,6 +49,7 @@ type funcPlan struct {
 	checked bool // at entry
 	loops   []loopPlan
 	charges []charge
+	guards  []int // offsets of instructions before which a check stands, in code that is long between two others
 }
 
 // piece is a stretch of code that runs from its start to its end unless it leaves the function or traps.
@@ -72,6 +77,8 @@ type scope struct {
 	piece int32 // piece at its start
 	loop  int32 // loop that it opens, or -1
 	dead  bool  // unreachable at its start
+
+	touches, peak int // planner.touches at its start, and the most since then
 }
 
 // planner computes charge plans; one serves all functions of a module.
@@ -88,13 +95,15 @@ type planner struct {
 	cur     int32 // piece being filled
 	loop    int32 // innermost loop, or -1
 	dead    bool
+	touches int // most accesses to memory on a path from the last check to here
+	most    int // the largest that touches was
 }
 
 // function plans the code of one function, given by the span of its instructions.
 func (p *planner) function(code span) *funcPlan {
-	p.plan = funcPlan{loops: p.plan.loops[:0], charges: p.plan.charges[:0]}
+	p.plan = funcPlan{loops: p.plan.loops[:0], charges: p.plan.charges[:0], guards: p.plan.guards[:0]}
 	p.pieces, p.regions, p.scopes = p.pieces[:0], p.regions[:0], p.scopes[:0]
-	p.body, p.loop, p.dead, p.leaf, p.direct = region{}, -1, false, true, false
+	p.body, p.loop, p.dead, p.leaf, p.direct, p.touches, p.most = region{}, -1, false, true, false, 0, 0
 	p.begin(code.from, -1, true)
 	r := newReader(p.m.bin, code.from, code.to)
 	var in instr
@@ -144,19 +153,20 @@ func (p *planner) next(pos int, dom int32) {
 
 func (p *planner) instr(in *instr) {
 	if !p.dead {
+		p.touch(in)
 		p.count(in)
 	}
 	switch in.op {
 	case opBlock:
-		p.scopes = append(p.scopes, scope{p.cur, -1, p.dead})
+		p.open(-1)
 	case opLoop:
 		p.openLoop(in)
 	case opIf:
-		p.scopes = append(p.scopes, scope{p.cur, -1, p.dead})
+		p.open(-1)
 		p.next(in.end, p.cur)
 	case opElse:
 		s := p.scopes[len(p.scopes)-1]
-		p.dead = s.dead
+		p.dead, p.touches = s.dead, s.touches
 		p.next(in.end, s.piece)
 	case opEnd:
 		p.close(in)
@@ -168,6 +178,40 @@ func (p *planner) instr(in *instr) {
 	case opLocalSet, opLocalTee:
 		p.write(in.index)
 	}
+}
+
+// open enters a block, which is a loop or -1.
+func (p *planner) open(loop int32) {
+	p.scopes = append(p.scopes, scope{piece: p.cur, loop: loop, dead: p.dead, touches: p.touches, peak: p.touches})
+}
+
+// touch counts an instruction's accesses to memory, and has a check before it when there were too many without one.
+func (p *planner) touch(in *instr) {
+	n := 0
+	switch {
+	case in.info.imm == immMemArg || in.info.imm == immMemArgLane:
+		n = 1
+	case in.op == opCall || in.op == opCallIndirect:
+		n = callTouches
+		if in.op == opCall {
+			n += int(p.inline[in.index])
+		}
+	}
+	if p.touches+n > maxTouches {
+		p.plan.guards = append(p.plan.guards, in.start)
+		p.touches = 0
+	}
+	p.raise(p.touches + n)
+}
+
+// raise takes note that a path with n accesses leads to here.
+func (p *planner) raise(n int) {
+	p.touches = max(p.touches, n)
+	if len(p.scopes) > 0 {
+		s := &p.scopes[len(p.scopes)-1]
+		s.peak = max(s.peak, p.touches)
+	}
+	p.most = max(p.most, p.touches)
 }
 
 func (p *planner) write(local uint32) {
@@ -208,7 +252,8 @@ func (p *planner) openLoop(in *instr) {
 	if p.cur == 0 && p.leaf && !p.dead {
 		p.direct = true
 	}
-	p.scopes = append(p.scopes, scope{p.cur, int32(len(p.regions)), p.dead})
+	p.open(int32(len(p.regions)))
+	p.touches = 0
 	p.region().inner = true
 	p.loop = int32(len(p.regions))
 	params := in.block >= 0 && len(p.m.types[in.block].Params) > 0
@@ -224,6 +269,7 @@ func (p *planner) close(in *instr) {
 	s := p.scopes[len(p.scopes)-1]
 	p.scopes = p.scopes[:len(p.scopes)-1]
 	p.dead = s.dead
+	p.raise(s.peak)
 	if s.loop >= 0 {
 		p.settle()
 		p.plan.loops[s.loop].to = in.start
@@ -265,7 +311,7 @@ func (p *planner) collect() {
 	}
 	// Whatever repeats passes the head of a loop or the entry of a function that is not a leaf, so others need no check.
 	// Neither does a function that reaches the head of a loop before anything else.
-	p.plan.checked = !p.direct && !(p.leaf && len(p.plan.loops) == 0)
+	p.plan.checked = !p.direct && !(p.leaf && len(p.plan.loops) == 0 && p.most <= callTouches)
 	p.setAside()
 }
 

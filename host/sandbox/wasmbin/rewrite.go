@@ -18,6 +18,10 @@ type Options struct {
 	// charge yields, also in a start function. At a yield it is what is left of the grant; below zero, its absolute value
 	// is work charged beyond what was granted. Large bulk operations yield also when something is left. It is exact whenever the guest is not running, also after a trap.
 	FuelGlobal string
+	// StopGlobal is the export name of a mutable i64 global that only the host writes, also while the guest runs: a check
+	// yields when the fuel is below it. It starts at 0. A host that sets it to the largest i64 stops the guest at its next
+	// check, however much fuel is left.
+	StopGlobal string
 	// GlobalPrefix: the module's mutable global N is exported as GlobalPrefix followed by N in decimal.
 	GlobalPrefix string
 }
@@ -25,7 +29,7 @@ type Options struct {
 // Rewritten is a metered module.
 type Rewritten struct {
 	Bin     []byte   // the binary; must not be changed
-	Globals []Global // the mutable globals of the guest, without the fuel global, in index order
+	Globals []Global // the mutable globals of the guest, without those of metering, in index order
 
 	m       *Module
 	bodies  [secTag][]byte // section bodies by identifier; nil for absent ones
@@ -50,10 +54,10 @@ func (m *Module) Rewrite(o Options) (*Rewritten, error) {
 			return nil, &Error{CodeLimit, -1, -1, fmt.Sprintf("memory starts with %d pages, at most %d are admitted", m.memory.min, w.max)}
 		}
 	}
-	mt := &meter{m: m, yield: uint32(len(m.importTypes)), fuel: uint32(len(m.globals)), pages: w.max}
+	mt := &meter{m: m, yield: uint32(len(m.importTypes)), fuel: uint32(len(m.globals)), stop: uint32(len(m.globals)) + 1, pages: w.max}
 	mt.slow = mt.fn(uint32(m.funcCount())) // behind all functions
 	mt.planner.m, mt.planner.inline = m, m.inlineCosts()
-	mt.scratch.first = mt.fuel + 1
+	mt.scratch.first = mt.stop + 1
 	w.rewriteSections(o, mt)
 	w.Bin = w.assemble()
 	return w, nil
@@ -68,7 +72,7 @@ func (m *Module) reserved(o Options) error {
 		}
 	}
 	for _, e := range m.exports {
-		if e.Name == o.FuelGlobal || strings.HasPrefix(e.Name, o.GlobalPrefix) {
+		if e.Name == o.FuelGlobal || e.Name == o.StopGlobal || strings.HasPrefix(e.Name, o.GlobalPrefix) {
 			p.addf(CodeReserved, -1, "export %q is kept for the host", e.Name)
 		}
 	}
@@ -173,11 +177,14 @@ func (w *Rewritten) memorySection(pages uint32) []byte {
 	return appendU32(appendU32([]byte{1, 1}, pages), w.max)
 }
 
-// globalSection joins the guest's globals, the fuel global and the scratch globals.
+// globalSection joins the guest's globals, those of metering and the scratch globals.
 func (w *Rewritten) globalSection(guest []byte) []byte {
-	b := appendU32(nil, uint32(len(w.m.globals)+1+len(w.scratch.types)))
+	b := appendU32(nil, uint32(len(w.m.globals)+2+len(w.scratch.types)))
 	b = append(b, guest...)
-	return w.scratch.section(appendConst(append(b, byte(I64), 1), I64, 0))
+	for range 2 { // fuel and stop
+		b = appendConst(append(b, byte(I64), 1), I64, 0)
+	}
+	return w.scratch.section(b)
 }
 
 func (w *Rewritten) exportSection(o Options, mt *meter) []byte {
@@ -186,7 +193,7 @@ func (w *Rewritten) exportSection(o Options, mt *meter) []byte {
 			w.Globals = append(w.Globals, Global{o.GlobalPrefix + strconv.Itoa(i), uint32(i), g.t})
 		}
 	}
-	b := appendU32(nil, uint32(len(w.m.exports)+len(w.Globals)+1))
+	b := appendU32(nil, uint32(len(w.m.exports)+len(w.Globals)+2))
 	for _, e := range w.m.exports {
 		index := e.Index
 		if e.Kind == KindFunc {
@@ -197,7 +204,8 @@ func (w *Rewritten) exportSection(o Options, mt *meter) []byte {
 	for _, g := range w.Globals {
 		b = appendU32(append(appendName(b, g.Name), byte(KindGlobal)), g.Index)
 	}
-	return appendU32(append(appendName(b, o.FuelGlobal), byte(KindGlobal)), mt.fuel)
+	b = appendU32(append(appendName(b, o.FuelGlobal), byte(KindGlobal)), mt.fuel)
+	return appendU32(append(appendName(b, o.StopGlobal), byte(KindGlobal)), mt.stop)
 }
 
 // elementSection copies the element segments with adapted function indices.

@@ -21,6 +21,7 @@ func options() wasmbin.Options {
 		MaxPages:    65_536,
 		YieldModule: "tdm_rt", YieldName: "yield",
 		FuelGlobal:   fuelName,
+		StopGlobal:   "tdm_stop",
 		GlobalPrefix: "tdm_g",
 	}
 }

@@ -157,7 +157,7 @@ func (s *suite) overrun(ctx context.Context) error {
 	}
 	for n, shape := range []string{
 		"loop", "loop of recursions", "recursion", "mutual recursion", "fills", "copies", "fills of 200 MiB", "now_ns", "log", "random_get",
-		"fd_write", "poll_oneoff", "memory.grow", "record", "metric", "indirect calls",
+		"fd_write", "poll_oneoff", "memory.grow", "record", "metric", "indirect calls", "fresh pages", "cache misses", "divisions",
 	} {
 		var worst time.Duration
 		for range rounds {

@@ -96,6 +96,18 @@ static void spin(int32_t mode) {
 	case 13: for (;;) tdm_record("s", 1, "{}", 2);
 	case 14: for (;;) tdm_metric(0, "m", 1, 1.0);
 	case 15: for (;;) { volatile fn f = table[sink++ & 1]; f(8); }
+	case 16: { /* every access is to a page that was not there */
+		volatile uint8_t *p = take(240 << 20, 64);
+		if (!p) __builtin_trap();
+		for (uint32_t i = 0;; i = (i + 4096) % (240 << 20)) p[i] = 1;
+	}
+	case 17: { /* every access waits for memory */
+		volatile uint32_t *p = take(32 << 20, 64);
+		if (!p) __builtin_trap();
+		for (uint32_t i = 0; i < 8 << 20; i += 1024) p[i] = 1;
+		for (uint32_t x = 1;;) x = x * 1664525 + 1013904223 + p[x >> 9];
+	}
+	case 18: for (uint64_t x = ~0ull;; x = x / (sink | 1) + ~0ull / (x | 1)) ; /* slow instructions */
 	}
 }
 
