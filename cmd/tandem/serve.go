@@ -81,7 +81,7 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 	if c.Runners == "worker" {
 		worker = []string{exe, "worker"}
 	}
-	cores := spareProcessor(e.getenv)
+	cores := spareProcessors(e.getenv)
 	tokens, err := c.OIDC.verifier()
 	if err != nil {
 		return err
@@ -108,13 +108,18 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 	return s.Run(ctx)
 }
 
-// spareProcessor gives Go one processor more than there are cores, unless GOMAXPROCS is set, and returns how many cores there
-// are. Guests may use all cores; a processor that is left to everything else then waits for the network, which Go otherwise
-// looks at every 10 ms while all are busy.
-func spareProcessor(getenv func(string) string) (cores int) {
+// spare is how many processors Go has beyond the machine's cores. See spareProcessors.
+const spare = 14
+
+// spareProcessors gives Go more processors than there are cores, unless GOMAXPROCS is set, and returns how many cores there are.
+// Plugins may use all cores, and so may everything that is done for a tenant outside of them; goroutines queue for Go's processors
+// first come, first served, for up to 10 ms each. With processors to spare nearly each of them is a thread that the system
+// schedules, and the system lets the one that has just slept go first: a short call is not behind the long ones of others. One of
+// the spare processors also waits for the network, which Go otherwise looks at every 10 ms while all are busy.
+func spareProcessors(getenv func(string) string) (cores int) {
 	cores = runtime.GOMAXPROCS(0)
 	if getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(cores + 1)
+		runtime.GOMAXPROCS(cores + spare)
 	}
 	return cores
 }

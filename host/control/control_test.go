@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,7 +33,13 @@ import (
 	"github.com/tandem-serve/tandem/runners/fake"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain makes this binary a compiler of plugins when it is started as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "child-compile" {
+		os.Exit(sandbox.CompileChild(context.Background(), os.Stdin, os.Args[2], os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // models loads a scripted model for every file that does not begin with "bad", unless it is broken.
 type models struct {
@@ -125,13 +132,13 @@ func newHouse(t *testing.T, maxLoaded int) *house {
 	return newHouseOf(t, control.Config{MaxLoaded: maxLoaded})
 }
 
-// newHouseOf fills in what a configuration lacks.
+// newHouseOf fills in what a configuration lacks; a sandbox in it is the house's.
 func newHouseOf(t *testing.T, cfg control.Config) *house {
 	t.Helper()
 	return newHouseIn(t, t.TempDir(), cfg)
 }
 
-func newHouseIn(t *testing.T, dir string, cfg control.Config) *house {
+func newHouseIn(t testing.TB, dir string, cfg control.Config) *house {
 	t.Helper()
 	ctx := t.Context()
 	log := slog.New(slog.DiscardHandler)
@@ -148,9 +155,11 @@ func newHouseIn(t *testing.T, dir string, cfg control.Config) *house {
 			t.Fatal(err)
 		}
 	}
-	box, err := sandbox.New(ctx, sandbox.Config{})
-	if err != nil {
-		t.Fatal(err)
+	box := cfg.Sandbox
+	if box == nil {
+		if box, err = sandbox.New(ctx, sandbox.Config{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	h := &house{blobs: blobs, catalog: cat, models: &models{}, engine: engine.New(engine.Config{})}
 	cfg.Catalog, cfg.Blobs, cfg.Sandbox, cfg.Models, cfg.Logger = cat, blobs, box, h.models, log

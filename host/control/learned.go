@@ -57,6 +57,9 @@ func (m *memory) read(ctx context.Context, key modelKey) learned {
 	if err == nil {
 		err = json.Unmarshal(text, &l)
 	}
+	if err == nil && l.MemoryBytes < 0 {
+		err = fmt.Errorf("it takes %d bytes", l.MemoryBytes)
+	}
 	if err != nil {
 		if !os.IsNotExist(err) {
 			m.log.WarnContext(ctx, "what was learned of a model cannot be read", slog.Any("error", err))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/api"
@@ -50,7 +51,8 @@ type Config struct {
 	// ModelMemory bounds what loaded models take together, in bytes; those used longest ago are unloaded for others. Default: two
 	// fifths of the memory that the machine, or the container, has.
 	ModelMemory int64
-	// Cores is how many plugins compute at once; more wait for their turn, fairly between tenants. Default GOMAXPROCS.
+	// Cores is how many plugins compute at once; more wait for their turn, fairly between tenants. How many items of one request
+	// run at the same time follows from it. Default GOMAXPROCS.
 	Cores int
 	// Providers says where models run: "cpu", "prefer:LIST" or "require:LIST", as onnx.ParseProviders reads it. Default: on
 	// the CPU.
@@ -91,6 +93,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	orDefault(&c.Listen, DefaultListen)
 	orDefault(&c.StopTimeout, DefaultStopTimeout)
+	orDefault(&c.Cores, runtime.GOMAXPROCS(0))
 	orDefault(&c.PluginMemory, int64(DefaultPluginMemory))
 	orDefault(&c.MaxRequestBytes, api.DefaultMaxRequestBytes)
 	orDefault(&c.UploadAge, DefaultUploadAge)

@@ -26,7 +26,7 @@ func keyGuessing() attack {
 		for i := len(guess) - 20*(1+worker%2); i < len(guess); i++ {
 			guess[i] = letters[rand.IntN(len(letters))]
 		}
-		c, err := client.New(a.server.URL, client.WithKey(string(guess)))
+		c, err := client.New(a.url, client.WithKey(string(guess)))
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func slowUploads() attack {
 		if _, err := a.client.Models.BeginModelUpload(ctx, &tandemv1.BeginModelUploadRequest{Name: "slow", SizeBytes: 1 << 30, Digest: digest}); err != nil && worker%2 == 0 {
 			return err
 		}
-		conn := rawCall(ctx, a.server.URL, "tandem.v1.ModelService/PutModelChunk", a.key, "Content-Length: 8000000", "Content-Type: application/proto")
+		conn := rawCall(ctx, a.url, "tandem.v1.ModelService/PutModelChunk", a.key, "Content-Length: 8000000", "Content-Type: application/proto")
 		if conn == nil {
 			return errors.New("no connection")
 		}

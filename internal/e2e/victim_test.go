@@ -18,8 +18,8 @@ type victim struct {
 	client *client.Client
 }
 
-// victimRate is how many calls a second the victim makes, far inside its share.
-const victimRate = 50
+// victimRate is how many calls a second the victim makes. The hostile suite makes sure that they are inside its share.
+const victimRate = 100
 
 func newVictim(t *testing.T, s *rig.Server) *victim {
 	t.Helper()
@@ -50,6 +50,14 @@ func (l *latencies) at(percent int) time.Duration {
 		return 0
 	}
 	return l.took[min(len(l.took)*percent/100, len(l.took)-1)]
+}
+
+// add takes in what another load measured.
+func (l *latencies) add(o latencies) {
+	l.calls += o.calls
+	l.failed = append(l.failed, o.failed...)
+	l.took = append(l.took, o.took...)
+	slices.Sort(l.took)
 }
 
 // load calls at the victim's rate for a while, whether earlier calls have ended or not, and waits for all of them. A call's time

@@ -53,8 +53,8 @@ func run(ctx context.Context, r *report.Report) (err error) {
 	if err := s.uploads(ctx); err != nil {
 		return err
 	}
-	cores := runtime.GOMAXPROCS(0) // `tandem serve` has a processor more, too
-	runtime.GOMAXPROCS(cores + 1)
+	cores := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(cores + 14) // as `tandem serve` has
 	defer runtime.GOMAXPROCS(cores)
 	if s.host, err = sandbox.New(ctx, sandbox.Config{Cores: cores}); err != nil {
 		return err
