@@ -79,6 +79,7 @@ var mayImport = map[string][]string{
 	// The repository's own programs and tests.
 	"internal/lint":      {},
 	"internal/crashtest": {},
+	"internal/fuzz":      {},
 	"internal/setup":     {"runners/onnx/ortlib"},
 	"internal/rig":       {"sdk/client", "proto/gen"},
 	"internal/demo":      {"internal/rig", "sdk/client", "proto/gen"},
