@@ -72,7 +72,7 @@ func parsePage(p Page) (size int, after string, err error) {
 		return size, "", nil
 	}
 	name, err := base64.RawURLEncoding.DecodeString(p.Token)
-	if err != nil || tenant.CheckName(string(name)) != nil {
+	if err != nil || tenant.CheckName(string(name)) != nil || pageToken(string(name)) != p.Token {
 		return 0, "", fmt.Errorf("%w: page token", ErrInvalid)
 	}
 	return size, string(name), nil
