@@ -203,5 +203,10 @@ func decodeHour(data []byte) (hour, error) {
 	if err := json.Unmarshal(data, &h); err != nil {
 		return h, fmt.Errorf("usage message: %w", err)
 	}
+	for minute := range h.Minutes {
+		if minute < 0 || minute > 59 {
+			return hour{}, fmt.Errorf("usage message: an hour has no minute %d", minute)
+		}
+	}
 	return h, nil
 }
