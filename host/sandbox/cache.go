@@ -178,10 +178,14 @@ func (c *codeCache) drop(key cacheKey) error {
 	m, _ := c.manifest(key) // without one, adopt replaces the files
 	var errs []error
 	for _, f := range m.Files {
-		if filepath.IsLocal(f.Path) {
-			errs = append(errs, ignoreMissing(os.Remove(c.path(f.Path))))
-			c.size -= f.Size
+		if !filepath.IsLocal(f.Path) {
+			continue
 		}
+		if info, err := os.Lstat(c.path(f.Path)); err == nil && info.IsDir() { // the manifest is damaged
+			continue
+		}
+		errs = append(errs, ignoreMissing(os.Remove(c.path(f.Path))))
+		c.size -= f.Size
 	}
 	return errors.Join(append(errs, ignoreMissing(os.Remove(c.manifestPath(key))))...)
 }
