@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func config(t *testing.T) server.Config {
+func config(t testing.TB) server.Config {
 	t.Helper()
 	return server.Config{DataDir: filepath.Join(t.TempDir(), "data"), Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)}
 }
@@ -36,7 +36,7 @@ type running struct {
 	stop func() error
 }
 
-func run(t *testing.T, cfg server.Config) *running {
+func run(t testing.TB, cfg server.Config) *running {
 	t.Helper()
 	s, err := server.New(t.Context(), cfg)
 	if err != nil {

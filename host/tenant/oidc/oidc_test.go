@@ -28,7 +28,7 @@ type issuer struct {
 	asked atomic.Int64 // for keys
 }
 
-func newKey(t *testing.T) *rsa.PrivateKey {
+func newKey(t testing.TB) *rsa.PrivateKey {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -37,7 +37,7 @@ func newKey(t *testing.T) *rsa.PrivateKey {
 	return key
 }
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	is := &issuer{key: newKey(t), kid: "one"}
 	mux := http.NewServeMux()
@@ -92,7 +92,7 @@ func (is *issuer) claims(change map[string]any) map[string]any {
 	return c
 }
 
-func newVerifier(t *testing.T, cfg oidc.Config) *oidc.Verifier {
+func newVerifier(t testing.TB, cfg oidc.Config) *oidc.Verifier {
 	t.Helper()
 	v, err := oidc.New(cfg)
 	if err != nil {
