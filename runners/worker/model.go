@@ -124,6 +124,9 @@ func (m *Model) loadInto(ctx context.Context) (*place, error) {
 		case reply.Fault != nil:
 			return nil, faultOf(reply.Fault.Kind, reply.Fault.Text)
 		}
+		if err := reply.check(); err != nil {
+			return nil, fmt.Errorf("load model %s: %w", m.label, err)
+		}
 		if m.at.Load() == nil {
 			m.Description, m.signature = reply.Description, reply.Signature
 		}

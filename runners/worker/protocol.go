@@ -1,6 +1,9 @@
 package worker
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
 )
@@ -45,6 +48,28 @@ type Description struct {
 	// Grown is by how much the worker's private memory grew, in bytes; 0 where that is not known.
 	Grown int64
 }
+
+// check reports what no model can be like: a worker may say anything. The error wraps runners.ErrCrashed, since a worker that says
+// such things is not to be trusted any more.
+func (d *Description) check() error {
+	for _, ports := range [][]runners.Port{d.Signature.Inputs, d.Signature.Outputs} {
+		for i := range ports {
+			p := &ports[i]
+			if p.Name == "" || !p.DType.Valid() || len(p.Dims) > maxRank || p.JSON && p.DType != runners.BYTES {
+				return errDescription
+			}
+			if slices.ContainsFunc(p.Dims, func(dim runners.Dim) bool { return dim.Size < -1 }) {
+				return errDescription
+			}
+		}
+	}
+	if d.Grown < 0 {
+		return errDescription
+	}
+	return nil
+}
+
+var errDescription = fmt.Errorf("%w: %w", runners.ErrCrashed, errMessage)
 
 // pong tells that a worker is alive.
 type pong struct {
