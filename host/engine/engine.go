@@ -48,8 +48,8 @@ type Config struct {
 	// CallBytes bounds the memory of models that one plugin call keeps without a copy; what goes beyond is copied and given
 	// back. Default: 64 MiB.
 	CallBytes int64
-	// Spent is told what requests run, in their contexts: fuel as plugins use it, at least every millisecond, and compute at
-	// the end of each run of a node. It must be quick and may be called from several goroutines. Default: nobody is told.
+	// Spent is told what requests run, in their contexts: what plugins use as they use it, at least every millisecond, and the
+	// compute of a model at the end of each run. It must be quick and may be called from several goroutines. Default: nobody is told.
 	Spent func(context.Context, Spent)
 }
 
@@ -57,7 +57,8 @@ type Config struct {
 type Spent struct {
 	// Fuel is the work of plugins, in units of about one instruction.
 	Fuel uint64
-	// Compute is the time that plugins and models ran, added up over what ran at the same time.
+	// Compute is the time for which plugins had a core or the host worked for them, and models ran, added up over what ran at the
+	// same time.
 	Compute time.Duration
 }
 

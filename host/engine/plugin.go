@@ -45,9 +45,8 @@ func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
 	if c.r.eng.cfg.Records != nil {
 		s.Record = c.record
 	}
-	began := time.Now()
-	s.Spend = func(fuel uint64) error {
-		c.r.eng.cfg.Spent(ctx, Spent{Fuel: fuel})
+	s.Spend = func(fuel uint64, core time.Duration) error {
+		c.r.eng.cfg.Spent(ctx, Spent{Fuel: fuel, Compute: core})
 		return nil
 	}
 	var models *callees
@@ -56,11 +55,6 @@ func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
 		s.Models = models
 	}
 	a, err := t.call(ctx, c, s)
-	ran := time.Since(began) // of a call that failed nothing better is known
-	if err == nil {
-		ran = a.stats.ran
-	}
-	c.r.eng.cfg.Spent(ctx, Spent{Compute: ran})
 	if models == nil {
 		return a, err
 	}

@@ -39,7 +39,7 @@ type Result struct {
 	Outcome int
 	// Fuel is the work done, in units of about one instruction.
 	Fuel uint64
-	// CPU is the time for which the guest had a core.
+	// CPU is the time for which the guest had a core, and the host worked for it.
 	CPU time.Duration
 	// BytesIn and BytesOut count payload bytes that were copied into and out of the guest.
 	BytesIn, BytesOut int64
@@ -59,7 +59,9 @@ type Result struct {
 // It must be called once or more; calls after the first do nothing. It may be called from any goroutine.
 func (r *Result) Release() {
 	if in := r.lease.Swap(nil); in != nil {
+		began, p := time.Now(), in.lane.plugin
 		r.DirtyPages = in.lane.finish(in)
+		p.host.turns.charge(p.account, time.Since(began))
 	}
 }
 
@@ -75,7 +77,7 @@ func (l *lane) finish(in *instance) (pages int) {
 		return pages
 	}
 	if in.mem.size > freeAside {
-		go l.free(in) // the pools wait for it before the host is freed
+		go l.freeLarge(in) // the pools wait for it before the host is freed
 		return pages
 	}
 	l.free(in)
@@ -84,6 +86,13 @@ func (l *lane) finish(in *instance) (pages int) {
 
 // freeAside is how large a memory may be to be freed before its call returns, which takes up to 50 us a MiB.
 const freeAside = 16 << 20
+
+// freeLarge is free when nobody waits for it. The tenant pays all the same.
+func (l *lane) freeLarge(in *instance) {
+	began, p := time.Now(), l.plugin
+	l.free(in)
+	p.host.turns.charge(p.account, time.Since(began))
+}
 
 // free closes an instance that cannot be used again. What is left of its memory serves the next one.
 func (l *lane) free(in *instance) {
@@ -113,16 +122,33 @@ func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
 	if err != nil {
 		return nil, p.callError(&c, "", err)
 	}
+	r, port, err := p.serve(ctx, l, f, &c, s)
+	s.letGo()
+	if r != nil {
+		r.CPU = s.turn.used
+	}
+	if terr := s.tell(time.Time{}); terr != nil && err == nil {
+		r.Release()
+		err = &CallError{Kind: KindQuota, Text: "the tenant used its fuel", Cause: terr}
+	}
+	if err != nil {
+		return nil, p.callError(&c, port, err)
+	}
+	return r, nil
+}
+
+// serve runs the call on an instance of the lane, which it leaves. The call may have its turn afterwards. On an error it names
+// the port, if it is about one.
+func (p *Plugin) serve(ctx context.Context, l *lane, f *function, c *Call, s *callState) (r *Result, port string, err error) {
 	in, wait, err := l.take(ctx, s)
 	if err != nil {
 		l.refs.Add(-1)
-		return nil, p.callError(&c, "", err)
+		return nil, "", err
 	}
-	r := &Result{Wait: wait}
-	port, err = in.serve(ctx, f, p.prog.heads[f.name], &c, r)
-	if err != nil {
+	r = &Result{Wait: wait}
+	if port, err = in.serve(ctx, f, p.prog.heads[f.name], c, r); err != nil {
 		l.finish(in)
-		return nil, p.callError(&c, port, err)
+		return nil, port, err
 	}
 	if c.Lease {
 		in.state = nil
@@ -130,7 +156,7 @@ func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
 	} else {
 		r.DirtyPages = l.finish(in)
 	}
-	return r, nil
+	return r, "", nil
 }
 
 // callError completes an error with its place.
@@ -188,6 +214,7 @@ func (s *callState) fit(f *function, h *head, inputs []value.Value, limit int64)
 		}
 		need = measure(need, &inputs[i])
 	}
+	s.request = need
 	s.bounds, need = bind(s.bounds[:0], f, &s.binding, need, limit)
 	return need, "", ""
 }
@@ -243,23 +270,25 @@ func contextError(ctx context.Context) error {
 // serve runs the guest and reads its answer. On an error it names the port, if it is about one.
 func (in *instance) serve(ctx context.Context, f *function, h *head, c *Call, r *Result) (port string, err error) {
 	s := in.state
-	req := in.request(h, c, r)
-	began := time.Now()
-	rc, err := in.enter(ctx, in.run, uint64(req))
+	began, before := time.Now(), s.turn.waited
+	var req uint32
+	var rc uint64
+	if fault := s.work(ctx, s.request, func() { req = in.request(h, c, r) }); fault != nil {
+		err = fault
+	} else {
+		rc, err = in.invoke(ctx, in.run, uint64(req))
+	}
 	s.models.end()
 	s.endLog(ctx)
-	r.Run, r.Fuel, r.CPU = time.Since(began)-s.turn.waited, s.used, s.turn.used
-	r.Wait += s.turn.waited
-	s.turn.account.calls.Add(1)
+	r.Run, r.Fuel = time.Since(began)-(s.turn.waited-before), s.used
+	r.Wait += s.turn.waited - before
 	r.MemoryBytes = int64(in.mem.size)
-	if terr := s.tellFuel(); terr != nil && err == nil {
-		in.broken = true
-		return "", &CallError{Kind: KindQuota, Text: "the tenant used its fuel", Cause: terr}
-	}
 	if err != nil {
 		return "", err
 	}
-	port, err = in.answer(f, h, int32(rc), c.Lease, r)
+	if fault := s.work(ctx, in.answerBytes(h), func() { port, err = in.answer(f, h, int32(rc), c.Lease, r) }); fault != nil {
+		return "", fault
+	}
 	if lack := in.mem.lack; err != nil && lack != nil { // the guest went on without the memory, and says so in its own way
 		return port, lack.callError()
 	}
@@ -321,5 +350,22 @@ func (in *instance) answer(f *function, h *head, rc int32, lease bool, r *Result
 	}
 	return "", nil
 }
+
+// answerBytes returns how many bytes there are to look at in an answer, about.
+func (in *instance) answerBytes(h *head) (n int64) {
+	block := in.memory()[in.arena:][:len(h.bytes)]
+	num := min(int(le.Uint32(block[abi.ReqNumOut:])), (len(h.bytes)-h.out)/abi.ValueSize)
+	for i := range num {
+		d := readDescriptor(block[h.out+abi.ValueSize*i:])
+		if d.kind == abi.KindList && d.items > largeList {
+			return largeWork + 1 // whatever stands in it
+		}
+		n += int64(min(d.dataLen, 1<<32))
+	}
+	return n
+}
+
+// largeList is the length of a list from which on its items are taken to be much.
+const largeList = 64
 
 func outputError(f fault) error { return &CallError{Kind: KindOutput, Text: string(f)} }

@@ -70,7 +70,6 @@ func (in *instance) endSlice() uint64 {
 	left := int64(in.fuel.Get())
 	used := max(int64(s.slice)-left, 0)
 	s.used += uint64(used)
-	s.turn.account.fuel.Add(used)
 	s.slice = 0
 	in.fuel.Set(0)
 	return uint64(used)
@@ -92,7 +91,7 @@ func yield(ctx context.Context, mod api.Module, _ []uint64) {
 	s.checkEnd(ctx, now)
 	if now.Sub(s.sliceAt) >= turnLength {
 		s.sliceAt = now
-		if err := s.tellFuel(); err != nil {
+		if err := s.tell(now); err != nil {
 			s.stop(KindQuota, "the tenant used its fuel", err)
 		}
 		yieldCore()

@@ -123,7 +123,7 @@ func TestFuel(t *testing.T) {
 	var spent uint64
 	stop := errors.New("no more")
 	c.MaxFuel = 0
-	c.Services.Spend = func(n uint64) error {
+	c.Services.Spend = func(n uint64, _ time.Duration) error {
 		if spent += n; spent > 50_000_000 {
 			return stop
 		}

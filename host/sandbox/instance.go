@@ -119,17 +119,19 @@ func (in *instance) memory() []byte {
 // enter calls one of the guest's functions with the state that was set, when a core is free for it. On success it returns
 // the first result.
 func (in *instance) enter(ctx context.Context, fn api.Function, args ...uint64) (uint64, error) {
-	s := in.state
-	if !s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now()) {
-		return 0, s.outOfTime(ctx)
+	if err := in.state.hold(ctx); err != nil {
+		return 0, err
 	}
+	defer in.state.letGo()
+	return in.invoke(ctx, fn, args...)
+}
+
+// invoke is enter for a call that has its turn, and keeps it unless the guest lost it.
+func (in *instance) invoke(ctx context.Context, fn api.Function, args ...uint64) (uint64, error) {
 	copy(in.stack[:], args)
-	in.startSlice(s.turn.since)
+	in.startSlice(in.state.turn.since)
 	err := fn.CallWithStack(context.WithValue(ctx, instanceKey{}, in), in.stack[:])
 	in.endSlice()
-	if s.turn.has {
-		s.host.turns.leave(&s.turn, time.Now())
-	}
 	if err != nil {
 		in.broken = true
 		return 0, in.guestError(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // lane is one configuration of one plugin with one size of arena.
@@ -116,6 +117,10 @@ func (l *lane) newInstance(ctx context.Context, s *callState, paid int64) (*inst
 		return nil, err
 	}
 	defer t.release()
+	if err := s.hold(ctx); err != nil { // before this the call may have waited for who makes the template, who needs a turn
+		l.plugin.host.pools.shrink(l.plugin.tenant, paid)
+		return nil, err
+	}
 	in, err := t.instance(ctx, uint64(l.plugin.host.cfg.MemoryLimitBytes), paid, s)
 	if err != nil {
 		return nil, hostFault(err)
@@ -158,7 +163,7 @@ func (l *lane) template(ctx context.Context, s *callState, paid int64) (*templat
 // start makes an instance from the beginning, for the request of s, in paid bytes of memory that were taken for it already.
 func (l *lane) start(ctx context.Context, s *callState, paid int64) (*instance, error) {
 	h := l.plugin.host
-	state := h.newStartState(s.services.Log, l.with, l.plugin.account)
+	state := h.newStartState(&s.services, l.with, l.plugin.account)
 	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), purse{shared: &h.memory, own: l.plugin.tenant, paid: uint64(paid)})
 	if err != nil {
 		return nil, hostFault(err)
@@ -171,6 +176,7 @@ func (l *lane) start(ctx context.Context, s *callState, paid int64) (*instance, 
 	}
 	err = in.start(ctx, limits, l.with, l.arenaLen)
 	state.endLog(ctx)
+	err = errors.Join(err, state.tell(time.Now()))
 	if err != nil {
 		return nil, errors.Join(hostFault(err), in.close(ctx))
 	}

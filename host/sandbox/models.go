@@ -126,7 +126,9 @@ func (c hostCall) modelInputs(addr, n uint32) ([]ModelValue, *reader, int32) {
 			return nil, nil, abi.ErrBadPtr
 		}
 		in[i].Name = name
-		if f := r.value(&in[i].Value, &d, nil, nil); f != "" {
+		var f fault
+		c.work(int64(d.dataLen), func() { f = r.value(&in[i].Value, &d, nil, nil) })
+		if f != "" {
 			c.note("model input " + name + ": " + string(f))
 			return nil, nil, abi.ErrBadPtr
 		}

@@ -230,7 +230,7 @@ func (p *program) describe(ctx context.Context, payer *account) ([]byte, error) 
 		return nil, err
 	}
 	limits := startLimits{step: h.cfg.DescribeTimeout}
-	state := h.newStartState(nil, nil, payer)
+	state := h.newStartState(&Services{}, nil, payer)
 	limits.extend(state)
 	in, err := newInstance(ctx, p, mem, state)
 	if err != nil {

@@ -197,9 +197,10 @@ func (h *Host) discard(ctx context.Context, p *program) error {
 	return p.release(ctx)
 }
 
-// newStartState returns the state for the start of an instance, which the account pays for.
-func (h *Host) newStartState(log logFunc, with []byte, payer *account) *callState {
-	s := &callState{host: h, services: Services{Log: log}, config: with, maxOutput: h.cfg.MaxOutputBytes}
+// newStartState returns the state for the start of an instance, which the account pays for; its log and what it uses go to
+// the services.
+func (h *Host) newStartState(of *Services, with []byte, payer *account) *callState {
+	s := &callState{host: h, services: Services{Log: of.Log, Spend: of.Spend}, config: with, maxOutput: h.cfg.MaxOutputBytes}
 	s.turn.account = payer
 	s.log.maxLines, s.log.maxBytes = h.cfg.MaxLogLines, h.cfg.MaxLogBytes
 	s.models.starting = true

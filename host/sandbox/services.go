@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/tandem-serve/tandem/host/value"
 )
@@ -27,9 +28,10 @@ type Services struct {
 	Log func(ctx context.Context, level slog.Level, text string)
 	// Metric gets counters, gauges and histogram samples.
 	Metric func(ctx context.Context, kind MetricKind, name string, v float64)
-	// Spend is told the fuel that a running guest uses, at least every millisecond, and once at its end. An error stops
-	// the guest with KindQuota. It must be fast.
-	Spend func(units uint64) error
+	// Spend is told what a call uses, the start of its instance included, at least every millisecond that a guest runs, and at
+	// its end: fuel, and the time for which it had a core or the host worked for it. An error stops the guest with KindQuota. It
+	// must be fast.
+	Spend func(fuel uint64, core time.Duration) error
 	// Models runs models.
 	Models Models
 }

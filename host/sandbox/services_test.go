@@ -265,3 +265,35 @@ func TestAmbient(t *testing.T) {
 		t.Errorf("the clock moved by %v, want an hour in whole milliseconds", time.Duration(got))
 	}
 }
+
+// What calls are told to have used adds up to what their tenant is charged, the start of instances and the host's work included,
+// whether calls go well or not.
+func TestSpendAddsUp(t *testing.T) {
+	h := newHost(t, sandbox.Config{})
+	p := loadFor(t, h, "a", "values")
+	loaded := h.CoreTime("a") // describing it
+	var core time.Duration
+	var fuel uint64
+	s := sandbox.Services{Spend: func(n uint64, d time.Duration) error {
+		fuel, core = fuel+n, core+d
+		return nil
+	}}
+	in := everyKind()
+	for _, size := range []int{100, 1 << 20} { // within a turn, and beside it
+		in[0] = value.Tensor(abi.UINT8, []int64{int64(size)}, make([]byte, size))
+		r, err := p.Call(t.Context(), sandbox.Call{Function: "copy", Inputs: in, Services: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Release()
+		if r.CPU <= 0 || r.Fuel == 0 {
+			t.Errorf("a call that copies %d bytes used %v and %d units of fuel, want some", size, r.CPU, r.Fuel)
+		}
+	}
+	if _, err := p.Call(t.Context(), sandbox.Call{Function: "copy", Inputs: in, Services: s, MaxFuel: 10}); err == nil {
+		t.Error("a call without fuel went well")
+	}
+	if got := h.CoreTime("a") - loaded; core != got || core <= 0 || fuel == 0 {
+		t.Errorf("calls were told of %v and %d units of fuel, and the tenant was charged %v", core, fuel, got)
+	}
+}

@@ -24,6 +24,7 @@ type callState struct {
 	used    uint64 // fuel of the slices that have ended
 	slice   uint64 // fuel granted for the slice that runs
 	told    uint64 // fuel that Services.Spend knows of
+	toldCPU time.Duration
 	sliceAt time.Time
 	grantAt time.Time // when the slice began; zero when what follows is not only work
 
@@ -43,6 +44,7 @@ type callState struct {
 
 	binding binding
 	bounds  []bound
+	request int64 // bytes of the request
 }
 
 // clear makes s ready for another call, and keeps the memory of what cannot hold on to anything.
@@ -181,12 +183,16 @@ func (c *cancels) close() {
 	}
 }
 
-// tellFuel passes on what was used since the last time.
-func (s *callState) tellFuel() error {
-	if s.services.Spend == nil || s.used == s.told {
+// tell passes on what was used until now and since the last time.
+func (s *callState) tell(now time.Time) error {
+	cpu := s.turn.used
+	if s.turn.has {
+		cpu += max(now.Sub(s.turn.since), 0)
+	}
+	fuel, spent := s.used-s.told, cpu-s.toldCPU
+	if s.services.Spend == nil || fuel == 0 && spent == 0 {
 		return nil
 	}
-	n := s.used - s.told
-	s.told = s.used
-	return s.services.Spend(n)
+	s.told, s.toldCPU = s.used, cpu
+	return s.services.Spend(fuel, spent)
 }

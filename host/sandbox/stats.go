@@ -2,25 +2,16 @@ package sandbox
 
 import "time"
 
-// Usage is what the guests of one tenant used of the host since its start.
-type Usage struct {
-	// Calls ended, whichever way.
-	Calls int64
-	// Fuel is their work, and that of starting and describing plugins, in units of about one instruction.
-	Fuel int64
-	// CPU is the time for which they had a core.
-	CPU time.Duration
-}
-
-// Usage returns what a tenant used; its numbers never go down. It is cheap and may be called at any time.
-func (h *Host) Usage(tenant string) Usage {
+// CoreTime returns for how long the guests of a tenant had a core since the start, and the host worked for them. It is cheap and
+// may be called at any time.
+func (h *Host) CoreTime(tenant string) time.Duration {
 	h.turns.mu.Lock()
 	a := h.turns.byName[tenant]
 	h.turns.mu.Unlock()
 	if a == nil {
-		return Usage{}
+		return 0
 	}
-	return Usage{Calls: a.calls.Load(), Fuel: a.fuel.Load(), CPU: time.Duration(a.cpu.Load())}
+	return time.Duration(a.cpu.Load())
 }
 
 // Stats is how full a host is at one moment.

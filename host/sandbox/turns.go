@@ -33,12 +33,14 @@ type turns struct {
 
 // account is what one tenant's guests use together. It lives as long as its host, so that what it counts only grows.
 type account struct {
-	calls, fuel, cpu atomic.Int64 // what Usage says
+	cpu atomic.Int64 // what CoreTime says
 
 	virtual time.Duration // time on cores, moved up when it comes back from idle; guarded by turns.mu
 	guests  int           // that run or wait; guarded by turns.mu
 	waiters list.List     // of *turn, oldest first; guarded by turns.mu
 	at      int           // in the heap; guarded by turns.mu
+	working int           // large pieces of the host's work that go on; guarded by turns.mu
+	bench   list.List     // of chan struct{}, large pieces that wait, oldest first; guarded by turns.mu
 }
 
 // turn is one guest's place. It belongs to the goroutine of the call.
@@ -46,7 +48,7 @@ type turn struct {
 	account *account
 	has     bool
 	since   time.Time     // when it last began
-	used    time.Duration // time on a core
+	used    time.Duration // time on a core, and of the host's work beside it
 	waited  time.Duration
 	ready   chan struct{} // receives once after each wait
 }
@@ -68,12 +70,7 @@ func (s *turns) account(tenant string) *account {
 // enter begins a turn, and waits for it when it must. It returns false when ctx or the deadline ended the wait.
 func (s *turns) enter(ctx context.Context, deadline time.Time, t *turn, now time.Time) bool {
 	s.mu.Lock()
-	a := t.account
-	if a.guests == 0 {
-		s.active++
-		a.virtual = max(a.virtual, s.clock)
-	}
-	a.guests++
+	s.comeLocked(t.account)
 	if s.running < s.cores && len(s.queue) == 0 || s.active == 1 {
 		s.beginLocked(t, now)
 		s.mu.Unlock()
@@ -130,11 +127,24 @@ func (s *turns) endLocked(t *turn, now time.Time) {
 	ran := max(now.Sub(t.since), 0)
 	t.has = false
 	t.used += ran
-	t.account.cpu.Add(int64(ran))
-	t.account.virtual += ran
-	if t.account.waiters.Len() > 0 {
-		heap.Fix(&s.queue, t.account.at)
+	s.chargeLocked(t.account, ran)
+}
+
+func (s *turns) chargeLocked(a *account, d time.Duration) {
+	a.cpu.Add(int64(d))
+	a.virtual += d
+	if a.waiters.Len() > 0 {
+		heap.Fix(&s.queue, a.at)
 	}
+}
+
+// comeLocked takes note of a guest that is to run.
+func (s *turns) comeLocked(a *account) {
+	if a.guests == 0 {
+		s.active++
+		a.virtual = max(a.virtual, s.clock)
+	}
+	a.guests++
 }
 
 // partLocked takes note that a guest neither runs nor waits any more.

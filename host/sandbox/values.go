@@ -52,7 +52,9 @@ func hostValMake(c hostCall) {
 	d := readDescriptor(desc)
 	r := &reader{mem: c.in.guestMemory(c.mem), handles: &s.handles, budget: s.maxOutput}
 	var v value.Value
-	if f := r.value(&v, &d, nil, nil); f != "" {
+	var f fault
+	c.work(int64(d.dataLen), func() { f = r.value(&v, &d, nil, nil) })
+	if f != "" {
 		c.note("val_make: " + string(f))
 		c.ret(abi.ErrBadPtr)
 		return

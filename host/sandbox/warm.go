@@ -17,7 +17,10 @@ func (p *Plugin) Warm(ctx context.Context, function string, with json.RawMessage
 	if err != nil {
 		return p.callError(&c, "", err)
 	}
-	in, _, err := l.take(ctx, p.newState(ctx, &c))
+	s := p.newState(ctx, &c)
+	defer p.host.freeState(s)
+	defer s.letGo()
+	in, _, err := l.take(ctx, s)
 	if err != nil {
 		l.refs.Add(-1)
 		return p.callError(&c, "", err)

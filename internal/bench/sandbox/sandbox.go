@@ -293,7 +293,7 @@ func (s *suite) fairness(ctx context.Context) error {
 		}
 	}
 	wg.Wait()
-	a, b := s.host.Usage("small").CPU, s.host.Usage("big").CPU
+	a, b := s.host.CoreTime("small"), s.host.CoreTime("big")
 	s.r.AtLeast(fmt.Sprintf("share of the cores of a tenant with %d busy calls beside one with 20", cores), 100*float64(a)/float64(a+b), "%", 45)
 	return errors.Join(small.Close(), big.Close())
 }
