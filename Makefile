@@ -12,8 +12,9 @@ CACHE := .cache
 # TOOLS may point outside the project, so that a build machine keeps its tools between clones.
 TOOLS ?= $(CACHE)/tools
 
-# Plugins in Go. That in C, image, is committed as a module.
-PLUGINS := ocr text classify compare ensemble
+# Plugins in Go, and those in C and C++, which are committed as modules.
+PLUGINS := text classify compare ensemble
+COMMITTED := image ocr
 # Modules beside the main one that have Go code of their own.
 MODULES := sdk/go
 
@@ -42,21 +43,22 @@ build: need-cc ## Build bin/tandem
 	@$(GO) build -o bin/tandem ./cmd/tandem
 
 .PHONY: plugins
-plugins: $(PLUGINS:%=plugin-%) plugin-image ## Build the stock plugins to bin/plugins/*.wasm
+plugins: $(PLUGINS:%=plugin-%) $(COMMITTED:%=plugin-%) ## Build the stock plugins to bin/plugins/*.wasm
 
 .PHONY: $(PLUGINS:%=plugin-%)
 $(PLUGINS:%=plugin-%): plugin-%: need-go
 	@GOOS=wasip1 GOARCH=wasm $(GO) build -buildmode=c-shared -ldflags="-s -w" -o bin/plugins/$*.wasm ./plugins/$*/wasm
 
-.PHONY: plugin-image
-plugin-image:
-	@mkdir -p bin/plugins && cp plugins/image/image.wasm bin/plugins/image.wasm
+.PHONY: $(COMMITTED:%=plugin-%)
+$(COMMITTED:%=plugin-%): plugin-%:
+	@mkdir -p bin/plugins && cp plugins/$*/$*.wasm bin/plugins/$*.wasm
 
 .PHONY: plugin-check
 plugin-check: ## Check that the committed modules of stock plugins are what their sources build (clang and wasm-ld 14)
 	@$(call lack,clang,install clang and lld (Debian: apt-get install clang lld))
 	@$(call lack,wasm-ld,install lld (Debian: apt-get install lld))
 	@$(MAKE) -C plugins/image check
+	@$(MAKE) -C plugins/ocr/module check
 
 .PHONY: setup
 setup: need-go ## Fetch ONNX Runtime and the OCR models into .cache (pinned, checked; nothing when they are there)

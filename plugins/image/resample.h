@@ -25,8 +25,11 @@ typedef struct { const uint8_t *pixels; int w, h; } rs_image;
 /* The part of the image that is resampled. Its edges may lie between pixels and outside of the image. */
 typedef struct { double x0, y0, x1, y1; } rs_window;
 
-/* Where pixels go: w by h, planar or interleaved. Channel c is byte*mul[c] + add[c]. data needs 3*w*h + 4 floats of room. */
-typedef struct { float *data; int w, h, interleaved, bgr; float mul[3], add[3]; } rs_target;
+/*
+ * Where pixels go: w by h, planar or interleaved. Channel c is byte*mul[c] + add[c]. Rows of a plane are row floats long, w when
+ * that is 0. data needs 4 floats of room behind the last pixel. What is enlarged is cubic convolution or linear.
+ */
+typedef struct { float *data; int w, h, row, interleaved, bgr, cubic; float mul[3], add[3]; } rs_target;
 
 /* One destination's source positions and their whole weights. */
 typedef struct { int n; int32_t at[MAX_TAPS], weight[MAX_TAPS]; } rs_taps;
@@ -37,15 +40,25 @@ static inline int rs_clamp(int i, int size) { return i < 0 ? 0 : i >= size ? siz
 static void rs_weigh(rs_taps *t, const double *w, int one) {
 	int left = one, largest = 0;
 	for (int j = 0; j < t->n; j++) {
-		t->weight[j] = (int32_t)__builtin_floor(w[j] * one + 0.5);
+		double v = w[j] * one;
+		t->weight[j] = (int32_t)(v < 0 ? -__builtin_floor(0.5 - v) : __builtin_floor(v + 0.5));
 		left -= t->weight[j];
 		if (w[j] > w[largest]) largest = j;
 	}
 	t->weight[largest] += left;
 }
 
+/* Sets the weights of the positions -1, 0, 1 and 2 for a place between 0 and 1: cubic convolution with a = -0.75. */
+static void rs_cubic(double frac, double *w) {
+	const double a = -0.75, f = 1 + frac, g = 1 - frac;
+	w[0] = ((a * f - 5 * a) * f + 8 * a) * f - 4 * a;
+	w[1] = ((a + 2) * frac - (a + 3)) * frac * frac + 1;
+	w[2] = ((a + 2) * g - (a + 3)) * g * g + 1;
+	w[3] = 1 - w[0] - w[1] - w[2];
+}
+
 /* Returns the taps of destination i of n to which the span from..to is mapped. Positions may lie outside of the image. */
-static rs_taps rs_axis(int i, int n, double from, double to, int one) {
+static rs_taps rs_axis(int i, int n, double from, double to, int one, int cubic) {
 	rs_taps t = {0};
 	double w[MAX_TAPS], step = (to - from) / n;
 	if (step > MAX_FACTOR) { /* the mean of evenly spaced samples */
@@ -69,6 +82,11 @@ static rs_taps rs_axis(int i, int n, double from, double to, int one) {
 		t.n = 1;
 		t.at[0] = (int32_t)from + i;
 		w[0] = 1;
+	} else if (cubic) {
+		double x = from + (i + 0.5) * step - 0.5, low = __builtin_floor(x);
+		t.n = 4;
+		for (int j = 0; j < 4; j++) t.at[j] = (int32_t)low + j - 1;
+		rs_cubic(x - low, w);
 	} else { /* between the two nearest */
 		double x = from + (i + 0.5) * step - 0.5, low = __builtin_floor(x);
 		t.n = 2;
@@ -215,8 +233,11 @@ static inline rs_norm rs_norm_of(const rs_target *to) {
 	return n;
 }
 
-static inline fvec rs_float(vec sum, fvec mul, fvec add) {
-	return fvec_add(fvec_mul(fvec_of(vec_shift32(sum, POINT + Y_BITS)), mul), add);
+/* Cubic convolution overshoots: clamp brings its bytes back. */
+static inline fvec rs_float(vec sum, fvec mul, fvec add, int clamp) {
+	vec byte = vec_shift32(sum, POINT + Y_BITS);
+	if (clamp) byte = vec_min32(vec_max32(byte, vec_zero()), vec_splat32(255));
+	return fvec_add(fvec_mul(fvec_of(byte), mul), add);
 }
 
 /*
@@ -224,12 +245,12 @@ static inline fvec rs_float(vec sum, fvec mul, fvec add) {
  * the highest address down: the first one shows the runtime that the others are within memory.
  */
 static inline __attribute__((always_inline)) void rs_write_by(const rs_target *to, const rs_norm *norm, int y, int16_t *const *rows,
-                                                              const int32_t *pairs, int n) {
+                                                              const int32_t *pairs, int n, int clamp) {
 	const vec half = vec_splat32(1 << (POINT + Y_BITS - 1));
 	const vec w0 = vec_splat32(pairs[0]), w1 = vec_splat32(pairs[1]), w2 = vec_splat32(pairs[2]);
 	const int16_t *const r0 = rows[0], *const r1 = rows[1], *const r2 = rows[2], *const r3 = rows[3], *const r4 = rows[4], *const r5 = rows[5];
-	const uint32_t plane = (uint32_t)to->w * (uint32_t)to->h;
-	float *out = to->data + (to->interleaved ? 3 : 1) * (uint32_t)y * (uint32_t)to->w;
+	const uint32_t row = (uint32_t)(to->row ? to->row : to->w), plane = row * (uint32_t)to->h;
+	float *out = to->data + (to->interleaved ? 3 : 1) * (uint32_t)y * row;
 	for (int x = 0; x < to->w; x += 8) {
 		vec s0 = half, s1 = half, s2 = half, s3 = half, s4 = half, s5 = half, s6 = half, s7 = half;
 #define RS_ADD(a, b, weight) do { \
@@ -247,7 +268,7 @@ static inline __attribute__((always_inline)) void rs_write_by(const rs_target *t
 		const int left = to->w - x;
 		if (to->interleaved) { /* each pixel's fourth number is overwritten by the next pixel */
 			const vec s[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
-			for (int q = 0; q < 8 && q < left; q++) fvec_store(out + 3 * (x + q), rs_float(s[q], norm->mul4, norm->add4));
+			for (int q = 0; q < 8 && q < left; q++) fvec_store(out + 3 * (x + q), rs_float(s[q], norm->mul4, norm->add4, clamp));
 			continue;
 		}
 		vec low = vec_low32(s0, s1), high = vec_low32(s2, s3), low4 = vec_low32(s4, s5), high4 = vec_low32(s6, s7);
@@ -255,7 +276,7 @@ static inline __attribute__((always_inline)) void rs_write_by(const rs_target *t
 		vec ch4[3] = {vec_low64(low4, high4), vec_high64(low4, high4), vec_low64(vec_high32(s4, s5), vec_high32(s6, s7))};
 		for (int c = 0; c < 3; c++) {
 			float *at = out + (uint32_t)c * plane + x;
-			fvec v = rs_float(ch[c], norm->mul[c], norm->add[c]), v4 = rs_float(ch4[c], norm->mul[c], norm->add[c]);
+			fvec v = rs_float(ch[c], norm->mul[c], norm->add[c], clamp), v4 = rs_float(ch4[c], norm->mul[c], norm->add[c], clamp);
 			if (left >= 8) {
 				fvec_store(at + 4, v4);
 				fvec_store(at, v);
@@ -270,9 +291,11 @@ static inline __attribute__((always_inline)) void rs_write_by(const rs_target *t
 }
 
 static void rs_write(const rs_target *to, const rs_norm *norm, int y, int16_t *const *rows, const int32_t *pairs, int n) {
-	if (n == 1) rs_write_by(to, norm, y, rows, pairs, 1);
-	else if (n == 2) rs_write_by(to, norm, y, rows, pairs, 2);
-	else rs_write_by(to, norm, y, rows, pairs, 3);
+	if (to->cubic && n < 3) rs_write_by(to, norm, y, rows, pairs, 2, 1);
+	else if (to->cubic) rs_write_by(to, norm, y, rows, pairs, 3, 1);
+	else if (n == 1) rs_write_by(to, norm, y, rows, pairs, 1, 0);
+	else if (n == 2) rs_write_by(to, norm, y, rows, pairs, 2, 0);
+	else rs_write_by(to, norm, y, rows, pairs, 3, 0);
 }
 
 /* Returns where source row y begins. Loads of 16 bytes run over the end of a row: in the last one into room that is ours. */
@@ -307,7 +330,7 @@ static void rs_resample(rs_image img, rs_window win, const rs_target *to, uint8_
 	const rs_norm norm = rs_norm_of(to);
 	int pairs = 0;
 	for (int x = 0; x < to->w; x++) {
-		rs_taps t = rs_axis(x, to->w, win.x0, win.x1, 1 << X_BITS);
+		rs_taps t = rs_axis(x, to->w, win.x0, win.x1, 1 << X_BITS, to->cubic);
 		if ((win.x1 - win.x0) / to->w > MAX_FACTOR) {
 			k.samples[x] = t;
 			continue;
@@ -320,7 +343,7 @@ static void rs_resample(rs_image img, rs_window win, const rs_target *to, uint8_
 		k.columns[x] = none;
 	}
 	for (int y = 0; y < to->h; y++) {
-		rs_taps t = rs_axis(y, to->h, win.y0, win.y1, 1 << Y_BITS);
+		rs_taps t = rs_axis(y, to->h, win.y0, win.y1, 1 << Y_BITS, to->cubic);
 		int16_t *rows[MAX_TAPS + 1] = {0};
 		int32_t weights[3] = {0};
 		int n = 0, apart = (win.y1 - win.y0) / to->h > MAX_FACTOR;
@@ -328,10 +351,10 @@ static void rs_resample(rs_image img, rs_window win, const rs_target *to, uint8_
 			if (!t.weight[j]) continue;
 			int from = rs_clamp(t.at[j], img.h);
 			rows[n] = rs_row(&k, img, to, from, apart ? j * BATCH : from % ROWS, pairs);
-			weights[n / 2] |= n % 2 ? t.weight[j] << 16 : t.weight[j];
+			weights[n / 2] |= (t.weight[j] & 0xffff) << 16 * (n % 2);
 			n++;
 		}
-		rows[n] = rows[0]; /* the other half of the last pair, with weight 0 */
+		for (int j = n; j <= MAX_TAPS; j++) rows[j] = rows[0]; /* with weight 0 */
 		rs_write(to, &norm, y, rows, weights, (n + 1) / 2);
 	}
 }

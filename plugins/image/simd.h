@@ -21,6 +21,8 @@ typedef v128_t fvec;
 #define vec_dot(a, b) wasm_i32x4_dot_i16x8(a, b)         /* products of 16 bits, neighbours added */
 #define vec_add32(a, b) wasm_i32x4_add(a, b)
 #define vec_mul32(a, b) wasm_i32x4_mul(a, b)
+#define vec_min32(a, b) wasm_i32x4_min(a, b)
+#define vec_max32(a, b) wasm_i32x4_max(a, b)
 #define vec_shift32(v, n) wasm_i32x4_shr(v, n)
 #define vec_narrow32(a, b) wasm_i16x8_narrow_i32x4(a, b) /* two times 4 numbers of 32 bits to 8 of 16 */
 #define vec_low16(a, b) wasm_i16x8_shuffle(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
@@ -57,6 +59,8 @@ static inline vec vec_load32(const void *p) {
 #define vec_dot(a, b) _mm_madd_epi16(a, b)
 #define vec_add32(a, b) _mm_add_epi32(a, b)
 #define vec_mul32(a, b) _mm_mullo_epi32(a, b)
+#define vec_min32(a, b) _mm_min_epi32(a, b)
+#define vec_max32(a, b) _mm_max_epi32(a, b)
 #define vec_shift32(v, n) _mm_srai_epi32(v, n)
 #define vec_narrow32(a, b) _mm_packs_epi32(a, b)
 #define vec_low16(a, b) _mm_unpacklo_epi16(a, b)

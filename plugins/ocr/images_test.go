@@ -8,6 +8,9 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/tandem-serve/tandem/host/imaging"
 	"github.com/tandem-serve/tandem/plugins/ocr"
 	"github.com/tandem-serve/tandem/runners"
@@ -113,6 +116,39 @@ func read(t *testing.T, e engines, img plugin.Tensor[uint8]) (text string, lines
 	return r.Text, r.Lines
 }
 
+// readByModule is read with the plugin in the sandbox.
+func readByModule(t *testing.T, m module, e engines, img plugin.Tensor[uint8]) (text string, lines plugin.JSON) {
+	t.Helper()
+	pixels := tensorOf(img)
+	p := m.must(t, "prepare_detect", "", pixels)
+	heat := run(t, e.detect, floatsOf(p[0]))
+	c := m.must(t, "cut_lines", "", pixels, tensorOf(heat), p[1])
+	angles := runAll(t, e.turn, floatLists(c[1]))
+	o := m.must(t, "orient", "", c[0], listOf(angles))
+	r := m.must(t, "read_lines", "", listOf(runAll(t, e.recognise, floatLists(o[0]))), c[2], o[1])
+	return string(r[0].Data), r[1].Data
+}
+
+// sameLines compares what was read; confidences may differ by what a rounding of a pixel does to the recogniser.
+func sameLines(t *testing.T, name string, want, got plugin.JSON) {
+	t.Helper()
+	type line struct {
+		Text       string
+		Confidence float64
+		Turned     bool
+		Box        [][2]float32
+	}
+	var lines [2][]line
+	for i, doc := range []plugin.JSON{want, got} {
+		if err := json.Unmarshal(doc, &lines[i]); err != nil {
+			t.Fatalf("%s: %v in %s", name, err, doc)
+		}
+	}
+	if diff := cmp.Diff(lines[0], lines[1], cmpopts.EquateApprox(0, 1e-3)); diff != "" {
+		t.Errorf("%s: lines differ (-package +module):\n%s", name, diff)
+	}
+}
+
 // expectedLines returns what is written on each example image.
 func expectedLines(t *testing.T) map[string][]string {
 	t.Helper()
@@ -159,15 +195,21 @@ func distance(a, b []rune) int {
 	return row[len(b)]
 }
 
-// TestReadsTheExampleImages holds the reading to a character error rate of 3 %.
+// TestReadsTheExampleImages holds the reading to a character error rate of 3 %, and the module to the package.
 func TestReadsTheExampleImages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("reads twenty images")
 	}
-	e := newEngines(t)
+	e, m := newEngines(t), newModule(t)
 	wrong, total := 0, 0
 	for name, want := range expectedLines(t) {
-		text, lines := read(t, e, decode(t, name))
+		img := decode(t, name)
+		text, lines := read(t, e, img)
+		again, againLines := readByModule(t, m, e, img)
+		if again != text {
+			t.Errorf("%s: the module reads\n%s\nthe package\n%s", name, again, text)
+		}
+		sameLines(t, name, lines, againLines)
 		got, wanted := normalise(text), normalise(strings.Join(want, ""))
 		d := distance(got, wanted)
 		wrong, total = wrong+d, total+len(wanted)

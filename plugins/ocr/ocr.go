@@ -1,4 +1,5 @@
-// Package ocr is the plugin that joins PP-OCR's three models into a reader of text: it prepares an image for the detector,
+// Package ocr is what the ocr plugin does, in Go: the plugin itself is the same in C++ with vector instructions, in folder module,
+// and tests hold it to this package. It joins PP-OCR's three models into a reader of text: it prepares an image for the detector,
 // cuts out the lines that the detector shows, turns the ones that stand upside down, and decodes what the recogniser
 // saw. Numbers and steps are those of PaddleOCR's own tools.
 //
@@ -20,7 +21,7 @@ var keys string
 func Plugin() plugin.Plugin {
 	r := newReader(keys)
 	return plugin.Plugin{
-		Name: "ocr", Version: "1.0.0",
+		Name: "ocr", Version: "1.1.0",
 		Doc: "Reads text with PP-OCR models: prepares images, cuts lines out, turns them, decodes characters.",
 		Functions: []plugin.Function{
 			plugin.Func("prepare_detect", "scales and normalises an image for the text detector", PrepareDetect),

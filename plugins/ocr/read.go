@@ -115,8 +115,8 @@ func writeBox(w *plugin.JSONWriter, q quad) {
 	w.BeginArray()
 	for _, p := range q {
 		w.BeginArray()
-		w.Float(p.x)
-		w.Float(p.y)
+		w.Float32(float32(p.x))
+		w.Float32(float32(p.y))
 		w.EndArray()
 	}
 	w.EndArray()
