@@ -21,11 +21,20 @@ const (
 	onFiles = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_EXECUTE
 )
 
-// confineFiles restricts the calling thread, and the program that it executes next, by Landlock. It needs no_new_privs.
-func confineFiles(write, read []string) error {
+// landlock returns the version of the kernel's Landlock, 0 when it has none.
+func landlock() int {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
-		return nil // no Landlock here
+		return 0
+	}
+	return int(version)
+}
+
+// confineFiles restricts the calling thread, and the program that it executes next, by Landlock. It needs no_new_privs.
+func confineFiles(write, read []string) error {
+	version := landlock()
+	if version == 0 {
+		return nil
 	}
 	writing := uint64(writes)
 	if version >= 2 {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,6 +42,19 @@ func Process(r Rights) error {
 // NoPrograms keeps every thread of this process from executing another program.
 func NoPrograms() error {
 	return filterCalls(deny(unix.SYS_EXECVE, unix.SYS_EXECVEAT), unix.SECCOMP_FILTER_FLAG_TSYNC)
+}
+
+// Lacks returns what this kernel cannot do, for people; nothing on one that has all.
+func Lacks() []string {
+	var out []string
+	if landlock() == 0 {
+		out = append(out, "Landlock, so that files are not kept from children")
+	}
+	action := uint32(unix.SECCOMP_RET_ERRNO)
+	if _, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_GET_ACTION_AVAIL, 0, uintptr(unsafe.Pointer(&action))); errno != 0 || program(nil) == nil {
+		out = append(out, "seccomp, so that the network and other processes are not kept from children")
+	}
+	return out
 }
 
 func setLimits(r Rights) []error {

@@ -31,6 +31,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tandem-serve/tandem/internal/confine"
 	"github.com/tandem-serve/tandem/runners"
 )
 
@@ -73,7 +74,7 @@ type Pool struct {
 	closed bool
 }
 
-// New returns a pool. It starts nothing. ctx gives the values of what the pool does later; its end is not the pool's.
+// New returns a pool, and logs what this system cannot keep its workers from. It starts nothing. ctx gives the values of what the pool does later; its end is not the pool's.
 func New(ctx context.Context, config Config) (*Pool, error) {
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -81,6 +82,11 @@ func New(ctx context.Context, config Config) (*Pool, error) {
 	p := &Pool{config: config.withDefaults(), groups: map[Key]*group{}}
 	p.strikes = newStrikes(p.config.Strikes, p.config.StrikeWindow)
 	p.root, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if !config.Unconfined {
+		for _, what := range confine.Lacks() {
+			p.config.Logger.WarnContext(ctx, "workers have more rights than they need: this system lacks "+what)
+		}
+	}
 	return p, nil
 }
 

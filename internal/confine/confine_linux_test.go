@@ -1,0 +1,367 @@
+package confine_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tandem-serve/tandem/internal/confine"
+)
+
+// What a child of this test does is in its environment: the rights that it keeps, and what it tries then.
+const (
+	rightsEnv = "TANDEM_TEST_RIGHTS" // JSON; not set: it is not confined
+	tryEnv    = "TANDEM_TEST_TRY"
+)
+
+// TestMain makes this binary the child when it is started as one.
+func TestMain(m *testing.M) {
+	if what := os.Getenv(tryEnv); what != "" {
+		os.Exit(child(what))
+	}
+	os.Exit(m.Run())
+}
+
+// child gives up its rights and tries something, and says how that went.
+func child(what string) int {
+	if what, ok := strings.CutPrefix(what, "without landlock:"); ok {
+		if !confine.Confined() {
+			if err := confine.DenyLandlock(); err != nil {
+				fmt.Println(err)
+				return 1
+			}
+		}
+		return confined(what)
+	}
+	return confined(what)
+}
+
+func confined(what string) int {
+	if text, ok := os.LookupEnv(rightsEnv); ok {
+		var r confine.Rights
+		err := json.Unmarshal([]byte(text), &r)
+		if err == nil {
+			err = confine.Process(r)
+		}
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	name, arg, _ := strings.Cut(what, " ")
+	try, ok := tries[name]
+	if !ok {
+		fmt.Println("nothing called", name)
+		return 1
+	}
+	for _, line := range try(arg) {
+		fmt.Println(line)
+	}
+	return 0
+}
+
+// tries are what children do; each line that comes back is an answer.
+var tries = map[string]func(arg string) []string{
+	"calls": func(string) []string {
+		var out []string
+		for name, errno := range confine.Calls() {
+			out = append(out, fmt.Sprintf("%s %v", name, errno))
+		}
+		return out
+	},
+	"signal-self": func(string) []string { return said(unix.Tgkill(os.Getpid(), unix.Gettid(), 0)) },
+	"signal-parent": func(string) []string {
+		return append(said(unix.Kill(os.Getppid(), 0)), said(unix.Tgkill(os.Getppid(), os.Getppid(), 0))...)
+	},
+	"read": func(path string) []string {
+		_, err := os.ReadFile(path)
+		return said(err)
+	},
+	"write":    func(path string) []string { return said(os.WriteFile(path, []byte("new"), 0o600)) },
+	"truncate": func(path string) []string { return said(os.Truncate(path, 0)) },
+	"remove":   func(path string) []string { return said(os.Remove(path)) },
+	"run": func(path string) []string {
+		return said(exec.CommandContext(context.Background(), path).Run()) //nolint:gosec // the test's own
+	},
+	"run-later": func(path string) []string {
+		if err := confine.NoPrograms(); err != nil {
+			return said(err)
+		}
+		var out []string
+		for range 4 { // on threads that there were, and new ones
+			ran := make(chan error)
+			go func() {
+				runtime.LockOSThread()                                       // ends with the goroutine
+				ran <- exec.CommandContext(context.Background(), path).Run() //nolint:gosec // the test's own
+			}()
+			out = append(out, said(<-ran)...)
+		}
+		return out
+	},
+	"open-many": func(string) []string {
+		var files []*os.File
+		for range 100 {
+			f, err := os.Open(os.DevNull)
+			if err != nil {
+				return said(err)
+			}
+			files = append(files, f)
+		}
+		return []string{fmt.Sprint(len(files), " open")}
+	},
+	"map": func(size string) []string {
+		var n int
+		if _, err := fmt.Sscan(size, &n); err != nil {
+			return said(err)
+		}
+		_, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		return said(err)
+	},
+	"reserve": func(size string) []string {
+		var n int
+		if _, err := fmt.Sscan(size, &n); err != nil {
+			return said(err)
+		}
+		_, err := unix.Mmap(-1, 0, n, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+		return said(err)
+	},
+	"state": func(string) []string {
+		noNew, _ := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+		var core unix.Rlimit
+		_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
+		priority, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
+		return []string{fmt.Sprintf("no_new_privs %d, core %d, nice %d", noNew, core.Max, 20-priority)}
+	},
+	"lacks": func(string) []string { return append(confine.Lacks(), "that is all") },
+	"spin": func(string) []string {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		}
+		return []string{"still there"}
+	},
+	"wait": func(string) []string {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		return []string{"still there"}
+	},
+}
+
+// said is what a child says of how something went.
+func said(err error) []string {
+	var errno syscall.Errno
+	switch {
+	case err == nil:
+		return []string{"ok"}
+	case errors.As(err, &errno):
+		return []string{unix.ErrnoName(errno)}
+	}
+	return []string{err.Error()}
+}
+
+// start returns a child that is ready to be started.
+func start(t *testing.T, rights *confine.Rights, what string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0])
+	cmd.Env = append(os.Environ(), tryEnv+"="+what)
+	if rights != nil {
+		text, err := json.Marshal(rights)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(cmd.Env, rightsEnv+"="+string(text))
+	}
+	return cmd
+}
+
+// try has a child try something with these rights, nil for all, and returns what it says.
+func try(t *testing.T, rights *confine.Rights, what string) string {
+	t.Helper()
+	cmd := start(t, rights, what)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v: %s%s", what, err, out, errs.String())
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// want checks what a child says.
+func want(t *testing.T, rights *confine.Rights, what, answer string) {
+	t.Helper()
+	if got := try(t, rights, what); got != answer {
+		t.Errorf("%s: got %q, want %q", what, got, answer)
+	}
+}
+
+// Every call that a confined process has no use for fails, and would have got further otherwise: with EPERM they would not say why.
+func TestCalls(t *testing.T) {
+	t.Parallel()
+	if !strings.Contains(try(t, nil, "calls"), "socket errno 0") {
+		t.Fatal("a process that is not confined has no sockets: the test says nothing")
+	}
+	open := map[string]bool{} // calls that are refused here anyway
+	for line := range strings.Lines(try(t, nil, "calls")) {
+		if strings.Contains(line, unix.EPERM.Error()) {
+			open[line] = true
+		}
+	}
+	if len(open) > 8 {
+		t.Errorf("%d calls are refused without being confined: %v", len(open), open)
+	}
+	lines := strings.Split(try(t, &confine.Rights{}, "calls"), "\n")
+	if len(lines) < 20 {
+		t.Errorf("only %d calls were tried", len(lines))
+	}
+	for _, line := range lines {
+		if !strings.HasSuffix(line, unix.EPERM.Error()) {
+			t.Errorf("a confined process may call %s", line)
+		}
+	}
+	want(t, &confine.Rights{}, "signal-self", "ok")
+	want(t, nil, "signal-parent", "ok\nok")
+	want(t, &confine.Rights{}, "signal-parent", "EPERM\nEPERM")
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	want(t, &confine.Rights{}, "state", "no_new_privs 1, core 0, nice 0")
+	want(t, &confine.Rights{LowPriority: true}, "state", "no_new_privs 1, core 0, nice 19")
+}
+
+func TestNoPrograms(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("true")
+	if err != nil {
+		t.Skip(err)
+	}
+	rights := &confine.Rights{Write: []string{os.DevNull}} // which programs are started with
+	want(t, rights, "run "+program, "ok")
+	want(t, rights, "run-later "+program, "EPERM\nEPERM\nEPERM\nEPERM")
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	want(t, &confine.Rights{Files: 50}, "open-many", "EMFILE")
+	want(t, &confine.Rights{}, "open-many", "100 open")
+	want(t, &confine.Rights{Memory: 256 * mib}, fmt.Sprint("map ", 512*mib), "ENOMEM")
+	want(t, &confine.Rights{Memory: 1024 * mib}, fmt.Sprint("map ", 512*mib), "ok")
+	want(t, &confine.Rights{Address: 4096 * mib}, fmt.Sprint("reserve ", 8192*mib), "ENOMEM")
+	want(t, &confine.Rights{Memory: 256 * mib}, fmt.Sprint("reserve ", 8192*mib), "ok")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	out, err := start(t, &confine.Rights{FileSize: 2, Write: []string{dir}}, "write "+path).CombinedOutput() // the system may end it for that
+	if info, statErr := os.Stat(path); statErr != nil || info.Size() != 2 || err == nil && strings.TrimSpace(string(out)) != "EFBIG" {
+		t.Errorf("a file of 3 bytes, 2 being allowed: %v, %v, %s", info, err, out)
+	}
+}
+
+// The processor time is bounded: a process that goes on is ended.
+func TestProcessorTime(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes a second of processor time")
+	}
+	err := start(t, &confine.Rights{CPU: 1}, "spin").Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() == 0 {
+		t.Errorf("got %v, want its end", err)
+	}
+}
+
+// needed is what a child of this test has to read to begin at all.
+func needed() []string {
+	return []string{os.Args[0], "/usr", "/lib", "/lib64", "/proc", "/sys", "/dev", "/etc/ld.so.cache", "/no/such/file"}
+}
+
+func lacksLandlock(t *testing.T) bool {
+	t.Helper()
+	return strings.Contains(try(t, nil, "lacks"), "Landlock")
+}
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	if lacksLandlock(t) {
+		t.Skip("this kernel has no Landlock")
+	}
+	mine, other := t.TempDir(), t.TempDir()
+	for _, dir := range []string{mine, other} {
+		if err := os.WriteFile(filepath.Join(dir, "file"), []byte("text"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in, out := filepath.Join(mine, "file"), filepath.Join(other, "file")
+	writer := &confine.Rights{Write: []string{mine}}
+	want(t, writer, "read "+out, "ok") // reading is not bounded
+	want(t, writer, "write "+in, "ok")
+	want(t, writer, "write "+out, "EACCES")
+	want(t, writer, "truncate "+out, "EACCES")
+	want(t, writer, "remove "+out, "EACCES")
+	want(t, writer, "write "+filepath.Join(other, "another"), "EACCES")
+	reader := &confine.Rights{Read: append(needed(), in)}
+	want(t, reader, "read "+in, "ok")
+	want(t, reader, "write "+in, "EACCES")
+	want(t, reader, "read "+out, "EACCES")
+	want(t, reader, "read /etc/passwd", "EACCES")
+	want(t, reader, "read "+filepath.Join(mine, "..", filepath.Base(other), "file"), "EACCES")
+	want(t, &confine.Rights{Read: append(needed(), other), Write: []string{mine}}, "read "+out, "ok")
+	if text, err := os.ReadFile(out); err != nil || string(text) != "text" {
+		t.Errorf("a file that was not to be written is %q, %v", text, err)
+	}
+	// What does not exist is left out when it is to be read, and is a fault when it is to be written.
+	if text, err := start(t, &confine.Rights{Write: []string{"/no/such/folder"}}, "read "+in).Output(); err == nil || !strings.Contains(string(text), "/no/such/folder") {
+		t.Errorf("a folder that does not exist: %v, %s", err, text)
+	}
+}
+
+// A kernel without Landlock confines no files, and that is told; everything else holds.
+func TestWithoutLandlock(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	rights := &confine.Rights{Read: needed()}
+	want(t, rights, "without landlock:write "+path, "ok")
+	want(t, rights, "without landlock:signal-parent", "EPERM\nEPERM")
+	if got := try(t, rights, "without landlock:lacks"); !strings.Contains(got, "Landlock") {
+		t.Errorf("it says that it lacks %q", got)
+	}
+}
+
+// A child ends with the thread that started it.
+func TestChild(t *testing.T) {
+	t.Parallel()
+	cmd := start(t, &confine.Rights{}, "wait")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = in.Close() }()
+	confine.Child(cmd)
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread ends with this goroutine
+		started <- cmd.Start()
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	if group, err := unix.Getpgid(cmd.Process.Pid); err != nil || group != cmd.Process.Pid {
+		t.Errorf("its process group is %d, %v; want one of its own", group, err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.String() != "signal: killed" {
+		t.Errorf("got %v, want its end", err)
+	}
+}
