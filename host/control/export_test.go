@@ -1,8 +1,18 @@
 package control
 
-import "github.com/tandem-serve/tandem/host/tenant"
+import (
+	"context"
+
+	"github.com/tandem-serve/tandem/host/tenant"
+)
 
 // Forget closes a release and has the next call ask the catalog, as on a server that starts.
 func (m *Manager) Forget(t tenant.ID, name string, version int) {
 	m.drop(graphKey{t, name}, []int{version})
 }
+
+// Tend does what is done every minute, for models that nobody calls.
+func (m *Manager) Tend(ctx context.Context) { m.life.tend(ctx, m.life.tend(ctx, nil)) }
+
+// MeasureFromNowOn has models measured that were not to be.
+func (m *Manager) MeasureFromNowOn() { m.life.measure = true }

@@ -70,7 +70,8 @@ func (f *life) residents() []*resident {
 // keepEvery is how often what was learned is written down while models stay loaded.
 const keepEvery = time.Minute
 
-// run writes down what is learned until ctx ends.
+// run writes down what is learned, and has models measured again that were measured on a busy machine and that nobody calls, until ctx
+// ends.
 func (f *life) run(ctx context.Context) {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
@@ -81,21 +82,30 @@ func (f *life) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		seen := map[*resident]uint64{}
-		for _, r := range f.residents() {
-			r.mu.Lock()
-			l := r.current
-			r.mu.Unlock()
-			if l == nil {
-				continue
-			}
-			seen[r] = l.batcher.Stats().Runs
-			if seen[r] != written[r] {
-				r.keep(l)
-			}
-		}
-		written = seen
+		written = f.tend(ctx, written)
 	}
+}
+
+// tend goes through the models once. written has the runs of each that are written down, as the last tend returned them.
+func (f *life) tend(ctx context.Context, written map[*resident]uint64) map[*resident]uint64 {
+	seen := map[*resident]uint64{}
+	for _, r := range f.residents() {
+		r.mu.Lock()
+		l := r.current
+		r.mu.Unlock()
+		if l == nil {
+			continue
+		}
+		seen[r] = l.batcher.Stats().Runs
+		switch {
+		case seen[r] != written[r]:
+			r.keep(l)
+		case f.measure && r.stale():
+			r.measureAgain(ctx)
+			seen[r] = 0
+		}
+	}
+	return seen
 }
 
 // load brings the model into memory: it makes room, decides by the plan how the model runs, measuring it the first time, and warms
@@ -229,9 +239,11 @@ func (o *opening) open(ctx context.Context) error {
 // measureLargest is the largest file that is loaded twice to be measured.
 const measureLargest = 256 << 20
 
-// measures reports whether the model has to be measured: nothing is known of it here, and its owner leaves the choice to us.
+// measures reports whether the model has to be measured: nothing is known of it here, or it was measured on a busy machine, and its owner
+// leaves the choice to us.
 func (o *opening) measures() bool {
-	return o.life.measure && len(o.known.Measured.Threads)+len(o.known.Measured.Rows) == 0 && len(o.file) <= measureLargest
+	known := &o.known.Measured
+	return o.life.measure && len(o.file) <= measureLargest && (len(known.Threads)+len(known.Rows) == 0 || known.Stale(time.Now()))
 }
 
 // openMeasured loads the model on the threads of the pool and, if that is a choice, on one thread, measures both, and keeps the one
@@ -245,13 +257,15 @@ func (o *opening) openMeasured(ctx context.Context) error {
 	if err := o.start(ctx, 1, first); err != nil {
 		return err
 	}
+	tries := o.known.Measured.Tries
+	o.known.Measured = plan.Measured{}
 	if o.onCPU() && whole > 1 && o.serving.Threads == 0 {
-		shared := measureThreads(ctx, o.runner, o.warm, whole)
-		if len(shared) > 0 {
-			if err := o.compare(ctx, shared); err != nil {
-				return err
-			}
+		if err := o.compare(ctx, whole); err != nil {
+			return err
 		}
+	}
+	if o.known.Measured.Busy {
+		o.known.Measured.Tries = tries + 1
 	}
 	o.known.Measured.Rows = measureRowsOf(ctx, o.runner, o.warm, &o.known.Cost)
 	o.plan()
@@ -264,18 +278,26 @@ func (o *opening) openMeasured(ctx context.Context) error {
 	return o.start(ctx, o.share.Instances, o.threads())
 }
 
-// compare loads the model a second time, on one thread, measures it, and keeps the better one.
-func (o *opening) compare(ctx context.Context, shared []plan.ThreadsTook) error {
+// compare loads the model a second time, on one thread, measures both in turns, and keeps the better one.
+func (o *opening) compare(ctx context.Context, whole int) error {
+	in := o.warm.sample()
+	if in == nil {
+		return nil
+	}
 	alone := &opening{resident: o.resident, file: o.file}
 	if err := alone.start(ctx, 1, 1); err != nil {
 		return errors.Join(err, alone.close())
 	}
-	o.known.Measured.Threads = append(measureThreads(ctx, alone.runner, alone.warm, 1), shared...)
+	measured, err := plan.Compare(ctx, alone.runner, o.runner, whole, in)
+	if err != nil {
+		return errors.Join(ctx.Err(), alone.close()) // a model that fails now and then is not measured
+	}
+	o.known.Measured = measured
 	o.plan()
 	if o.threads() != 1 {
 		return alone.close()
 	}
-	err := o.close()
+	err = o.close()
 	o.runner, o.info, o.warm, o.note, o.started = alone.runner, alone.info, alone.warm, alone.note, 1
 	return err
 }

@@ -3,6 +3,7 @@ package control_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -331,6 +332,77 @@ func TestModelsAreMeasured(t *testing.T) {
 	if got := h.models.threads(t, "narrow@1"); got != 1 {
 		t.Errorf("it was loaded with %d threads, want 1", got)
 	}
+}
+
+// A model that was measured while the machine was busy is measured again, when it is loaded and while nobody calls it.
+func TestModelsAreMeasuredAgain(t *testing.T) {
+	learned, dir := filepath.Join(t.TempDir(), "learned"), t.TempDir()
+	cfg := control.Config{LearnedDir: learned, MeasureModels: true, Machine: plan.Machine{Cores: 4, Source: "test"}}
+	long := time.Now().Add(-24 * time.Hour)
+	spoil := func() { // as if the machine had been busy a day ago
+		files, err := filepath.Glob(filepath.Join(learned, "*.json"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("got files %v, %v", files, err)
+		}
+		text, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var l struct {
+			Cost     batch.Cost    `json:"cost"`
+			Measured plan.Measured `json:"measured"`
+		}
+		if err := json.Unmarshal(text, &l); err != nil {
+			t.Fatal(err)
+		}
+		l.Measured.Busy, l.Measured.At, l.Measured.Tries = true, long, 1
+		l.Measured.Threads = []plan.ThreadsTook{{Threads: 1, Took: time.Second}, {Threads: 4, Took: time.Second}}
+		if text, err = json.Marshal(l); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(files[0], text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh := func(h *house, when string) {
+		t.Helper()
+		if m := h.PlanState(acme).Models[0]; time.Since(m.Measured.At) > time.Hour || m.Share == nil || m.Share.Threads != 4 {
+			t.Errorf("%s: measured %+v, share %+v", when, m.Measured, m.Share)
+		}
+	}
+	t.Run("first", func(t *testing.T) {
+		h := newHouseIn(t, dir, cfg)
+		h.publishModel(t, "add", "gains by threads", control.Serving{})
+		fresh(h, "first")
+		loads := h.models.loads.Load()
+		h.Tend(t.Context())
+		if got := h.models.loads.Load(); got != loads && !h.PlanState(acme).Models[0].Measured.Busy {
+			t.Errorf("a good measurement was made again")
+		}
+	})
+	spoil()
+	t.Run("loaded", func(t *testing.T) {
+		h := newHouseIn(t, dir, cfg)
+		if _, err := h.infer(t.Context(), acme, "g-add"); err != nil {
+			t.Fatal(err)
+		}
+		fresh(h, "loaded again")
+	})
+	spoil()
+	t.Run("idle", func(t *testing.T) {
+		cfg := cfg
+		cfg.MeasureModels = false // it is loaded with what is known
+		h := newHouseIn(t, dir, cfg)
+		if _, err := h.infer(t.Context(), acme, "g-add"); err != nil {
+			t.Fatal(err)
+		}
+		if m := h.PlanState(acme).Models[0]; !m.Measured.At.Equal(long) {
+			t.Fatalf("measured %+v", m.Measured)
+		}
+		h.MeasureFromNowOn()
+		h.Tend(t.Context())
+		fresh(h, "idle")
+	})
 }
 
 // The plan is made again when models come and go, and a tenant sees its own models only.

@@ -2,10 +2,12 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/batch"
@@ -203,6 +205,21 @@ func (r *resident) keep(l *live) {
 	r.mu.Unlock()
 	if err := r.life.memory.write(r.key, known); err != nil {
 		r.life.log.Warn("what was learned of a model is not kept", slog.String("model", r.label), slog.Any("error", err))
+	}
+}
+
+// stale reports whether the model is in memory and was measured on a busy machine, a while ago.
+func (r *resident) stale() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.current != nil && r.current.running == 0 && r.known.Measured.Stale(time.Now())
+}
+
+// measureAgain loads the model once more, which measures it. Requests that come meanwhile wait for that.
+func (r *resident) measureAgain(ctx context.Context) {
+	r.unload()
+	if err := r.ensure(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, runners.ErrClosed) {
+		r.life.log.WarnContext(ctx, "measure a model again", slog.String("model", r.label), slog.Any("error", err))
 	}
 }
 

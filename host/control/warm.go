@@ -175,20 +175,12 @@ const (
 	measureRows   = 32
 )
 
-// measureThreads returns the time of a run with so many threads.
-func measureThreads(ctx context.Context, r runners.Runner, w warmed, threads int) []plan.ThreadsTook {
+// sample returns inputs of one row to measure the model on; nil when there are none, or a run takes too long.
+func (w *warmed) sample() []runners.Tensor {
 	if w.in == nil || w.took > measureLonger {
 		return nil
 	}
-	in := w.in(1)
-	if in == nil {
-		return nil
-	}
-	took, err := plan.Time(ctx, r, in)
-	if err != nil {
-		return nil
-	}
-	return []plan.ThreadsTook{{Threads: threads, Took: took}}
+	return w.in(1)
 }
 
 // measureRowsOf returns the times of runs by their rows, and has cost learn them.

@@ -14,6 +14,15 @@ import (
 type Measured struct {
 	// Threads has the time of one run of one row by the threads that worked on it.
 	Threads []ThreadsTook `json:"threads,omitempty"`
+	// Pairs is how many pairs of runs, on one thread and on several, were compared, and Gain what the several gained in three quarters
+	// of the pairs at least: 1 means that they took half of the time. Zero pairs: only Threads is known.
+	Pairs int     `json:"pairs,omitempty"`
+	Gain  float64 `json:"gain,omitempty"`
+	// Busy tells that the machine had other things to do: equal runs took different times.
+	Busy bool `json:"busy,omitempty"`
+	// At is when it was measured, Tries how often so far in a row with the machine busy.
+	At    time.Time `json:"at,omitzero"`
+	Tries int       `json:"tries,omitempty"`
 	// Rows has the time of one run by its rows.
 	Rows []RowsTook `json:"rows,omitempty"`
 }
@@ -73,12 +82,73 @@ func (r RowsTook) perSecond() float64 {
 	return float64(r.Rows) / r.Took.Seconds()
 }
 
+// Stale reports whether the model is to be measured again: the machine was busy when it was, and that is ten minutes ago, or twice as
+// long for each time that it was busy again.
+func (m Measured) Stale(now time.Time) bool {
+	return m.Busy && now.Sub(m.At) >= 10*time.Minute<<min(max(m.Tries-1, 0), 10)
+}
+
 // Bounds of a measurement.
 const (
 	// enoughTime ends the measurement of one point early.
 	enoughTime = 25 * time.Millisecond
 	mostRuns   = 9
+	// enoughPairs and mostPairs bound the pairs of a comparison, pairTime what it takes when it has enough of them.
+	enoughPairs = 5
+	mostPairs   = 15
+	pairTime    = 150 * time.Millisecond
+	// unsteady is by how much the median of equal runs is longer than the shortest when the machine has other things to do.
+	unsteady = 1.25
 )
+
+// Compare times runs of a model on one thread and on so many, in turns, so that what else the machine does hits both. It takes 5 to 15
+// pairs, as many as fit into 150 ms, after one that does not count.
+func Compare(ctx context.Context, alone, several runners.Runner, threads int, in []runners.Tensor) (Measured, error) {
+	var one, all []time.Duration
+	var gains []float64
+	begin := time.Now()
+	for i := range mostPairs + 1 {
+		first, err := once(ctx, alone, in)
+		if err != nil {
+			return Measured{}, err
+		}
+		second, err := once(ctx, several, in)
+		if err != nil {
+			return Measured{}, err
+		}
+		if i == 0 {
+			continue
+		}
+		one, all = append(one, first), append(all, second)
+		gains = append(gains, float64(first)/float64(max(second, 1))-1)
+		if len(one) >= enoughPairs && time.Since(begin) > pairTime {
+			break
+		}
+	}
+	slices.Sort(gains)
+	slices.Sort(one)
+	slices.Sort(all)
+	middle := len(one) / 2
+	return Measured{
+		Threads: []ThreadsTook{{Threads: 1, Took: one[middle]}, {Threads: threads, Took: all[middle]}},
+		Pairs:   len(gains), Gain: gains[len(gains)/4],
+		Busy: float64(one[middle]) > unsteady*float64(one[0]), At: time.Now(),
+	}, nil
+}
+
+// once runs r once and returns how long that took.
+func once(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Duration, error) {
+	out := make([]runners.Tensor, len(r.Signature().Outputs))
+	start := time.Now()
+	if err := r.Run(ctx, in, out); err != nil {
+		return 0, err
+	}
+	took := time.Since(start)
+	for i := range out {
+		out[i].Release()
+	}
+	return took, nil
+}
 
 // Time returns the shortest time of a run of r on in, after one that does not count: what makes the others longer is not the model's.
 // It takes three to nine runs, as many as fit into 25 ms.
@@ -86,16 +156,12 @@ func Time(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Dura
 	var took []time.Duration
 	begin := time.Now()
 	for i := range mostRuns + 1 {
-		out := make([]runners.Tensor, len(r.Signature().Outputs))
-		start := time.Now()
-		if err := r.Run(ctx, in, out); err != nil {
+		run, err := once(ctx, r, in)
+		if err != nil {
 			return 0, err
 		}
 		if i > 0 {
-			took = append(took, time.Since(start))
-		}
-		for j := range out {
-			out[j].Release()
+			took = append(took, run)
 		}
 		if len(took) >= 3 && time.Since(begin) > enoughTime {
 			break

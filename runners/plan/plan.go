@@ -180,6 +180,9 @@ func (s *Share) threads(whole, taken int) (own int) {
 	return 0
 }
 
+// tooShort is a run of which no measurement tells what threads bring.
+const tooShort = 100 * time.Microsecond
+
 // threads chooses by what was measured.
 func (m Measured) threads(whole int) (threads int, why string) {
 	one, all := m.at(1), m.at(whole)
@@ -187,11 +190,22 @@ func (m Measured) threads(whole int) (threads int, why string) {
 		return whole, "not measured: the pool of all models"
 	}
 	gain := float64(one)/float64(all) - 1
-	figures := fmt.Sprintf("measured %v with 1 thread, %v with %d", short(one), short(all), whole)
-	if gain >= worthwhile*float64(whole-1) {
-		return whole, figures
+	why = fmt.Sprintf("measured %v with 1 thread, %v with %d", short(one), short(all), whole)
+	if m.Pairs > 0 {
+		gain = m.Gain
 	}
-	return 1, figures + ": more runs at once do more"
+	switch {
+	case m.Pairs > 0 && one < tooShort:
+		threads, why = 1, why+": too short to gain by threads"
+	case gain >= worthwhile*float64(whole-1):
+		threads = whole
+	default:
+		threads, why = 1, why+": more runs at once do more"
+	}
+	if m.Busy {
+		why += " (the machine was busy: measured again later)"
+	}
+	return threads, why
 }
 
 // runs sets how many runs may go on at once.

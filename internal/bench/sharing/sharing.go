@@ -3,7 +3,8 @@
 //
 // All models are the same matrix product, so that equal shares are equal calls per second. Nine have two callers each, so that each
 // has always something to run, the tenth has sixteen. A call is some ten milliseconds of model work; the client's and the server's
-// own part of it shares the machine.
+// own part of it shares the machine. All is measured with one thread declared, so that the models are alike whatever the machine was busy
+// with when they were loaded, and with the threads that the server chooses by its own measurement.
 package sharing
 
 import (
@@ -39,7 +40,7 @@ const (
 	fair = float64(nine) / (nine + 1)
 )
 
-// Suite returns the suite. It needs what `make setup build` makes, and takes about a minute.
+// Suite returns the suite. It needs what `make setup build` makes, and takes about two minutes.
 func Suite() report.Suite {
 	return report.Suite{
 		Name: "plan",
@@ -57,19 +58,34 @@ type bench struct {
 	most   atomic.Int64 // threads, in the phase that runs
 	plan   *tandemv1.GetPlanResponse
 	tenth  float64 // its calls per second in the last phase
+
+	threads int32  // that owners declare; 0: none
+	how     string // of the threads, for the figures' names
 }
 
-func run(ctx context.Context, r *report.Report) (err error) {
+func run(ctx context.Context, r *report.Report) error {
 	root, err := rig.Root()
 	if err != nil {
 		return err
 	}
-	server, err := rig.Start(ctx, rig.Options{Root: root, Log: io.Discard})
+	for _, b := range []*bench{
+		{root: root, threads: 1, how: "one thread declared"},
+		{root: root, how: "threads measured"},
+	} {
+		if err := b.run(ctx, r); err != nil {
+			return fmt.Errorf("%s: %w", b.how, err)
+		}
+	}
+	return nil
+}
+
+func (b *bench) run(ctx context.Context, r *report.Report) (err error) {
+	server, err := rig.Start(ctx, rig.Options{Root: b.root, Log: io.Discard})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	b := &bench{Server: server, root: root, inputs: product(), slice: 3 * time.Second}
+	b.Server, b.inputs, b.slice = server, product(), 3*time.Second
 	rounds := 5
 	if r.Quick {
 		b.slice, rounds = 100*time.Millisecond, 1
@@ -80,7 +96,7 @@ func run(ctx context.Context, r *report.Report) (err error) {
 	if _, err := b.phase(ctx, 1, crowd); err != nil {
 		return err
 	}
-	r.Add("threads with 1 model, 18 callers", float64(b.most.Load()), "threads")
+	b.add(r, "threads with 1 model, 18 callers", float64(b.most.Load()), "threads")
 	for i := 1; i < nine; i++ {
 		if err := b.publish(ctx, i); err != nil {
 			return err
@@ -119,20 +135,31 @@ func (b *bench) compare(ctx context.Context, r *report.Report, rounds int) error
 			return err
 		}
 	}
-	r.Add("threads with 10 models, 34 callers", float64(b.most.Load()), "threads")
-	r.Add("cores that models may use", b.plan.GetCores(), "cores")
-	r.Add("most runs at once that the plan allows", float64(b.plan.GetMostRuns()), "runs")
-	r.Add("nine models alone", median(alone), "calls/s")
-	r.Add("nine, a tenth loaded", median(idle), "calls/s")
-	r.Add("nine, a tenth busy", median(busy), "calls/s")
-	r.Add("the tenth then", median(tenth), "calls/s")
+	b.add(r, "threads with 10 models, 34 callers", float64(b.most.Load()), "threads")
+	b.add(r, "cores that models may use", b.plan.GetCores(), "cores")
+	b.add(r, "most runs at once that the plan allows", float64(b.plan.GetMostRuns()), "runs")
+	several := 0.0
+	for _, m := range b.plan.GetModels() {
+		if m.GetThreads() > 1 {
+			several++
+		}
+	}
+	b.add(r, "models that run on several threads", several, "models")
+	b.add(r, "nine models alone", median(alone), "calls/s")
+	b.add(r, "nine, a tenth loaded", median(idle), "calls/s")
+	b.add(r, "nine, a tenth busy", median(busy), "calls/s")
+	b.add(r, "the tenth then", median(tenth), "calls/s")
 	var loaded, kept []float64
 	for i := range idle {
 		loaded, kept = append(loaded, idle[i]/alone[i]), append(kept, busy[i]/idle[i])
 	}
-	r.Add("left of nine when a tenth is loaded, median of rounds", median(loaded), "ratio")
-	r.AtLeast("left of nine when a tenth is busy, median of rounds", median(kept), "ratio", fair)
+	b.add(r, "left of nine when a tenth is loaded, median of rounds", median(loaded), "ratio")
+	r.AtLeast(b.how+": left of nine when a tenth is busy, median of rounds", median(kept), "ratio", fair)
 	return nil
+}
+
+func (b *bench) add(r *report.Report, name string, value float64, unit string) {
+	r.Add(b.how+": "+name, value, unit)
 }
 
 // phase calls the first models with two callers each, the tenth, or the first if there is but one, with more, and returns the calls
@@ -188,14 +215,13 @@ func (b *bench) call(ctx context.Context, model int) error {
 
 func name(model int) string { return fmt.Sprintf("m%d", model) }
 
-// publish pushes a model and its graph. The declared memory makes it another model than the others, whose file is the same; with one
-// declared thread all are alike, whatever the machine was busy with when they would have been measured.
+// publish pushes a model and its graph. The declared memory makes it another model than the others, whose file is the same.
 func (b *bench) publish(ctx context.Context, model int) error {
 	file, err := os.ReadFile(filepath.Join(b.root, "runners", "onnx", "testdata", "slow.onnx"))
 	if err != nil {
 		return err
 	}
-	options := client.WithModelOptions(&tandemv1.ModelOptions{MemoryBytes: int64(model+1) << 20, Threads: 1})
+	options := client.WithModelOptions(&tandemv1.ModelOptions{MemoryBytes: int64(model+1) << 20, Threads: b.threads})
 	if _, err := b.Client.PushModel(ctx, name(model), bytes.NewReader(file), int64(len(file)), options); err != nil {
 		return err
 	}
