@@ -79,7 +79,7 @@ func NewHandler(cfg Config) http.Handler {
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
 	}
-	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), admit(cfg.Door, cfg.Usage), validate.NewServerInterceptor())
+	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), admit(cfg.Door, cfg.Usage), takeTurns(cfg.Door), validate.NewServerInterceptor())
 	h := &handler{cfg: cfg}
 	tandemv1connect.RegisterInferenceServiceHandler(s, inference{h})
 	tandemv1connect.RegisterModelServiceHandler(s, models{h})

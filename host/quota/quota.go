@@ -5,7 +5,8 @@
 // hold one second's worth; what is charged after the fact (fuel) may run a bucket into debt, and the tenant waits until it is
 // paid. Everything is in memory: a restart forgets debts.
 //
-// The package starts no goroutines. One lock, of the Door; nothing is called with it held but the clock and the limits.
+// The package starts no goroutines. One lock, of the Door; nothing is called with it held but the clock and the limits. Changes of a
+// tenant wait for each other in a channel.
 package quota
 
 import (
@@ -21,6 +22,8 @@ type Config struct {
 	// Limits returns a tenant's limits with the defaults filled in. It is asked at every visit and must answer from memory.
 	// Required.
 	Limits func(tenant.ID) tenant.Limits
+	// Changes is how many changes of one tenant go on at once. Default 1.
+	Changes int
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -39,6 +42,7 @@ func New(cfg Config) *Door {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.Changes = max(cfg.Changes, 1)
 	return &Door{cfg: cfg, accounts: make(map[tenant.ID]*account)}
 }
 
@@ -47,6 +51,7 @@ type account struct {
 	inFlight, bytes                  int64
 	requests, fuel, records, uploads bucket
 	seen                             time.Time
+	changes                          chan struct{} // holds one for each change that goes on; nil before the first
 }
 
 // Use is what a tenant uses now.

@@ -53,7 +53,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
 	limits := limitsOf(context.WithoutCancel(ctx), p.catalog)
-	door := quota.New(quota.Config{Limits: limits})
+	door := quota.New(quota.Config{Limits: limits, Changes: s.cfg.Cores / 2})
 	s.engine = engine.New(engine.Config{
 		Records: keeper{p.records, door, p.usage}, Logger: s.cfg.Logger, Meter: metrics, MemoryBytes: s.cfg.RequestMemory, CacheBytes: s.cfg.CacheMemory,
 		Spent: api.Spent(p.usage), MaxItems: 2 * s.cfg.Cores, ShadowTasks: 2 * s.cfg.Cores,
