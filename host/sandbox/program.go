@@ -112,6 +112,7 @@ func (h *Host) admit(wasm []byte) (*admitted, error) {
 	rw, err := mod.Rewrite(wasmbin.Options{
 		MaxPages: 1 << 16, YieldModule: yieldModule, YieldName: yieldName,
 		FuelGlobal: fuelGlobal, StopGlobal: stopGlobal, GlobalPrefix: globalPrefix,
+		DispatchTables: 512,
 	})
 	if err != nil {
 		return nil, rejectWasm(err)

@@ -77,7 +77,7 @@ type Metering struct {
 // NewMetering instantiates a module both ways. The caller closes it.
 func NewMetering(ctx context.Context, wasm []byte) (m *Metering, err error) {
 	const quantum = 1_000_000
-	o := wasmbin.Options{MaxPages: 1 << 16, YieldModule: "__bench", YieldName: "yield", FuelGlobal: "__fuel", StopGlobal: "__stop", GlobalPrefix: "__g"}
+	o := wasmbin.Options{MaxPages: 1 << 16, YieldModule: "__bench", YieldName: "yield", FuelGlobal: "__fuel", StopGlobal: "__stop", GlobalPrefix: "__g", DispatchTables: 512}
 	m = &Metering{rt: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCoreFeatures(api.CoreFeaturesV2&^api.CoreFeatureReferenceTypes))}
 	defer func() {
 		if err != nil {

@@ -167,6 +167,8 @@ func (c *checker) call() {
 			c.invalid("call_indirect of an unknown type")
 		default:
 			t := &m.types[c.in.index]
+			c.b.table = true
+			m.noteIndirect(t)
 			c.popAll(t.Params)
 			c.pushAll(t.Results)
 		}

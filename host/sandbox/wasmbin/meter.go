@@ -7,21 +7,22 @@ package wasmbin
 
 // meter rewrites function bodies.
 type meter struct {
-	m       *Module
-	planner planner
-	scratch scratch
-	outs    outlines
-	yield   uint32 // function index of the yield import
-	slow    uint32 // function index of the function that calls it
-	fuel    uint32 // global index of the fuel global
-	stop    uint32 // global index of the stop global
-	pages   uint32 // memory maximum
+	m        *Module
+	planner  planner
+	scratch  scratch
+	outs     outlines
+	dispatch *dispatch // nil for a table that stays
+	yield    uint32    // function index of the yield import
+	slow     uint32    // function index of the function that calls it
+	fuel     uint32    // global index of the fuel global
+	stop     uint32    // global index of the stop global
+	pages    uint32    // memory maximum
 
 	// the following belong to the function being rewritten
 	out       []byte
 	plan      *funcPlan // nil for a function that its callers pay for
 	locals    []ValueType
-	sizeLocal uint32     // an i32 that holds the operand of a bulk operation
+	sizeLocal uint32     // an i32 that holds the operand of a bulk operation or the index of an indirect call
 	depth     int        // labels open in the output
 	frames    []outFrame // blocks open in the source
 	nextLoop  int        // in plan.loops
@@ -74,7 +75,7 @@ func (mt *meter) declare(b *body, params []ValueType) (code span) {
 		}
 	}
 	mt.sizeLocal = uint32(len(mt.locals))
-	if b.sized {
+	if b.sized || b.table && mt.dispatch != nil {
 		mt.out = append(appendU32(mt.out, groups+1), mt.m.bin[from:r.pos]...)
 		mt.out = append(mt.out, 1, byte(I32))
 	} else {
@@ -130,6 +131,12 @@ func (mt *meter) control(in *instr) {
 		mt.branchTable(in)
 	case opCall:
 		mt.local(opCall, mt.fn(in.index))
+	case opCallIndirect:
+		if mt.dispatch != nil {
+			mt.indirect(in.index)
+			return
+		}
+		mt.copy(in)
 	default:
 		mt.copy(in)
 	}

@@ -22,6 +22,9 @@ type Options struct {
 	// yields when the fuel is below it. It starts at 0. A host that sets it to the largest i64 stops the guest at its next
 	// check, however much fuel is left.
 	StopGlobal string
+	// DispatchTables is the size from which a table that never changes is replaced by a smaller one, whose entries dispatch
+	// to the functions. It makes instances smaller and indirect calls slower, by some 2 ns. 0 keeps all tables.
+	DispatchTables uint32
 	// GlobalPrefix: the module's mutable global N is exported as GlobalPrefix followed by N in decimal.
 	GlobalPrefix string
 }
@@ -82,9 +85,13 @@ func (m *Module) reserved(o Options) error {
 func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	m := w.m
 	w.bodies[secImport] = w.importSection(o)
+	mt.dispatch = w.newDispatch(o.DispatchTables)
 	if m.table.present {
-		t := appendU32([]byte{1, typeFuncRef, 1}, m.table.min)
-		w.bodies[secTable] = appendU32(t, m.table.min)
+		size := m.table.min
+		if mt.dispatch != nil {
+			size = mt.dispatch.slots()
+		}
+		w.bodies[secTable] = appendU32(appendU32([]byte{1, typeFuncRef, 1}, size), size)
 	}
 	if m.memory.present {
 		w.bodies[secMemory] = w.memorySection(m.memory.min)
@@ -93,10 +100,12 @@ func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 	if m.start >= 0 {
 		w.bodies[secStart] = appendU32(nil, mt.fn(uint32(m.start)))
 	}
-	if m.sections[secElement].present() {
+	w.bodies[secCode] = w.codeSection(mt)
+	if mt.dispatch != nil {
+		w.bodies[secElement] = mt.dispatch.elements(mt)
+	} else if m.sections[secElement].present() {
 		w.bodies[secElement] = w.elementSection(mt)
 	}
-	w.bodies[secCode] = w.codeSection(mt)
 	w.bodies[secDataCount] = m.raw(secDataCount)
 	w.bodies[secData] = m.raw(secData)
 	// The code has added functions and globals, and these types.
@@ -128,7 +137,7 @@ func (m *Module) items(id byte) []byte {
 
 // typeIndex returns the index of a function type, which is added when the module has none like it.
 func (w *Rewritten) typeIndex(t FuncType) uint32 {
-	same := func(o FuncType) bool { return slices.Equal(o.Params, t.Params) && slices.Equal(o.Results, t.Results) }
+	same := func(o FuncType) bool { return t.equal(&o) }
 	if i := slices.IndexFunc(w.m.types, same); i >= 0 {
 		return uint32(i)
 	}
@@ -156,12 +165,19 @@ func (w *Rewritten) typeSection() []byte {
 	return b
 }
 
-// functionSection adds the slow path and the outlined operations to the module's functions.
+// functionSection adds the slow path, the outlined operations and the dispatchers to the module's functions.
 func (w *Rewritten) functionSection(mt *meter) []byte {
-	b := appendU32(nil, uint32(len(w.m.funcTypes)+1+len(mt.outs.used)))
+	b := appendU32(nil, uint32(len(w.m.funcTypes)+1+len(mt.outs.used)+mt.dispatch.functions()))
 	b = appendU32(append(b, w.m.items(secFunction)...), w.typeIndex(FuncType{}))
 	for _, fn := range mt.outs.used {
 		b = appendU32(b, w.typeIndex(fn.funcType()))
+	}
+	if d := mt.dispatch; d != nil {
+		for _, t := range d.callee {
+			for range d.present {
+				b = appendU32(b, t)
+			}
+		}
 	}
 	return b
 }
@@ -252,7 +268,15 @@ func (w *Rewritten) codeSection(mt *meter) []byte {
 		body = mt.outlinedBody(fn)
 		code = append(appendU32(code, uint32(len(body))), body...)
 	}
-	return append(appendU32(nil, uint32(len(w.m.bodies)+1+len(mt.outs.used))), code...)
+	if d := mt.dispatch; d != nil {
+		for t := range d.types {
+			for _, c := range d.present {
+				body = mt.dispatcher(t, c)
+				code = append(appendU32(code, uint32(len(body))), body...)
+			}
+		}
+	}
+	return append(appendU32(nil, uint32(len(w.m.bodies)+1+len(mt.outs.used)+mt.dispatch.functions())), code...)
 }
 
 // sectionOrder is the order of sections in a binary.

@@ -27,7 +27,8 @@ type Module struct {
 	start       int // function index, or -1
 	elemCount   int
 	dataCount   int
-	addressed   []bool // by function index: may be called by the host or through the table
+	indirect    []*FuncType // of indirect calls, see noteIndirect
+	addressed   []bool      // by function index: may be called by the host or through the table
 	features    features
 }
 
@@ -69,6 +70,7 @@ type body struct {
 	callees span // into Module.callees: functions called directly; complete only if simple
 	simple  bool // no loop, bulk operation, indirect or host call; few instructions
 	sized   bool // has instructions of inlineSize
+	table   bool // has indirect calls
 }
 
 // Exports lists the module's exports in the module's order. The slice is shared and must not be changed.

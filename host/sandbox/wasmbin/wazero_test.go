@@ -20,9 +20,10 @@ func options() wasmbin.Options {
 	return wasmbin.Options{
 		MaxPages:    65_536,
 		YieldModule: "tdm_rt", YieldName: "yield",
-		FuelGlobal:   fuelName,
-		StopGlobal:   "tdm_stop",
-		GlobalPrefix: "tdm_g",
+		FuelGlobal:     fuelName,
+		StopGlobal:     "tdm_stop",
+		GlobalPrefix:   "tdm_g",
+		DispatchTables: 1,
 	}
 }
 
