@@ -233,11 +233,20 @@ static inline rs_norm rs_norm_of(const rs_target *to) {
 	return n;
 }
 
-/* Cubic convolution overshoots: clamp brings its bytes back. */
-static inline fvec rs_float(vec sum, fvec mul, fvec add, int clamp) {
-	vec byte = vec_shift32(sum, POINT + Y_BITS);
-	if (clamp) byte = vec_min32(vec_max32(byte, vec_zero()), vec_splat32(255));
-	return fvec_add(fvec_mul(fvec_of(byte), mul), add);
+static inline vec rs_byte(vec sum) { return vec_shift32(sum, POINT + Y_BITS); }
+
+static inline fvec rs_float(vec byte, fvec mul, fvec add) { return fvec_add(fvec_mul(fvec_of(byte), mul), add); }
+
+/* Returns the channels of four pixels as bytes, pixel by pixel. Cubic convolution overshoots: this brings its bytes back. */
+static inline vec rs_pack(vec s0, vec s1, vec s2, vec s3) {
+	return vec_narrow16u(vec_narrow32(rs_byte(s0), rs_byte(s1)), vec_narrow32(rs_byte(s2), rs_byte(s3)));
+}
+
+/* Returns which bytes of four pixels make up channel c, as 32 bits each. */
+static vec rs_channel(int c) {
+	uint8_t at[16];
+	for (int i = 0; i < 16; i++) at[i] = i % 4 ? 0x80 : (uint8_t)(i + c);
+	return vec_load(at);
 }
 
 /*
@@ -245,12 +254,13 @@ static inline fvec rs_float(vec sum, fvec mul, fvec add, int clamp) {
  * the highest address down: the first one shows the runtime that the others are within memory.
  */
 static inline __attribute__((always_inline)) void rs_write_by(const rs_target *to, const rs_norm *norm, int y, int16_t *const *rows,
-                                                              const int32_t *pairs, int n, int clamp) {
+                                                              const int32_t *pairs, int n) {
 	const vec half = vec_splat32(1 << (POINT + Y_BITS - 1));
 	const vec w0 = vec_splat32(pairs[0]), w1 = vec_splat32(pairs[1]), w2 = vec_splat32(pairs[2]);
 	const int16_t *const r0 = rows[0], *const r1 = rows[1], *const r2 = rows[2], *const r3 = rows[3], *const r4 = rows[4], *const r5 = rows[5];
 	const uint32_t row = (uint32_t)(to->row ? to->row : to->w), plane = row * (uint32_t)to->h;
 	float *out = to->data + (to->interleaved ? 3 : 1) * (uint32_t)y * row;
+	const vec channel[3] = {rs_channel(0), rs_channel(1), rs_channel(2)};
 	for (int x = 0; x < to->w; x += 8) {
 		vec s0 = half, s1 = half, s2 = half, s3 = half, s4 = half, s5 = half, s6 = half, s7 = half;
 #define RS_ADD(a, b, weight) do { \
@@ -268,15 +278,14 @@ static inline __attribute__((always_inline)) void rs_write_by(const rs_target *t
 		const int left = to->w - x;
 		if (to->interleaved) { /* each pixel's fourth number is overwritten by the next pixel */
 			const vec s[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
-			for (int q = 0; q < 8 && q < left; q++) fvec_store(out + 3 * (x + q), rs_float(s[q], norm->mul4, norm->add4, clamp));
+			for (int q = 0; q < 8 && q < left; q++) fvec_store(out + 3 * (x + q), rs_float(rs_byte(s[q]), norm->mul4, norm->add4));
 			continue;
 		}
-		vec low = vec_low32(s0, s1), high = vec_low32(s2, s3), low4 = vec_low32(s4, s5), high4 = vec_low32(s6, s7);
-		vec ch[3] = {vec_low64(low, high), vec_high64(low, high), vec_low64(vec_high32(s0, s1), vec_high32(s2, s3))};
-		vec ch4[3] = {vec_low64(low4, high4), vec_high64(low4, high4), vec_low64(vec_high32(s4, s5), vec_high32(s6, s7))};
+		vec first = rs_pack(s0, s1, s2, s3), second = rs_pack(s4, s5, s6, s7);
 		for (int c = 0; c < 3; c++) {
 			float *at = out + (uint32_t)c * plane + x;
-			fvec v = rs_float(ch[c], norm->mul[c], norm->add[c], clamp), v4 = rs_float(ch4[c], norm->mul[c], norm->add[c], clamp);
+			fvec v4 = rs_float(vec_pick(second, channel[c]), norm->mul[c], norm->add[c]);
+			fvec v = rs_float(vec_pick(first, channel[c]), norm->mul[c], norm->add[c]);
 			if (left >= 8) {
 				fvec_store(at + 4, v4);
 				fvec_store(at, v);
@@ -291,11 +300,9 @@ static inline __attribute__((always_inline)) void rs_write_by(const rs_target *t
 }
 
 static void rs_write(const rs_target *to, const rs_norm *norm, int y, int16_t *const *rows, const int32_t *pairs, int n) {
-	if (to->cubic && n < 3) rs_write_by(to, norm, y, rows, pairs, 2, 1);
-	else if (to->cubic) rs_write_by(to, norm, y, rows, pairs, 3, 1);
-	else if (n == 1) rs_write_by(to, norm, y, rows, pairs, 1, 0);
-	else if (n == 2) rs_write_by(to, norm, y, rows, pairs, 2, 0);
-	else rs_write_by(to, norm, y, rows, pairs, 3, 0);
+	if (n == 1) rs_write_by(to, norm, y, rows, pairs, 1);
+	else if (n == 2) rs_write_by(to, norm, y, rows, pairs, 2);
+	else rs_write_by(to, norm, y, rows, pairs, 3);
 }
 
 /* Returns where source row y begins. Loads of 16 bytes run over the end of a row: in the last one into room that is ours. */
