@@ -3,6 +3,7 @@
 //
 //	make bench              # all suites
 //	make bench SUITE=graphs # one of them
+//	go run ./internal/bench -suite runners -markdown # the tables of docs/perf/runners.md from its last run
 //
 // A suite is a package below this one; the list in suites is the only registry.
 package main
@@ -58,6 +59,7 @@ func run(ctx context.Context, all []report.Suite, args []string, stdout, stderr 
 	quick := fs.Bool("quick", false, "measure as briefly as the suites can; for trying them out")
 	strict := fs.Bool("strict", false, "exit 1 when a target is missed")
 	list := fs.Bool("list", false, "list the suites")
+	markdown := fs.Bool("markdown", false, "measure nothing: write the tables of docs/perf from the last report of -suite")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return 0
@@ -75,6 +77,13 @@ func run(ctx context.Context, all []report.Suite, args []string, stdout, stderr 
 		}
 		return 0
 	}
+	if *markdown {
+		if err := page(chosen, *out, stdout); err != nil {
+			fmt.Fprintf(stderr, "bench: %v\n", err)
+			return 1
+		}
+		return 0
+	}
 	missed := 0
 	for _, s := range chosen {
 		r, err := one(ctx, s, *out, *quick, stdout)
@@ -88,6 +97,23 @@ func run(ctx context.Context, all []report.Suite, args []string, stdout, stderr 
 		return 1
 	}
 	return 0
+}
+
+// page writes the tables of the chosen suites that have a page.
+func page(chosen []report.Suite, out string, stdout io.Writer) error {
+	for _, s := range chosen {
+		if s.Page == nil {
+			continue
+		}
+		r, err := report.Read(out, s.Name)
+		if err != nil {
+			return err
+		}
+		if err := s.Page(r, stdout); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one runs a suite, prints its table and writes its report.

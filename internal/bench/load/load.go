@@ -22,6 +22,8 @@ type Loop struct {
 	// MinCalls keeps the loop going, beyond its Duration, until so many calls were counted: for calls that may take longer than
 	// that. Default: 0.
 	MinCalls int
+	// MaxCalls ends the loop when so many calls have been made, those of the warm-up included. Default: no bound.
+	MaxCalls int
 	// MaxErrors is how many calls may fail before the loop stops. Default: none may.
 	MaxErrors int
 }
@@ -64,7 +66,8 @@ func (l Loop) Run(ctx context.Context, call func(ctx context.Context, caller int
 type state struct {
 	loop        Loop
 	from, until time.Time
-	counted     atomic.Int64 // calls that ended while calls counted
+	begun       atomic.Int64 // calls
+	counted     atomic.Int64 // those that ended while calls counted
 
 	mu     sync.Mutex // guards the following
 	result Result
@@ -85,7 +88,7 @@ func (s *state) caller(ctx context.Context, caller int, call func(context.Contex
 	}()
 	for {
 		start := time.Now()
-		if s.over(start) {
+		if s.over(start) || !s.mayBegin() {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -112,6 +115,11 @@ func (s *state) caller(ctx context.Context, caller int, call func(context.Contex
 // over reports whether calls that end now count no more.
 func (s *state) over(now time.Time) bool {
 	return !now.Before(s.until) && s.counted.Load() >= int64(s.loop.MinCalls)
+}
+
+// mayBegin counts one more call, if there may be one.
+func (s *state) mayBegin() bool {
+	return s.begun.Add(1) <= int64(s.loop.MaxCalls) || s.loop.MaxCalls <= 0
 }
 
 // fail counts a failed call and returns err when it was one too many.

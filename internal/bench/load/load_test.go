@@ -42,6 +42,22 @@ func TestLoop(t *testing.T) {
 	})
 }
 
+// TestLoopMaxCalls: every caller calls once, and the loop takes as long as the last.
+func TestLoopMaxCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		res, err := Loop{Callers: 8, Duration: time.Second, MinCalls: 8, MaxCalls: 8}.Run(t.Context(), func(_ context.Context, caller int) error {
+			time.Sleep(time.Duration(caller+1) * time.Second)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Latency.Count() != 8 || res.Elapsed != 8*time.Second {
+			t.Errorf("got %d calls in %v, want 8 in 8s", res.Latency.Count(), res.Elapsed)
+		}
+	})
+}
+
 // TestLoopSlowCalls has callers that wait for each other so long that most calls begin in the warm-up and end in the loop, or
 // begin in the loop and end after it: the rate is that of the server all the same.
 func TestLoopSlowCalls(t *testing.T) {

@@ -22,6 +22,8 @@ type Suite struct {
 	Doc string
 	// Run measures and adds its figures to r. A measurement that cannot be made is an error; a missed target is none.
 	Run func(ctx context.Context, r *Report) error
+	// Page, when set, writes the tables of the suite's page in docs/perf in Markdown.
+	Page func(r *Report, w io.Writer) error
 	// OnRequest keeps the suite out of a run of all suites: only -suite runs it.
 	OnRequest bool
 }
@@ -102,12 +104,12 @@ func (r *Report) Table(w io.Writer) error {
 			if res.AtLeast {
 				sign = ">="
 			}
-			target = sign + " " + number(*res.Target)
+			target = sign + " " + Number(*res.Target)
 		}
 		if res.Met != nil {
 			met = map[bool]string{true: "yes", false: "MISSED"}[*res.Met]
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", res.Name, number(res.Value), res.Unit, target, met)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\n", res.Name, Number(res.Value), res.Unit, target, met)
 	}
 	return tw.Flush()
 }
@@ -125,8 +127,21 @@ func (r *Report) Write(dir string) (string, error) {
 	return name, os.WriteFile(name, append(data, '\n'), 0o600)
 }
 
-// number shows four significant digits, and whole numbers whole.
-func number(v float64) string {
+// Read reads the report of suite that Write wrote into the folder dir.
+func Read(dir, suite string) (*Report, error) {
+	data, err := os.ReadFile(filepath.Join(dir, suite+".json"))
+	if err != nil {
+		return nil, err
+	}
+	r := new(Report)
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fmt.Errorf("report of %s: %w", suite, err)
+	}
+	return r, nil
+}
+
+// Number shows four significant digits, and whole numbers whole.
+func Number(v float64) string {
 	if v >= 1000 || v <= -1000 || v == float64(int64(v)) {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
 	"github.com/tandem-serve/tandem/internal/bench/report"
@@ -20,19 +19,20 @@ import (
 type bare struct {
 	runtime *onnx.Runtime
 	workers *worker.Pool
+	cores   int
 }
 
-func openBare(ctx context.Context, root string) (*bare, error) {
+func openBare(ctx context.Context, root string, cores int) (*bare, error) {
 	library, err := ortlib.Find(os.Getenv, root)
 	if err != nil {
 		return nil, err
 	}
-	rt, err := onnx.Open(ctx, onnx.Config{Library: library})
+	rt, err := onnx.Open(ctx, onnx.Config{Library: library, Threads: cores})
 	if err != nil {
 		return nil, err
 	}
-	pool, err := worker.New(ctx, worker.Config{Command: []string{filepath.Join(root, "bin", "tandem"), "worker"}, Library: library})
-	return &bare{rt, pool}, err
+	pool, err := worker.New(ctx, worker.Config{Command: []string{filepath.Join(root, "bin", "tandem"), "worker"}, Library: library, Threads: cores})
+	return &bare{rt, pool, cores}, err
 }
 
 func (b *bare) close() error { return b.workers.Close() }
@@ -75,7 +75,7 @@ func (b *bare) sweep(ctx context.Context, r *report.Report, m *model) (best sett
 			return best, err
 		}
 		for _, rows := range m.rows {
-			for _, runs := range []int{1, runtime.GOMAXPROCS(0)} {
+			for _, runs := range []int{1, b.cores} {
 				s := setting{threads: threads, rows: rows, runs: runs}
 				res, err := m.loop(ctx, run, s, load.Loop{Duration: timesOf(r).sweep, Warmup: timesOf(r).sweep / 4, MinCalls: 4})
 				if err != nil {

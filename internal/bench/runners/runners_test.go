@@ -29,7 +29,7 @@ func tiny(t *testing.T) (*model, runners.Runner) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := openBare(t.Context(), root)
+	b, err := openBare(t.Context(), root, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
