@@ -42,8 +42,8 @@ func (r *run) convert(ctx context.Context, c graph.Convert, v value.Value) (valu
 type imageCache struct {
 	limits imaging.Limits
 
-	mu sync.Mutex // guards the following
-	m  map[imageKey]*decoded
+	mu sync.Mutex            // guards the following
+	m  map[imageKey]*decoded // nil while there is no image
 }
 
 // imageKey is the identity of an encoded image: values are not changed once they are handed on.
@@ -59,7 +59,7 @@ type decoded struct {
 }
 
 func newImageCache(l imaging.Limits) *imageCache {
-	return &imageCache{limits: l, m: map[imageKey]*decoded{}}
+	return &imageCache{limits: l}
 }
 
 // decode returns the pixels as a UINT8 tensor [h, w, 3].
@@ -72,6 +72,9 @@ func (c *imageCache) decode(ctx context.Context, data []byte) (value.Value, erro
 	d := c.m[key]
 	if d == nil {
 		d = &decoded{}
+		if c.m == nil {
+			c.m = map[imageKey]*decoded{}
+		}
 		c.m[key] = d
 	}
 	c.mu.Unlock()

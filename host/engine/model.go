@@ -17,14 +17,17 @@ import (
 // done.
 type modelTarget struct {
 	of     Of
+	label  string
 	runner runners.Runner
 }
 
 // Model returns the target that runs r, which stays the caller's.
-func Model(r runners.Runner, of Of) Target { return &modelTarget{of: of, runner: r} }
+func Model(r runners.Runner, of Of) Target {
+	return &modelTarget{of: of, label: "model " + of.Label, runner: r}
+}
 
 // Label says which model it is.
-func (m *modelTarget) Label() string { return "model " + m.of.Label }
+func (m *modelTarget) Label() string { return m.label }
 
 func (m *modelTarget) identity() string { return "model " + m.of.Digest }
 

@@ -48,19 +48,29 @@ func (r *run) answer() *Result {
 	return res
 }
 
-// hold keeps the memory that a source's value stands in.
+// hold keeps the memory that a source's value stands in: alone, or together with the shadow, which may read it later.
 func (res *Result) hold(r *run, s graph.Source) {
 	if s.Kind != graph.SourceNode || r.nodes[s.Index].free == nil {
 		return
 	}
 	n := &r.nodes[s.Index]
-	free, gone := n.free, new(atomic.Bool)
-	n.free = func() {
-		if gone.Swap(true) {
+	free := n.free
+	n.free = nil
+	if r.hasShadow {
+		free = shared(free)
+		n.free = free
+	}
+	res.free = append(res.free, free)
+}
+
+// shared returns what frees when it is called the second time.
+func shared(free func()) func() {
+	var once atomic.Bool
+	return func() {
+		if once.Swap(true) {
 			free()
 		}
 	}
-	res.free = append(res.free, n.free)
 }
 
 // chosen returns the source that a value comes from: of alternatives, the first that has one.

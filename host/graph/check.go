@@ -30,11 +30,11 @@ func (t Type) Check(kind abi.Kind, dtype abi.DType, shape []int64, b Bindings) e
 	if t.Kind == abi.KindNone {
 		return nil
 	}
-	found := Type{Kind: kind}
-	if kind == abi.KindTensor {
-		found = Type{Kind: kind, DType: dtype, Shape: sizes(shape)}
-	}
 	fail := func(format string, args ...any) error {
+		found := Type{Kind: kind}
+		if kind == abi.KindTensor {
+			found = Type{Kind: kind, DType: dtype, Shape: sizes(shape)}
+		}
 		return &Mismatch{Expected: t.String(), Found: found.String(), Detail: fmt.Sprintf(format, args...)}
 	}
 	switch {
