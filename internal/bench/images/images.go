@@ -58,7 +58,7 @@ func run(ctx context.Context, r *report.Report) error {
 }
 
 func measure(ctx context.Context, r *report.Report, name string, data []byte, target time.Duration) error {
-	loop := load.Loop{Duration: 2 * time.Second}
+	loop := load.Loop{Duration: 2 * time.Second, MinCalls: 1}
 	if r.Quick {
 		loop.Duration = 50 * time.Millisecond
 	}
