@@ -14,7 +14,9 @@ import (
 
 // admitted is a module that was linted, metered and described: what a restart does not want to do again.
 type admitted struct {
-	Bin         []byte
+	bin         []byte   // the module; nil after a restart
+	Key         cacheKey // of its code
+	Shell       []byte   // what the runtime is given in its place, see wasmbin.Shell
 	Bare        bool
 	Data        []wasmbin.Data
 	Globals     []wasmbin.Global
@@ -22,7 +24,7 @@ type admitted struct {
 }
 
 // admittedVersion changes when the meaning of an admitted module does.
-const admittedVersion = 2
+const admittedVersion = 3
 
 // admissionKey returns the key of a module's admission. It holds for this build of the program and for these limits only:
 // another build may lint or meter otherwise.

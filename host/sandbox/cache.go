@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -166,11 +167,35 @@ func (c *codeCache) manifest(key cacheKey) (m manifest, err error) {
 }
 
 func describeFile(dir, path string) (cachedFile, error) {
-	b, err := os.ReadFile(filepath.Join(dir, path)) //nolint:gosec // the path was checked to be local
+	f, err := os.Open(filepath.Join(dir, path)) //nolint:gosec // the path was checked to be local
 	if err != nil {
 		return cachedFile{}, err
 	}
-	return cachedFile{Path: path, Size: int64(len(b)), CRC32C: crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli))}, nil
+	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{f}, make([]byte, 64<<10))
+	return cachedFile{Path: path, Size: n, CRC32C: h.Sum32()}, errors.Join(err, f.Close())
+}
+
+// runtimeFiles describes the runtime's files, so that it shows whether the runtime wrote any.
+func (c *codeCache) runtimeFiles() (all []string, err error) {
+	folders, err := filepath.Glob(c.path("wazero-*"))
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range folders {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, fmt.Sprint(e.Name(), info.Size(), info.ModTime().UnixNano()))
+		}
+	}
+	return all, nil
 }
 
 // drop removes an entry.

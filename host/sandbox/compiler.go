@@ -4,13 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/tetratelabs/wazero"
+
+	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
 )
 
 // Compiler turns a module that was linted and metered into machine code.
 type Compiler interface {
-	// Compile compiles wasm and leaves the runtime's cache files in dir, which exists, is empty and belongs to this call.
+	// Compile compiles wasm and leaves the runtime's cache file in dir, which exists, is empty and belongs to this call, as
+	// that of the module's shell (see wasmbin.Shell), which is what the runtime is given after that.
 	// It returns an error that wraps ErrCompile when the module is at fault (too slow, too large, refused by the
 	// compiler), ctx's error when ctx ended, and others for faults of the machine. Calls may overlap.
 	Compile(ctx context.Context, wasm []byte, dir string) error
@@ -40,30 +47,96 @@ func compileInto(ctx context.Context, wasm []byte, dir string) (err error) {
 	defer func() { err = errors.Join(err, cache.Close(ctx)) }()
 	rt := wazero.NewRuntimeWithConfig(ctx, runtimeConfig().WithCompilationCache(cache))
 	defer func() { err = errors.Join(err, rt.Close(ctx)) }()
-	if _, err := rt.CompileModule(ctx, wasm); err != nil {
-		return fmt.Errorf("%w: %v", ErrCompile, err) //nolint:errorlint // the runtime's errors are text for people
+	file, err := compileFile(ctx, rt, wasm, dir, "")
+	if err != nil {
+		return err
 	}
-	return context.Cause(ctx)
+	shell, err := wasmbin.Shell(wasm)
+	if err != nil {
+		return err
+	}
+	name, err := compileFile(ctx, rt, shell, dir, file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Rename(file, name), context.Cause(ctx))
 }
 
+// compileFile compiles a module into the only file below dir but for old, and returns its path.
+func compileFile(ctx context.Context, rt wazero.Runtime, bin []byte, dir, old string) (string, error) {
+	if _, err := rt.CompileModule(ctx, bin); err != nil {
+		return "", fmt.Errorf("%w: %v", ErrCompile, err) //nolint:errorlint // the runtime's errors are text for people
+	}
+	return newFile(dir, old)
+}
+
+// newFile returns the only file below dir but for old.
+func newFile(dir, old string) (path string, err error) {
+	err = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && p != old {
+			if path != "" {
+				return errors.New("the compiler wrote more than one file")
+			}
+			path = p
+		}
+		return err
+	})
+	if err == nil && path == "" {
+		err = errors.New("the compiler wrote no file")
+	}
+	return path, err
+}
+
+// errNoCode says that the cache has no code for a module, which has to be admitted again to make it.
+var errNoCode = errors.New("compile: the cache has no code")
+
 // compile returns the code of a metered module, out of the cache if it is there.
-func (h *Host) compile(ctx context.Context, bin []byte) (wazero.CompiledModule, error) {
+func (h *Host) compile(ctx context.Context, a *admitted) (wazero.CompiledModule, error) {
 	h.compiling.Lock()
 	defer h.compiling.Unlock()
 	if err := context.Cause(ctx); err != nil {
 		return nil, fmt.Errorf("compile: %w", err)
 	}
-	if h.cache != nil {
-		compile := func(tmp string) error { return h.cfg.Compiler.Compile(ctx, bin, tmp) }
-		if err := h.cache.provide(keyOf(bin), compile); err != nil {
-			return nil, rejectCompile(err)
+	if h.cache == nil {
+		m, err := compileHere(ctx, h.rt, a.bin)
+		return m, rejectCompile(err)
+	}
+	// What the cache holds may be for another processor or another runtime. The runtime then compiles by itself, but
+	// all that it has is the shell: its result is thrown away and the code made anew.
+	for range 2 {
+		m, err := h.cached(ctx, a)
+		if m != nil || err != nil {
+			return m, rejectCompile(err)
 		}
 	}
-	m, err := compileHere(ctx, h.rt, bin)
-	if err != nil && h.cache != nil { // the runtime did not like what the cache holds
-		err = errors.Join(err, h.cache.drop(keyOf(bin)))
+	return nil, errors.New("compile: the runtime does not take the code that was made for it")
+}
+
+// cached makes sure that the cache has a module's code, and loads it; the result is nil when the runtime did not take
+// it, which is then no longer in the cache.
+func (h *Host) cached(ctx context.Context, a *admitted) (wazero.CompiledModule, error) {
+	err := h.cache.provide(a.Key, func(tmp string) error {
+		if a.bin == nil {
+			return errNoCode
+		}
+		return h.cfg.Compiler.Compile(ctx, a.bin, tmp)
+	})
+	if err != nil {
+		return nil, err
 	}
-	return m, rejectCompile(err)
+	before, err := h.cache.runtimeFiles()
+	if err != nil {
+		return nil, err
+	}
+	m, refused := compileHere(ctx, h.rt, a.Shell)
+	after, err := h.cache.runtimeFiles()
+	if refused == nil && err == nil && slices.Equal(before, after) { // it wrote nothing, so that it had all that it needs
+		return m, nil
+	}
+	if m != nil {
+		err = errors.Join(err, m.Close(ctx))
+	}
+	return nil, errors.Join(err, h.cache.drop(a.Key))
 }
 
 // compileHere compiles, or loads what the cache provides.

@@ -8,12 +8,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	gostrings "strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/sandbox"
+	"github.com/tandem-serve/tandem/host/sandbox/sandboxtest"
 )
 
 // child is what this test's own program does as a child process.
@@ -24,6 +26,10 @@ func child(mode, dir string) int {
 		return sandbox.CompileChild(ctx, os.Stdin, dir, os.Stderr)
 	case "child-hang":
 		select {}
+	case "child-spin": // once its limits hold
+		_ = sandbox.CompileChild(ctx, bytes.NewReader(nil), dir, os.Stderr)
+		for {
+		}
 	case "child-probe": // compiles nothing, then tries what a child must not
 		_ = sandbox.CompileChild(ctx, bytes.NewReader(nil), dir, os.Stderr)
 		if os.WriteFile(filepath.Join(dir, "inside"), nil, 0o600) != nil {
@@ -150,6 +156,72 @@ func TestCache(t *testing.T) {
 	}
 }
 
+// Code that another processor or runtime left in the cache, under a name that this one does not look for, is made again.
+func TestCacheOfAnother(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	start(t, dir, "values")
+	for _, path := range files(t, dir) {
+		if !gostrings.Contains(path, "wazero-") {
+			continue
+		}
+		other := gostrings.Repeat("0", len(filepath.Base(path)))
+		if err := os.Rename(path, filepath.Join(filepath.Dir(path), other)); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range files(t, filepath.Join(dir, "manifest")) {
+			b, err := os.ReadFile(m)
+			if err == nil {
+				err = os.WriteFile(m, bytes.ReplaceAll(b, []byte(filepath.Base(path)), []byte(other)), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := start(t, dir, "values"); n != 1 {
+		t.Errorf("%d modules were compiled, want 1", n)
+	}
+	if n := start(t, dir, "values"); n != 0 {
+		t.Errorf("%d modules were compiled after that, want 0", n)
+	}
+}
+
+// A restart neither looks at a module's code nor runs it.
+func TestRestart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a plugin in Go")
+	}
+	dir, wasm := filepath.Join(t.TempDir(), "cache"), sandboxtest.GoPlugin(t)
+	load := func() (core time.Duration, allocated uint64) {
+		h, err := sandbox.New(t.Context(), sandbox.Config{CacheDir: dir, Compiler: childCompiler("child-compile")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := h.Load(t.Context(), wasm); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		core = h.CoreTime("")
+		if err := h.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		return core, after.TotalAlloc - before.TotalAlloc
+	}
+	if core, _ := load(); core == 0 {
+		t.Error("the first load did not run the module")
+	}
+	core, allocated := load()
+	if core != 0 {
+		t.Errorf("the guest ran for %v after a restart, want not at all", core)
+	}
+	// To parse the code takes ten times its size; what is read here is its data, twice.
+	if most := 2 * uint64(len(wasm)); allocated > most {
+		t.Errorf("a restart allocated %d bytes for a module of %d, want at most %d", allocated, len(wasm), most)
+	}
+}
+
 // A cache with a bound keeps what was used last, and what it dropped is made again.
 func TestCacheBound(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
@@ -194,6 +266,7 @@ func TestChildLimits(t *testing.T) {
 	}{
 		{"time", "took too long", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-hang"}, Wall: 50 * time.Millisecond}},
 		{"memory", "needs more memory", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-compile"}, MemoryBytes: 8 << 20}},
+		{"processor time", "processor time", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-spin"}, CPU: time.Second}},
 		{"probe", "magic", childCompiler("child-probe")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -75,17 +75,21 @@ func (p *program) load(ctx context.Context, payer *account, wasm []byte) error {
 	defer cancel()
 	a := h.recall(p.digest)
 	known := a != nil
+	var err error
+	if known {
+		p.code, err = h.compile(ctx, a)
+		known = !errors.Is(err, errNoCode)
+	}
 	if !known {
-		var err error
 		if a, err = h.admit(wasm); err != nil {
 			return err
 		}
+		p.code, err = h.compile(ctx, a)
 	}
-	p.bare, p.data, p.globals = a.Bare, a.Data, a.Globals
-	var err error
-	if p.code, err = h.compile(ctx, a.Bin); err != nil {
+	if err != nil {
 		return err
 	}
+	p.bare, p.data, p.globals = a.Bare, a.Data, a.Globals
 	if !known {
 		if a.Description, err = p.describe(ctx, payer); err != nil {
 			return err
@@ -117,15 +121,17 @@ func (h *Host) admit(wasm []byte) (*admitted, error) {
 	if err != nil {
 		return nil, rejectWasm(err)
 	}
-	a := &admitted{Bin: rw.Bin, Globals: rw.Globals}
+	a := &admitted{bin: rw.Bin, Globals: rw.Globals}
 	if snapshotsWork && !mod.MutatesTables() && !mod.DropsSegments() {
 		var data []wasmbin.Data
-		if a.Bin, data, err = rw.Bare(startExport); err != nil {
+		if a.bin, data, err = rw.Bare(startExport); err != nil {
 			return nil, rejectWasm(err)
 		}
 		a.Bare, a.Data = true, joinData(data)
 	}
-	return a, nil
+	a.Key = keyOf(a.bin)
+	a.Shell, err = wasmbin.Shell(a.bin)
+	return a, err
 }
 
 // leastMemory returns the bytes of memory with which every instance begins.

@@ -189,6 +189,11 @@ func (s *suite) pause(ctx context.Context) error {
 			}
 		}},
 		{"guests spin", func(ctx context.Context) { _ = call(ctx, s.plugins["hostile"], "spin", mode(0)) }}, // ends with ctx
+		{"guests touch new pages", func(ctx context.Context) {
+			for ctx.Err() == nil {
+				_ = call(ctx, s.plugins["hostile"], "spin", mode(16)) // ends with ctx
+			}
+		}},
 	} {
 		if err := s.pauseBy(ctx, c.what, c.spin); err != nil {
 			return err
@@ -211,6 +216,7 @@ func (s *suite) pauseBy(ctx context.Context, what string, spin func(ctx context.
 	}
 	const tick = time.Millisecond
 	var late, trips, collections load.Histogram
+	stops := newStops()
 	for until := time.Now().Add(s.each); time.Now().Before(until); {
 		began := time.Now()
 		timer := time.NewTimer(tick)
@@ -222,7 +228,7 @@ func (s *suite) pauseBy(ctx context.Context, what string, spin func(ctx context.
 		}
 		trips.Add(time.Since(began))
 	}
-	for range 5 {
+	for until := time.Now().Add(s.each / 4); time.Now().Before(until); {
 		began := time.Now()
 		runtime.GC()
 		collections.Add(time.Since(began))
@@ -233,6 +239,7 @@ func (s *suite) pauseBy(ctx context.Context, what string, spin func(ctx context.
 	s.r.AtMost("timers late while "+what+" on all cores p99", millis(late.Quantile(.99)), "ms", 5)
 	s.r.AtMost("a round trip over TCP meanwhile p99", millis(trips.Quantile(.99)), "ms", 5)
 	s.r.Add("a whole collection meanwhile p50", millis(collections.Quantile(.5)), "ms")
+	s.r.AtMost("the world stopped for it p99", stops.quantile(.99)*1e3, "ms", 5)
 	return nil
 }
 
