@@ -50,6 +50,7 @@ type fakeModels struct {
 	mu      sync.Mutex
 	running int
 	most    int
+	last    []byte // of the outputs that were made
 }
 
 func (m *fakeModels) Open(_ context.Context, name string) (int, error) {
@@ -89,6 +90,9 @@ func (m *fakeModels) Run(ctx context.Context, model int, in []sandbox.ModelValue
 		out[i] = in[i]
 		out[i].Value.Data = append([]byte(nil), in[i].Value.Data...)
 		out[i].Name = fmt.Sprint("out", i)
+		m.mu.Lock()
+		m.last = out[i].Value.Data
+		m.mu.Unlock()
 	}
 	return out, nil
 }
@@ -211,6 +215,34 @@ func TestModels(t *testing.T) {
 	wantError(t, err, sandbox.KindGuest, "", "model_run failed")
 	if len(rec.logs) != 1 || !gostrings.Contains(rec.logs[0], "the model broke") {
 		t.Errorf("got logs %q, want the model's error", rec.logs)
+	}
+}
+
+// A model's output that a plugin passes on by its handle is the model's own memory, and an output that the host laid out
+// beforehand is the guest's: neither is copied.
+func TestOutputsAreNotCopied(t *testing.T) {
+	h, models := newHost(t, sandbox.Config{}), &fakeModels{}
+	var rec recorder
+	for _, c := range []struct {
+		plugin, function string
+		in               value.Value
+	}{
+		{"services", "pass_handle", value.Tensor(abi.FP32, []int64{2}, floats(1, 2))},
+		{"values", "normalise", tensorOf(abi.UINT8, 5, 7, 3)},
+	} {
+		r, err := load(t, h, c.plugin).Call(t.Context(), sandbox.Call{
+			Function: c.function, Inputs: []value.Value{c.in}, Services: rec.services(models), With: []byte(`{"model":"ok"}`), Lease: true,
+		})
+		if err != nil {
+			t.Fatal(err, rec.logs)
+		}
+		if r.BytesOut != 0 {
+			t.Errorf("%s: %d bytes were copied out, want 0", c.function, r.BytesOut)
+		}
+		if c.function == "pass_handle" && &r.Outputs[0].Data[0] != &models.last[0] {
+			t.Error("the output is not what the model made, but a copy")
+		}
+		r.Release()
 	}
 }
 
