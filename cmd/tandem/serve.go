@@ -31,6 +31,7 @@ type serveCmd struct {
 	Providers   string        `help:"Where models run: cpu, prefer:LIST (else on the CPU) or require:LIST, with cuda:N, tensorrt:N and webgpu in LIST." default:"cpu" env:"TANDEM_PROVIDERS" placeholder:"WHERE"`
 	Runners     string        `help:"Where models run: worker (a process for each tenant) or inprocess (this one: for a single user who trusts every model)." enum:"worker,inprocess" default:"worker" env:"TANDEM_RUNNERS"`
 	WorkerMem   int           `name:"worker-memory" help:"Memory of one worker process, in MiB. Default: half of the machine's or container's memory." placeholder:"MIB"`
+	MaxWorkers  int           `help:"Worker processes that there are at once; idle ones are stopped for others. Default: one for each 128 MiB of --model-memory." placeholder:"N"`
 	MaxRequest  int           `help:"Largest request in MiB. Default: 64." default:"64" placeholder:"MIB"`
 	RequestMem  int           `name:"request-memory" help:"What all requests together may hold at their peaks, in MiB; more is refused. Default: half of the machine's or container's memory." placeholder:"MIB"`
 	ModelMem    int           `name:"model-memory" help:"What loaded models may take together, in MiB; those used longest ago are unloaded for others and loaded again when they are called. Default: two fifths of the machine's or container's memory." placeholder:"MIB"`
@@ -93,7 +94,7 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 		ONNXRuntimeMissing: missing, Threads: cmp.Or(c.Threads, cores), Providers: c.Providers, MaxRequestBytes: c.MaxRequest << 20, StopTimeout: c.StopTimeout,
 		ModelMemory: int64(c.ModelMem) << 20, RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
-		Profiles: c.Profiles, WorkerCommand: worker, WorkerMemory: int64(c.WorkerMem) << 20,
+		Profiles: c.Profiles, WorkerCommand: worker, MaxWorkers: c.MaxWorkers, WorkerMemory: int64(c.WorkerMem) << 20,
 	})
 	if err != nil {
 		return err

@@ -122,7 +122,7 @@ func classify(err error) *Error {
 	case errors.As(err, &refused):
 		return &Error{Reason: ReasonLimit, Text: err.Error(), RetryAfter: refused.RetryAfter, Err: err}
 	case errors.Is(err, runners.ErrOverloaded):
-		return &Error{Reason: ReasonLimit, Text: err.Error(), Err: err}
+		return &Error{Reason: ReasonLimit, Text: err.Error(), RetryAfter: comeBack, Err: err}
 	case errors.Is(err, runners.ErrShape):
 		return &Error{Reason: ReasonType, Text: err.Error(), Err: err}
 	case errors.Is(err, runners.ErrRun), errors.Is(err, runners.ErrModel):

@@ -21,6 +21,8 @@ const (
 	DefaultPluginMemory = 1 << 30
 	// DefaultCacheMemory is what the caches of nodes may hold.
 	DefaultCacheMemory = 256 << 20
+	// memoryOfWorker is what there is room for, for each worker: some tens of MiB are the process's own, the rest a model's.
+	memoryOfWorker = 128 << 20
 	// DefaultUploadAge is how long an upload without a chunk is kept.
 	DefaultUploadAge = 24 * time.Hour
 )
@@ -68,6 +70,9 @@ type Config struct {
 	WorkerCommand []string
 	// WorkerMemory bounds the memory of one worker in bytes. Default: half of the memory that the machine, or the container, has.
 	WorkerMemory int64
+	// MaxWorkers bounds the worker processes that there are at once; idle ones are stopped for others. Default: one for each 128 MiB
+	// of ModelMemory, at least 4.
+	MaxWorkers int
 	// MaxRequestBytes bounds one request. Default api.DefaultMaxRequestBytes.
 	MaxRequestBytes int
 	// RequestMemory bounds what all requests together are expected to hold at their peaks, in bytes. Default: half of the
@@ -100,6 +105,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.RequestMemory, machineMemory()/2)
 	orDefault(&c.ModelMemory, machineMemory()/5*2)
 	orDefault(&c.WorkerMemory, machineMemory()/2)
+	orDefault(&c.MaxWorkers, int(max(c.ModelMemory/memoryOfWorker, 4)))
 	orDefault(&c.CacheMemory, int64(DefaultCacheMemory))
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {

@@ -25,7 +25,8 @@ var _ models = (*workerModels)(nil)
 // openWorkers makes the pool of workers, and starts one to see that there can be.
 func (s *Server) openWorkers(ctx context.Context, p *parts, providers onnx.Providers) error {
 	pool, err := worker.New(ctx, worker.Config{
-		Command: s.cfg.WorkerCommand, Library: s.cfg.ONNXRuntime, Threads: s.machine().Whole(), Memory: s.cfg.WorkerMemory, Logger: s.cfg.Logger,
+		Command: s.cfg.WorkerCommand, Library: s.cfg.ONNXRuntime, Threads: s.machine().Whole(), Memory: s.cfg.WorkerMemory,
+		MaxWorkers: s.cfg.MaxWorkers, Logger: s.cfg.Logger,
 	})
 	if err != nil {
 		return err
@@ -80,6 +81,7 @@ func workerGauges(m *telemetry.Metrics, from models) error {
 		{"tandem_worker_restarts", "Workers started again after a crash since the start.", func(s worker.Stats) float64 { return float64(s.Restarts) }},
 		{"tandem_worker_recycled", "Workers replaced because they had grown, since the start.", func(s worker.Stats) float64 { return float64(s.Recycled) }},
 		{"tandem_worker_overruns", "Workers replaced because a run went on after its caller had gone, since the start.", func(s worker.Stats) float64 { return float64(s.Overruns) }},
+		{"tandem_worker_evicted", "Idle workers stopped so that others could start, since the start.", func(s worker.Stats) float64 { return float64(s.Evicted) }},
 		{"tandem_worker_quarantined_models", "Models that are not loaded because they keep ending their worker.", func(s worker.Stats) float64 { return float64(s.Quarantined) }},
 		{"tandem_worker_copied_bytes", "Bytes copied into and out of the memory shared with workers since the start.", func(s worker.Stats) float64 { return float64(s.BytesCopied) }},
 		{"tandem_worker_shared_bytes", "Memory shared with workers that is in use.", func(s worker.Stats) float64 { return float64(s.SharedBytes) }},

@@ -63,6 +63,7 @@ func (p *process) put(s *slot) {
 		p.lingering--
 	}
 	p.free = append(p.free, s)
+	p.touch()
 	last := p.dead.Load() && len(p.free) == len(p.all)
 	vacated := p.vacated
 	p.mu.Unlock()

@@ -24,6 +24,10 @@ type Config struct {
 	Shared int64
 	// Recycle is the private memory from which on an idle worker is replaced by a new one. Default three quarters of Memory.
 	Recycle int64
+	// MaxWorkers bounds the processes that there are at once. A start beyond waits for StartWait at most; the one that has idled
+	// longest is stopped for it, and its models are loaded again when they are run. Defaults 64 and 10 s.
+	MaxWorkers int
+	StartWait  time.Duration
 	// IdleStop is how long a worker without models goes on. Default 30 s.
 	IdleStop time.Duration
 	// EndGrace is how long a caller whose context is done waits for its run to end. A run that goes on is left alone, and its worker
@@ -59,6 +63,8 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Memory, DefaultMemory)
 	orDefault(&c.Shared, DefaultShared)
 	orDefault(&c.Recycle, c.Memory/4*3)
+	orDefault(&c.MaxWorkers, 64)
+	orDefault(&c.StartWait, 10*time.Second)
 	orDefault(&c.IdleStop, 30*time.Second)
 	orDefault(&c.EndGrace, 40*time.Millisecond)
 	orDefault(&c.HangLimit, 2*time.Second)

@@ -38,6 +38,7 @@ type process struct {
 	tokens   chan struct{} // one for each slot in use
 	said     *voice
 	resident atomic.Int64 // bytes, as it said last
+	used     atomic.Int64 // when it started, loaded or ran something last, in Unix nanoseconds
 	unheard  atomic.Int64 // pings that it has not answered
 	dead     atomic.Bool  // it was waited for: it writes no more
 	gone     chan struct{}
@@ -72,6 +73,28 @@ type answer struct {
 
 // spawn starts a worker and waits until it is ready.
 func spawn(ctx context.Context, g *group) (*process, error) {
+	if err := g.pool.berth(ctx); err != nil {
+		return nil, err
+	}
+	p, err := moor(ctx, g)
+	if p == nil {
+		g.pool.berths.give()
+		return nil, err
+	}
+	if err != nil {
+		p.kill(death{asked: true})
+		<-p.gone
+		if said := p.said.last(); said != "" {
+			err = fmt.Errorf("%w: %s", err, said)
+		}
+		return nil, fmt.Errorf("%w: start a worker process: %w", runners.ErrUnavailable, err)
+	}
+	return p, nil
+}
+
+// moor launches a worker that has a berth, which its end gives back, and waits until it is ready. When it comes with an error it
+// has to be killed.
+func moor(ctx context.Context, g *group) (*process, error) {
 	header, ok := g.shm.take(maxSlots * slotBytes)
 	if !ok {
 		return nil, full(g.shm, maxSlots*slotBytes)
@@ -88,13 +111,9 @@ func spawn(ctx context.Context, g *group) (*process, error) {
 		g.shm.drop(header)
 		return nil, fmt.Errorf("%w: start a worker process: %w", runners.ErrUnavailable, err)
 	}
+	p.touch()
 	if err := p.greet(); err != nil {
-		p.kill(death{asked: true})
-		<-p.gone
-		if said := p.said.last(); said != "" {
-			err = fmt.Errorf("%w: %s", err, said)
-		}
-		return nil, fmt.Errorf("%w: start a worker process: %w", runners.ErrUnavailable, err)
+		return p, err
 	}
 	p.others.Go(p.read)
 	p.others.Go(p.watch)
@@ -170,6 +189,9 @@ func (p *process) greet() error {
 	return p.link.conn.SetReadDeadline(time.Time{})
 }
 
+// touch notes that it is used.
+func (p *process) touch() { p.used.Store(time.Now().UnixNano()) }
+
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
 // usable reports whether runs may be called.
@@ -220,6 +242,7 @@ func (p *process) take(f frame) error {
 		p.resident.Store(pong.Resident)
 		p.unheard.Store(0)
 	case kindLoaded, kindUnloaded:
+		p.touch()
 		p.mu.Lock()
 		a := p.loads[f.a]
 		delete(p.loads, f.a)
@@ -269,6 +292,7 @@ func (p *process) end(err error) {
 	last := len(busy) == 0
 	p.mu.Unlock()
 	p.g.ended(p)
+	p.g.pool.berths.give()
 	close(p.gone)
 	for _, s := range all {
 		s.prod()
@@ -402,11 +426,11 @@ func (p *process) discard() {
 
 // full is the error of a region without room for size bytes.
 func full(shm *region, size int) error {
-	if int64(size) > int64(len(shm.state))*page {
-		return fmt.Errorf("%w: a tensor of %d MiB is more than a worker's shared memory of %d MiB", runners.ErrShape, size>>20, len(shm.state)*page>>20)
+	if int64(size) > int64(shm.state.n)*page {
+		return fmt.Errorf("%w: a tensor of %d MiB is more than a worker's shared memory of %d MiB", runners.ErrShape, size>>20, shm.state.n*page>>20)
 	}
 	return fmt.Errorf("%w: no room for %d bytes in the worker's shared memory: %d of %d MiB are in use", runners.ErrOverloaded,
-		size, shm.usedBytes()>>20, len(shm.state)*page>>20)
+		size, shm.usedBytes()>>20, shm.state.n*page>>20)
 }
 
 func (p *process) full(size int) error { return full(p.shm, size) }

@@ -25,6 +25,31 @@ const (
 	isBlock  = 1 << 31
 )
 
+// pageStates are the states of the pages of a region. Most regions use few of their pages, so that there are states only where
+// there was a block.
+type pageStates struct {
+	n     int
+	parts [][]uint32 // partPages each, nil where all are 0
+}
+
+// partPages is how many states are made at once.
+const partPages = 1024
+
+func (s *pageStates) get(i uint32) uint32 {
+	if part := s.parts[i/partPages]; part != nil {
+		return part[i%partPages]
+	}
+	return 0
+}
+
+func (s *pageStates) set(i, v uint32) {
+	part := &s.parts[i/partPages]
+	if *part == nil {
+		*part = make([]uint32, partPages)
+	}
+	(*part)[i%partPages] = v
+}
+
 // region is the memory that one tenant's worker shares with this process, handed out in blocks of a power of two of pages.
 // Only this side decides what lies where; the worker sees addresses, never the books. The memory is touched, and so costs
 // something, only where it is used.
@@ -38,9 +63,9 @@ type region struct {
 
 	mu     sync.Mutex // mu guards the following
 	free   [][]uint32 // by order: first pages of free blocks
-	state  []uint32   // by page
-	used   int64      // bytes of blocks that are held
-	most   int64      // the most that used was since the last trim
+	state  pageStates
+	used   int64 // bytes of blocks that are held
+	most   int64 // the most that used was since the last trim
 	closed bool
 }
 
@@ -52,14 +77,14 @@ func newRegion(size int64) (*region, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: shared memory of %d MiB: %w", runners.ErrUnavailable, size>>20, err)
 	}
-	r := &region{file: file, mem: mem, base: uintptr(unsafe.Pointer(&mem[0])), free: make([][]uint32, order+1), state: make([]uint32, 1<<order)}
+	r := &region{file: file, mem: mem, base: uintptr(unsafe.Pointer(&mem[0])), free: make([][]uint32, order+1), state: pageStates{n: 1 << order, parts: make([][]uint32, (1<<order+partPages-1)/partPages)}}
 	r.addLocked(0, order)
 	return r, nil
 }
 
 // addLocked notes a free block.
 func (r *region) addLocked(first uint32, order int) {
-	r.state[first] = isBlock | uint32(order)<<refsBits
+	r.state.set(first, isBlock|uint32(order)<<refsBits)
 	r.free[order] = append(r.free[order], first)
 }
 
@@ -79,7 +104,7 @@ func (r *region) take(size int) (offset int64, ok bool) {
 			return 0, false
 		}
 	}
-	r.state[first] = isBlock | uint32(order)<<refsBits | 1
+	r.state.set(first, isBlock|uint32(order)<<refsBits|1)
 	r.used += page << order
 	r.most = max(r.most, r.used)
 	return int64(first) << pageBits, true
@@ -113,7 +138,7 @@ func (r *region) mergeLocked() {
 		for i := 0; i < len(list); i++ {
 			half := uint32(1) << order
 			if list[i]&half == 0 && i+1 < len(list) && list[i+1] == list[i]+half {
-				r.state[list[i+1]] = 0
+				r.state.set(list[i+1], 0)
 				r.addLocked(list[i], order+1)
 				i++
 				continue
@@ -129,7 +154,7 @@ func (r *region) findLocked(offset int64) (first uint32, ok bool) {
 	at := uint32(offset >> pageBits)
 	for order := range r.free {
 		first = at &^ (1<<order - 1)
-		s := r.state[first]
+		s := r.state.get(first)
 		if s&isBlock != 0 && int(s&^isBlock>>refsBits) >= order {
 			return first, s&refsMask > 0
 		}
@@ -152,7 +177,7 @@ func (r *region) hold(data []byte) (offset int64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	r.state[first]++
+	r.state.set(first, r.state.get(first)+1)
 	return int64(at - r.base), true
 }
 
@@ -164,8 +189,8 @@ func (r *region) drop(offset int64) {
 	if !ok {
 		return
 	}
-	r.state[first]--
-	s := r.state[first]
+	s := r.state.get(first) - 1
+	r.state.set(first, s)
 	if s&refsMask > 0 {
 		return
 	}

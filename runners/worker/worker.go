@@ -2,8 +2,8 @@
 // crashes costs the requests that were running beside it, and a restart.
 //
 // A worker is the same binary, called so that it ends in [Main]; it owns ONNX Runtime (runners/onnx). There is one for each
-// tenant and device, started when the first model is loaded into it and stopped a while after its last one is gone. [Pool] makes
-// and watches them; [Model] is a runners.Runner whose runs happen there.
+// tenant and device, started when the first model is loaded into it and stopped a while after its last one is gone, or when it
+// idles and others want to start, of which there are so many at most. [Pool] makes and watches them; [Model] is a runners.Runner whose runs happen there.
 //
 // Host and worker share memory. Inputs that the batcher gathered lie in it already ([Model.Alloc]), others are copied into it
 // once; outputs are written into it in place when their shapes are known, from the caller or from an earlier run on inputs of
@@ -58,6 +58,7 @@ type Pool struct {
 	config  Config
 	root    context.Context //nolint:containedctx // of starts and loads, which outlive the request that made them necessary
 	stop    context.CancelFunc
+	berths  berths
 	strikes strikes
 	work    crew
 
@@ -66,6 +67,7 @@ type Pool struct {
 	restarts atomic.Uint64
 	crashes  atomic.Uint64
 	recycled atomic.Uint64
+	evicted  atomic.Uint64
 	lingered atomic.Uint64
 	overruns atomic.Uint64
 
@@ -80,6 +82,7 @@ func New(ctx context.Context, config Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{config: config.withDefaults(), groups: map[Key]*group{}}
+	p.berths.most = p.config.MaxWorkers
 	p.strikes = newStrikes(p.config.Strikes, p.config.StrikeWindow)
 	p.root, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if !config.Unconfined {
@@ -157,6 +160,7 @@ type Stats struct {
 	Restarts    uint64 // starts after a crash
 	Crashes     uint64 // workers that ended without having been asked to
 	Recycled    uint64 // workers replaced because they had grown
+	Evicted     uint64 // idle workers stopped so that others could start
 	Lingered    uint64 // runs that went on after their callers had gone
 	Overruns    uint64 // workers replaced because such a run did not end
 	Quarantined int    // models that are not loaded now because they crashed
@@ -166,7 +170,7 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	s := Stats{
 		Runs: p.runs.Load(), BytesCopied: p.copied.Load(), Restarts: p.restarts.Load(), Crashes: p.crashes.Load(),
-		Recycled: p.recycled.Load(), Lingered: p.lingered.Load(), Overruns: p.overruns.Load(),
+		Recycled: p.recycled.Load(), Evicted: p.evicted.Load(), Lingered: p.lingered.Load(), Overruns: p.overruns.Load(),
 		Quarantined: p.strikes.quarantined(),
 	}
 	p.mu.Lock()
