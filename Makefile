@@ -132,6 +132,13 @@ HOSTILE ?= 5s
 test-hostile: setup build plugins ## Attack a server for HOSTILE (5s) an attack while a victim calls it, and print a table
 	TANDEM_HOSTILE=$(HOSTILE) $(GO) test -count=1 -timeout 60m -v -run '^TestHostileTenants$$' ./internal/e2e
 
+TENANTS ?= 1000
+STEADY  ?= 20s
+
+.PHONY: test-tenants
+test-tenants: setup build plugins ## Put TENANTS (1000) tenants on a server, restart it, call them all, then any of them for STEADY (20s); prints figures
+	TANDEM_TENANTS=$(TENANTS) TANDEM_STEADY=$(STEADY) $(GO) test -count=1 -timeout 60m -v -run '^TestManyTenants$$' ./internal/e2e
+
 FUZZTIME ?= 5s
 
 .PHONY: fuzz

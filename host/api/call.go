@@ -148,6 +148,14 @@ func (c *call) handle(ctx context.Context, spec connect.Spec, stream connect.Ser
 	return next(ctx, spec, stream)
 }
 
+// Hold counts what requests hold in the server among the bytes in flight of their tenants. It is an engine's Config.Hold.
+func Hold(ctx context.Context, delta int64) error {
+	if v := callOf(ctx).visit.Load(); v != nil {
+		return v.Hold(delta)
+	}
+	return nil
+}
+
 // Spent charges what was run for a request to its tenant and to the call that it belongs to. It is an engine's Config.Spent.
 func Spent(ledger *usage.Ledger) func(context.Context, engine.Spent) {
 	return func(ctx context.Context, s engine.Spent) {

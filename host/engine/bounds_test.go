@@ -54,10 +54,12 @@ func TestRequestsAreAdmittedByBytes(t *testing.T) {
 	w.models["wide"] = widening()
 	rel := w.build(t, widen)
 	e := engine.New(engine.Config{MemoryBytes: 48_000})
-	if _, err := e.Run(t.Context(), rel, rows(100)); err != nil {
+	res, err := e.Run(t.Context(), rel, rows(100))
+	if err != nil {
 		t.Fatalf("100 rows need 48000 bytes: %v", err)
 	}
-	_, err := e.Run(t.Context(), rel, rows(101))
+	res.Release()
+	_, err = e.Run(t.Context(), rel, rows(101))
 	var refused *engine.Error
 	if !errors.As(err, &refused) || refused.Reason != engine.ReasonLimit || refused.RetryAfter != 0 {
 		t.Fatalf("got %v, want a refusal for good", err)
@@ -81,9 +83,12 @@ func TestAFullServerSaysWhenToComeBack(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
-				if _, err := e.Run(t.Context(), rel, in1(strings.Repeat("x", 4000))); err != nil {
+				res, err := e.Run(t.Context(), rel, in1(strings.Repeat("x", 4000)))
+				if err != nil {
 					t.Error(err)
+					return
 				}
+				res.Release()
 			})
 		}
 		synctest.Wait()

@@ -37,10 +37,13 @@ type callees struct {
 	// as marks a context with who calls, so that the batcher knows whose turn a run takes.
 	as    func(context.Context) context.Context
 	limit int64
+	// request holds what models give; nil holds nothing.
+	request *holding
 
 	mu    sync.Mutex // guards the following
 	held  []runners.Tensor
-	bytes int64
+	bytes int64  // lent
+	taken int64  // that the request holds because of models
 	runs  stats  // of the models
 	last  string // the failure of a model, for the error of the plugin that it brings down
 }
@@ -136,7 +139,12 @@ func (m *callees) keep(t *graph.ModelType, out []runners.Tensor) ([]sandbox.Mode
 	for i := range out {
 		size += int64(len(out[i].Data))
 	}
+	if err := m.request.grow(size); err != nil {
+		releaseTensors(out)
+		return nil, err
+	}
 	m.mu.Lock()
+	m.taken += size
 	lend := size <= m.limit-m.bytes
 	if lend {
 		m.bytes += size
@@ -166,6 +174,8 @@ func (m *callees) keep(t *graph.ModelType, out []runners.Tensor) ([]sandbox.Mode
 func (m *callees) free() {
 	releaseTensors(m.held)
 	m.held = nil
+	m.request.shrink(m.taken)
+	m.taken = 0
 }
 
 // explain adds to a plugin's own error what its model said.

@@ -21,14 +21,14 @@ const shadowShare = 75
 // comeBack is when a request that was refused may be tried again: somebody's request has mostly ended by then.
 const comeBack = time.Second
 
-// enter admits a request or says why not. leave is called once when it has ended.
-func (d *door) enter(r *run) (leave func(), refused *Error) {
+// enter admits a request, and returns how many bytes were taken for it, or says why not.
+func (d *door) enter(r *run) (taken int64, refused *Error) {
 	if d.limit <= 0 {
-		return func() {}, nil
+		return 0, nil
 	}
 	need := r.estimate(false)
-	if leave, ok := d.take(need, 100); ok {
-		return leave, nil
+	if _, ok := d.take(need, 100); ok {
+		return need, nil
 	}
 	e := &Error{
 		Reason: ReasonLimit, Graph: r.rel.Name, Expected: bytesText(d.limit) + " at most", Found: bytesText(need),
@@ -40,7 +40,7 @@ func (d *door) enter(r *run) (leave func(), refused *Error) {
 	} else {
 		e.Text += "; send less at once, or start the server with more --request-memory"
 	}
-	return nil, e
+	return 0, e
 }
 
 // take takes n bytes when no more than a part of the limit, in percent, is used then.
@@ -54,11 +54,14 @@ func (d *door) take(n, percent int64) (leave func(), ok bool) {
 		return nil, false
 	}
 	d.used += n
-	return func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.used -= n
-	}, true
+	return func() { d.give(n) }, true
+}
+
+// give gives n bytes back.
+func (d *door) give(n int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.used -= n
 }
 
 func (d *door) inUse() int64 {

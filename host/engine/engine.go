@@ -4,8 +4,8 @@
 // goroutines of the critical path have ended when Run returns. What runs in the shadow goes on afterwards, on goroutines of
 // its own, as many requests at once as Config says; Close waits for them.
 //
-// Locks: cache.mu, shadows.mu, door.mu, aftermath.mu, callees.mu and imageCache.mu. No two are held together, and nothing is
-// called with one held.
+// Locks: cache.mu, shadows.mu, door.mu, aftermath.mu, callees.mu and imageCache.mu. Nothing is called
+// with one held, and no two are held together but those of a request's holding and, after it, the door.
 package engine
 
 import (
@@ -48,6 +48,10 @@ type Config struct {
 	// CallBytes bounds the memory of models that one plugin call keeps without a copy; what goes beyond is copied and given
 	// back. Default: 64 MiB.
 	CallBytes int64
+	// Hold is told, in the context of a request, of bytes that it holds in the server beyond its inputs: outputs of nodes, before
+	// they are copied where that is possible, and outputs on their way out. An error, such as a *tenant.QuotaError, ends the request.
+	// A delta below 0 gives back and cannot fail. Default: nobody is told.
+	Hold func(ctx context.Context, delta int64) error
 	// Spent is told what requests run, in their contexts: what plugins use as they use it, at least every millisecond, and the
 	// compute of a model at the end of each run. It must be quick and may be called from several goroutines. Default: nobody is told.
 	Spent func(context.Context, Spent)
@@ -121,6 +125,9 @@ func New(cfg Config) *Engine {
 	if cfg.Spent == nil {
 		cfg.Spent = func(context.Context, Spent) {}
 	}
+	if cfg.Hold == nil {
+		cfg.Hold = func(context.Context, int64) error { return nil }
+	}
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
 	}
@@ -172,6 +179,8 @@ func (e *Engine) Stats() Stats {
 //
 //   - Errors, all faults of the request's inputs at once.
 //   - *Error, the first failure, with graph, node and port.
+//
+// The caller must Release the result when the outputs are sent.
 func (e *Engine) Run(ctx context.Context, rel *Release, req Request) (*Result, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -203,11 +212,11 @@ func (e *Engine) run(ctx context.Context, rel *Release, req *Request) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	leave, refused := e.door.enter(r)
+	taken, refused := e.door.enter(r)
 	if refused != nil {
 		return nil, refused
 	}
-	defer leave()
+	r.held = &holding{door: e.door, taken: taken, held: sizeOf(r.inputs), tell: func(delta int64) error { return e.cfg.Hold(ctx, delta) }}
 	res, err := r.do(ctx)
 	if err == nil {
 		if err = r.keepRecords(ctx); err != nil {
@@ -216,8 +225,10 @@ func (e *Engine) run(ctx context.Context, rel *Release, req *Request) (*Result, 
 	}
 	if err != nil {
 		r.after.abandon()
+		r.held.end()
 		return nil, err
 	}
+	res.held = r.held // a shadow has none
 	r.startShadows(ctx)
 	return res, nil
 }

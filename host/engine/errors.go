@@ -109,6 +109,8 @@ func classify(err error) *Error {
 		return &Error{Reason: ReasonCanceled, Text: sibling.Error(), Err: context.Canceled}
 	case errors.As(err, &own):
 		return own
+	case errors.Is(err, tenant.ErrQuota):
+		return &Error{Reason: ReasonLimit, Text: err.Error(), Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &Error{Reason: ReasonDeadline, Text: "the deadline passed", Err: err}
 	case errors.Is(err, context.Canceled):

@@ -65,7 +65,12 @@ func (r *run) tellOutputs() {
 		if !r.want[i] || !r.settled(o.From) || !r.sent[i].CompareAndSwap(false, true) {
 			continue
 		}
-		if v := r.own(o.From); !v.IsZero() {
+		s := r.chosen(o.From)
+		if err := r.holdOutput(s, s.Kind == graph.SourceNode && r.nodes[s.Index].free != nil); err != nil {
+			r.first.Do(func() { r.err = err })
+			continue
+		}
+		if v := r.own(s); !v.IsZero() {
 			r.events(Event{At: time.Since(r.start), Output: o.Name, Value: v})
 		}
 	}

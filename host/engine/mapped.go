@@ -41,6 +41,7 @@ func (r *run) mapped(ctx context.Context, p *graph.PlanNode, n *nodeRun, in []va
 	for _, a := range m.answers {
 		if a != nil {
 			n.trace.add(a.stats)
+			n.bytes = plus(n.bytes, a.bytes)
 		}
 	}
 	if err != nil {

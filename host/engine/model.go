@@ -51,6 +51,13 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 		stats:  figures,
 	}
 	for i := range out {
+		a.bytes += int64(len(out[i].Data))
+	}
+	if err := c.r.held.grow(a.bytes); err != nil {
+		a.free()
+		return nil, err
+	}
+	for i := range out {
 		v, err := valueOf(&out[i], &c.node.Outputs[i])
 		if err != nil {
 			a.free()

@@ -37,6 +37,7 @@ type call struct {
 type answer struct {
 	values []value.Value
 	free   func() // gives back the memory under values; nil when the collector owns it
+	bytes  int64  // that the request holds because of it
 	stats  stats
 }
 

@@ -49,12 +49,20 @@ func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
 		c.r.eng.cfg.Spent(ctx, Spent{Fuel: fuel, Compute: core})
 		return nil
 	}
+	held := int64(0)
+	s.Output = func(n int64) error {
+		held = n
+		return c.r.held.grow(n)
+	}
 	var models *callees
 	if len(t.models) > 0 {
-		models = &callees{as: c.asCaller, models: t.models, limit: c.r.eng.cfg.CallBytes}
+		models = &callees{as: c.asCaller, models: t.models, limit: c.r.eng.cfg.CallBytes, request: c.r.held}
 		s.Models = models
 	}
 	a, err := t.call(ctx, c, s)
+	if err == nil {
+		a.bytes = held
+	}
 	if models == nil {
 		return a, err
 	}

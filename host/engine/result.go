@@ -16,24 +16,30 @@ type Result struct {
 	Trace *Trace
 
 	free []func()
+	held *holding // nil of a graph in a graph
 }
 
-// Release gives back the memory of models under Outputs, of which nothing may be read any more. It may be called more than once,
+// Release gives back the memory of models under Outputs, of which nothing may be read any more, and what the request holds of the
+// memory of all requests. It may be called more than once,
 // but not from two goroutines at once.
 func (r *Result) Release() {
 	for _, f := range r.free {
 		f()
 	}
 	r.free = nil
+	r.held.end()
 }
 
 // answer makes the result of a request whose critical path is done. What it reads is given back when the run and the result
 // both have. The outputs of a request with events went with them.
-func (r *run) answer() *Result {
+func (r *run) answer() (*Result, *Error) {
 	res := &Result{Outputs: make(map[string]value.Value, len(r.want))}
 	for i := range r.rel.Plan.Outputs {
 		if o := &r.rel.Plan.Outputs[i]; r.want[i] && r.events == nil {
 			s := r.chosen(o.From)
+			if err := r.holdOutput(s, r.inner && s.Kind == graph.SourceInput); err != nil {
+				return nil, err
+			}
 			v := r.source(s)
 			if r.inner && s.Kind == graph.SourceInput {
 				v = detach(v) // the node around this graph lets go of its inputs before its outputs
@@ -45,7 +51,26 @@ func (r *run) answer() *Result {
 	if r.tracing {
 		res.Trace = r.trace()
 	}
-	return res
+	return res, nil
+}
+
+// smallOutput is how large an output may be whose message is not counted: it lives as long as encoding it takes.
+const smallOutput = 64 << 10
+
+// holdOutput takes the memory for an output on its way out: the message in which it is sent, and a copy if there is to be one.
+func (r *run) holdOutput(s graph.Source, copied bool) *Error {
+	n, size := int64(0), r.source(s).Size()
+	if !r.inner && size > smallOutput {
+		n = size
+	}
+	if copied {
+		n = plus(n, size)
+	}
+	if err := r.held.grow(n); err != nil {
+		e := classify(err)
+		return &Error{Reason: e.Reason, Graph: r.rel.Name, Text: e.Text, RetryAfter: e.RetryAfter, Err: err}
+	}
+	return nil
 }
 
 // hold keeps the memory that a source's value stands in: alone, or together with the shadow, which may read it later.

@@ -35,6 +35,7 @@ type run struct {
 	inShadow  bool        // the critical path is done
 	failed    atomic.Bool // a node of the shadow failed
 	aside     bool        // it is a graph in another's shadow
+	held      *holding    // nil in the shadow, which has its own part of the memory
 	inner     bool        // it is a graph in another
 
 	wg    sync.WaitGroup
@@ -52,6 +53,7 @@ type nodeRun struct {
 	state   atomic.Int32  // nodeWaits, nodeRuns or nodeDone
 	outs    []value.Value
 	free    func() // gives back the memory under outs; nil when the collector owns it
+	bytes   int64  // that the request holds because of it
 	skipped bool   // the node had no reason to run
 	branch  int    // what a split chose
 	trace   NodeTrace
@@ -130,7 +132,11 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		r.freeAll()
 		return nil, r.err
 	}
-	res := r.answer()
+	res, refused := r.answer()
+	if refused != nil {
+		r.freeAll()
+		return nil, refused
+	}
 	r.leaveShadow()
 	return res, nil
 }
@@ -285,7 +291,7 @@ func (r *run) single(ctx context.Context, p *graph.PlanNode, n *nodeRun, in []va
 	if err != nil {
 		return err
 	}
-	n.outs, n.free = out.values, out.free
+	n.outs, n.free, n.bytes = out.values, out.free, out.bytes
 	n.trace.add(out.stats)
 	return nil
 }
@@ -327,10 +333,16 @@ func (r *run) source(s graph.Source) value.Value {
 
 // letGo is called once by every reader of a node; the last one frees its outputs.
 func (r *run) letGo(id int) {
-	if n := &r.nodes[id]; n.holders.Add(-1) == 0 && n.free != nil {
+	n := &r.nodes[id]
+	if n.holders.Add(-1) > 0 {
+		return
+	}
+	if n.free != nil {
 		n.free()
 		n.free = nil
 	}
+	n.outs = nil
+	r.held.shrink(n.bytes)
 }
 
 // freeAll frees what an error or an unread output left behind. All goroutines have ended.

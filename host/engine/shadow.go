@@ -165,7 +165,7 @@ func (r *run) runShadow(ctx context.Context) {
 	defer r.freeAll()
 	ctx, stop := context.WithTimeoutCause(ctx, r.eng.cfg.ShadowTimeout, errShadowTime)
 	defer stop()
-	r.after, r.inShadow, r.events = &aftermath{}, true, nil
+	r.after, r.inShadow, r.events, r.held = &aftermath{}, true, nil, nil
 	r.launch(ctx, func(error) {})
 	r.wg.Wait()
 	outcome := "done"

@@ -163,6 +163,7 @@ nodes:
 				rt.Fatalf("output %s is absent\n%s", out.Name, doc)
 			}
 		}
+		res.Release()
 	})
 	e.Close(t.Context())
 	if s := e.Stats(); s.MemoryBytes != 0 || s.Shadows != 0 {

@@ -30,8 +30,8 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.inner = true
 	r.images, r.aside, r.priority = c.r.images, c.r.inShadow || c.r.aside, c.r.priority+c.node.Priority
+	r.inner, r.held = true, c.r.held
 	// What a node around it reads is gone before a shadow in it has run.
 	r.lasting = detachAll
 	res, err := r.do(ctx)

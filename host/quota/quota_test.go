@@ -87,6 +87,30 @@ func TestBytesInFlight(t *testing.T) {
 	}
 }
 
+// TestHold counts what is made of a body with it, gives back, and leaves nothing behind.
+func TestHold(t *testing.T) {
+	d := door(with(func(l *tenant.Limits) { l.BytesInFlight = 100 }))
+	one, _ := d.Enter(acme)
+	if err := errors.Join(one.Bytes(30), one.Hold(60), one.Hold(-20)); err != nil {
+		t.Fatal(err)
+	}
+	if wait := refused(t, one.Hold(31), "bytes_in_flight"); wait <= 0 {
+		t.Error("no hint when to try again")
+	}
+	if err := one.Hold(30); err != nil {
+		t.Error(err)
+	}
+	if n := one.Leave(); n != 30 {
+		t.Errorf("the body had %d bytes, want 30", n)
+	}
+	if err := one.Hold(1000); err != nil { // a shadow that goes on: no call holds it any more
+		t.Error(err)
+	}
+	if u := d.Use(acme); u.BytesInFlight != 0 {
+		t.Errorf("got %+v", u)
+	}
+}
+
 // TestRates takes each rate's second at once and then waits as long as it is told to.
 func TestRates(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -346,6 +346,11 @@ func (in *instance) answer(f *function, h *head, rc int32, lease bool, r *Result
 	}
 	r.Outputs, r.Outcome = out, int(rc)
 	if !lease {
+		if ask := s.services.Output; ask != nil && rd.viewed > 0 {
+			if err := ask(rd.viewed); err != nil {
+				return "", &CallError{Kind: KindQuota, Text: err.Error(), Cause: err}
+			}
+		}
 		r.BytesOut = rd.detach()
 	}
 	return "", nil

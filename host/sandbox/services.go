@@ -32,6 +32,8 @@ type Services struct {
 	// its end: fuel, and the time for which it had a core or the host worked for it. An error stops the guest with KindQuota. It
 	// must be fast.
 	Spend func(fuel uint64, core time.Duration) error
+	// Output is asked before outputs of so many bytes are copied out of the guest. An error ends the call with KindQuota.
+	Output func(bytes int64) error
 	// Models runs models.
 	Models Models
 }

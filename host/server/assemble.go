@@ -56,7 +56,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	door := quota.New(quota.Config{Limits: limits, Changes: s.cfg.Cores / 2})
 	s.engine = engine.New(engine.Config{
 		Records: keeper{p.records, door, p.usage}, Logger: s.cfg.Logger, Meter: metrics, MemoryBytes: s.cfg.RequestMemory, CacheBytes: s.cfg.CacheMemory,
-		Spent: api.Spent(p.usage), MaxItems: 2 * s.cfg.Cores, ShadowTasks: 2 * s.cfg.Cores,
+		Spent: api.Spent(p.usage), Hold: api.Hold, MaxItems: 2 * s.cfg.Cores, ShadowTasks: 2 * s.cfg.Cores,
 	})
 	if err := engineGauges(metrics, s.engine); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)

@@ -11,7 +11,8 @@ type Limits struct {
 	RequestsPerSecond float64 `json:"requests_per_second,omitempty"`
 	// InFlight bounds calls that run at the same time.
 	InFlight int64 `json:"in_flight,omitempty"`
-	// BytesInFlight bounds the bodies of calls that run at the same time, in bytes as they come in.
+	// BytesInFlight bounds what calls that run at the same time hold: bodies as they come in, outputs of nodes as they appear,
+	// answers until they are sent.
 	BytesInFlight int64 `json:"bytes_in_flight,omitempty"`
 	// PluginMemoryBytes bounds the linear memory of the tenant's plugin instances, and their snapshots, together.
 	PluginMemoryBytes int64 `json:"plugin_memory_bytes,omitempty"`

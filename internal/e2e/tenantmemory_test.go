@@ -1,6 +1,10 @@
 package e2e
 
 import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"connectrpc.com/connect/v2"
@@ -42,5 +46,48 @@ func TestPluginMemoryOfATenant(t *testing.T) {
 	}
 	if got := shown.GetTenant().GetUse().GetPluginMemoryBytes(); got <= 0 || got > limit {
 		t.Errorf("its plugins have %d bytes, want some and at most %d", got, limit)
+	}
+}
+
+// TestGiantAnswersAreCounted asks for the same megabytes many times in one answer, from several places at once: what is on its way
+// out counts among the tenant's bytes in flight, who asks for more is told so, and everything comes back.
+func TestGiantAnswersAreCounted(t *testing.T) {
+	const limit = 48 << 20
+	s := start(t, rig.Options{})
+	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{BytesInFlight: limit})
+	ctx := bounded(t)
+	for name, times := range map[string]int{"large": 8, "giant": 32} {
+		outputs := make([]string, times)
+		for i := range outputs {
+			outputs[i] = fmt.Sprintf("o%d: {from: text}", i)
+		}
+		mustPublish(t, c, "graph: "+name+"\ninputs: {text: text}\noutputs: {"+strings.Join(outputs, ", ")+"}\n")
+	}
+	in := map[string]*tandemv1.Value{"text": client.Text(strings.Repeat("x", 2<<20))}
+	for range 3 {
+		_, err := c.Infer(ctx, "giant", in)
+		wantQuota(t, err, "bytes_in_flight", limit)
+		if _, err := c.Infer(ctx, "large", in); err != nil {
+			t.Errorf("an answer that fits: %v", err)
+		}
+	}
+	var wg sync.WaitGroup
+	var served atomic.Int64
+	for range 8 {
+		wg.Go(func() {
+			if _, err := c.Infer(ctx, "large", in); err == nil {
+				served.Add(1)
+			} else {
+				wantQuota(t, err, "bytes_in_flight", limit)
+			}
+		})
+	}
+	wg.Wait()
+	shown, err := c.Tenants.GetTenant(ctx, &tandemv1.GetTenantRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shown.GetTenant().GetUse().GetBytesInFlight(); got > 1<<20 || served.Load() == 0 {
+		t.Errorf("afterwards %d bytes are in flight, and %d of 8 were served", got, served.Load())
 	}
 }
