@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/server"
@@ -98,6 +99,9 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 	})
 	if err != nil {
 		return err
+	}
+	if e.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(s.GoMemory())
 	}
 	if missing != "" {
 		log.WarnContext(ctx, "no models can be run", slog.String("why", missing))

@@ -197,6 +197,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group.Go(func() error { return s.control.Run(running) })
 	group.Go(func() error { return s.garbage.run(running) })
 	group.Go(func() error { return s.followAccess(running) })
+	group.Go(func() error { return s.tidier().run(running) })
 	// Counts until the last call has ended.
 	counting, stopCounting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopCounting()

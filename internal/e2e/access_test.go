@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -155,4 +157,65 @@ func usageOf(ctx context.Context, t *testing.T, s *rig.Server) *tandemv1.Usage {
 		t.Fatal(err)
 	}
 	return res.GetTotal()
+}
+
+// TestUsageAtAnyMomentOfAKill kills the server while calls go on, again and again. What was shown as used before is still there, and
+// nothing is counted that was never called. How far the count is behind what was answered is printed: sums are written every second.
+func TestUsageAtAnyMomentOfAKill(t *testing.T) {
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	data := t.TempDir()
+	ctx := bounded(t)
+	var key string
+	var begun, answered, shown atomic.Int64
+	for round := range rounds {
+		s, err := rig.Start(ctx, rig.Options{Root: root(t), Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 {
+			var c *client.Client
+			c, key = newTenantWithKey(t, s, "acme", nil)
+			mustPublish(t, c, "graph: same\ninputs: {text: text}\noutputs: {text: text}\n")
+		}
+		c, err := client.New(s.URL, client.WithKey(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := answered.Load()
+		var callers sync.WaitGroup
+		for range 2 {
+			callers.Go(func() {
+				for {
+					begun.Add(1)
+					if _, err := c.Infer(ctx, "same", map[string]*tandemv1.Value{"text": client.Text("x")}); err != nil {
+						return
+					}
+					answered.Add(1)
+				}
+			})
+		}
+		for start := shown.Load(); shown.Load() == start || answered.Load() < before+100; { // until something of this round is written
+			shown.Store(int64(usageOf(ctx, t, s).GetRequests()))
+		}
+		if err := s.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		callers.Wait()
+		again, err := rig.Start(ctx, rig.Options{Root: root(t), Data: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := int64(usageOf(ctx, t, again).GetRequests())
+		if got < shown.Load() || got > begun.Load() {
+			t.Errorf("round %d: %d calls are counted after the kill, %d were before, %d were begun", round, got, shown.Load(), begun.Load())
+		}
+		t.Logf("round %d: %d calls answered in all, %d of them not counted", round, answered.Load(), answered.Load()-got)
+		shown.Store(got)
+		if err := again.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -1,0 +1,40 @@
+package server
+
+import (
+	"log/slog"
+	"testing"
+)
+
+// What a burst leaves behind is given back once, and what is in use is not looked for again and again.
+func TestMemoryOfABurstIsGivenBack(t *testing.T) {
+	inUse := int64(0)
+	tidy := &tidier{inUse: func() int64 { return inUse }, log: slog.New(slog.DiscardHandler)}
+	burst := make([][]byte, 0, 40)
+	for range cap(burst) {
+		block := make([]byte, 16<<20)
+		for i := 0; i < len(block); i += 4096 {
+			block[i] = 1
+		}
+		burst = append(burst, block)
+	}
+	if before := heldByGo(); before < 640<<20 {
+		t.Fatalf("the heap has %d bytes with 640 MiB in use", before)
+	}
+	inUse = 640 << 20
+	if tidy.look(t.Context()) {
+		t.Error("memory was given back while requests hold it")
+	}
+	if burst[39][0] != 1 {
+		t.Error("the burst is gone")
+	}
+	burst, inUse = nil, 0
+	if !tidy.look(t.Context()) {
+		t.Error("nothing was given back")
+	}
+	if after := heldByGo(); after > 200<<20 || burst != nil {
+		t.Errorf("%d bytes are left", after)
+	}
+	if tidy.look(t.Context()) {
+		t.Error("memory was given back twice")
+	}
+}
