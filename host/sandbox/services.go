@@ -38,9 +38,6 @@ type Services struct {
 	Models Models
 }
 
-// logFunc is the type of Services.Log.
-type logFunc = func(ctx context.Context, level slog.Level, text string)
-
 // MetricKind says what a metric's value means.
 type MetricKind int32
 

@@ -185,7 +185,7 @@ func (w *tenantCrowd) spread(t *testing.T, what string, d time.Duration, pick fu
 	var wg sync.WaitGroup
 	for place := range 4 {
 		wg.Go(func() {
-			r := rand.New(rand.NewPCG(1, uint64(place))) //nolint:gosec // the same calls in every run
+			r := rand.New(rand.NewPCG(1, uint64(place))) // the same calls in every run
 			for time.Since(began) < d {
 				i := pick(r)
 				took, err := w.call(t.Context(), i)
@@ -211,6 +211,7 @@ func quantiles(took []time.Duration) string {
 	slices.Sort(took)
 	return fmt.Sprintf("%d, p50 %v, p99 %v", len(took), took[len(took)/2].Round(10*time.Microsecond), took[len(took)*99/100].Round(10*time.Microsecond))
 }
+
 func residentKiB(t *testing.T, pid int) int64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
