@@ -182,7 +182,7 @@ func (d *Dir) loadUpload(id string) *upload {
 		return nil
 	}
 	u := &upload{touched: touched, hash: sha256.New()}
-	if err := json.Unmarshal(doc, &u.meta); err != nil || u.meta.ID != id || !u.meta.Digest.Valid() {
+	if err := json.Unmarshal(doc, &u.meta); err != nil || u.meta.ID != id || !u.meta.Digest.Valid() || u.meta.Size <= 0 {
 		return nil
 	}
 	if u.meta.Finished {
