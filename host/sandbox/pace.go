@@ -21,7 +21,7 @@ func (p *pace) slice(used uint64, took time.Duration) {
 	case took > longSlice:
 		q = min(q, used*uint64(longSlice)/uint64(took)/2)
 	case q < quantum:
-		q += used / 64
+		q += min(used, q) / 64 // a guest that grows its memory is charged for more than it does
 	default:
 		return
 	}

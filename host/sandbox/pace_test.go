@@ -27,6 +27,12 @@ func TestPace(t *testing.T) {
 	if spent < 32*quantum || spent > 100*quantum {
 		t.Errorf("got %d until slices are whole again, want about %d", spent, 64*quantum)
 	}
+	p.slice(quantum, 100*longSlice)
+	q := p.quantum()
+	p.slice(100*quantum, 0)
+	if got := p.quantum(); got != q+q/64 {
+		t.Errorf("a bulk operation: got %d, want %d", got, q+q/64)
+	}
 	p.slice(0, time.Second) // a guest that did nothing but wait for a core
 	if q := p.quantum(); q != minQuantum {
 		t.Errorf("got %d, want %d", q, minQuantum)
