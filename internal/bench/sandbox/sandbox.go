@@ -25,7 +25,7 @@ import (
 
 // Suite returns the suite.
 func Suite() report.Suite {
-	return report.Suite{Name: "sandbox", Doc: "calls, deadlines, instances and uploads of plugins in C and Go", Run: run}
+	return report.Suite{Name: "sandbox", Doc: "calls, deadlines, instances and uploads of plugins in C and Go", Run: run, Page: page}
 }
 
 // suite is one run.
@@ -237,9 +237,9 @@ func (s *suite) pauseBy(ctx context.Context, what string, spin func(ctx context.
 	wg.Wait()
 	millis := func(d time.Duration) float64 { return float64(d) / 1e6 }
 	s.r.AtMost("timers late while "+what+" on all cores p99", millis(late.Quantile(.99)), "ms", 5)
-	s.r.AtMost("a round trip over TCP meanwhile p99", millis(trips.Quantile(.99)), "ms", 5)
-	s.r.Add("a whole collection meanwhile p50", millis(collections.Quantile(.5)), "ms")
-	s.r.AtMost("the world stopped for it p99", stops.quantile(.99)*1e3, "ms", 5)
+	s.r.AtMost("a round trip over TCP while "+what+" p99", millis(trips.Quantile(.99)), "ms", 5)
+	s.r.AtMost("the world stopped for a collection while "+what+" p99", stops.quantile(.99)*1e3, "ms", 5)
+	s.r.Add("a whole collection while "+what+" p50", millis(collections.Quantile(.5)), "ms")
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tandem-serve/tandem/internal/bench/report"
@@ -24,6 +25,15 @@ func TestSuite(t *testing.T) {
 	for _, res := range r.Results {
 		if res.Name == "" || res.Unit == "" {
 			t.Errorf("got %+v, want name and unit", res)
+		}
+	}
+	var page strings.Builder
+	if err := s.Page(r, &page); err != nil {
+		t.Fatal(err)
+	}
+	for _, res := range r.Results {
+		if name := strings.TrimPrefix(res.Name, "metering, "); !strings.Contains(page.String(), "| "+name+" |") && !strings.Contains(page.String(), "| "+res.Name+" |") {
+			t.Errorf("the page has no row for %q", res.Name)
 		}
 	}
 }

@@ -27,11 +27,11 @@ func (s *stops) quantile(q float64) float64 {
 	}
 	rank := uint64(math.Ceil(q * float64(n)))
 	for i, c := range now.Counts {
-		if c -= s.before[i]; c >= rank && n > 0 {
+		c -= s.before[i]
+		if n > 0 && c >= rank {
 			return now.Buckets[i+1]
-		} else {
-			rank -= c
 		}
+		rank -= c
 	}
 	return 0
 }
