@@ -107,8 +107,9 @@ func TestWorkIsCharged(t *testing.T) {
 		a, b := s.account("a"), s.account("b")
 		s.charge(a, 200*time.Millisecond)
 		var wg sync.WaitGroup
-		wg.Go(func() { spin(ctx, s, a) })
 		wg.Go(func() { spin(ctx, s, b) })
+		synctest.Wait() // who comes later does not find what was charged before: nobody is owed the time before it came
+		wg.Go(func() { spin(ctx, s, a) })
 		wg.Wait()
 		wantIdle(t, s)
 		got, other := time.Duration(a.cpu.Load()), time.Duration(b.cpu.Load())
