@@ -44,8 +44,8 @@ func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tand
 	return out, nil
 }
 
-// infer runs a request and says which release answered, as name@version; the caller releases the result. tell gets its events and then its outputs; nil when
-// they come together at the end.
+// infer runs a request and says which release answered, as name@version; the caller releases the result. tell gets
+// its events and then its outputs; nil when they come together at the end.
 func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell func(engine.Event)) (*engine.Result, string, error) {
 	t, err := h.mayCall(ctx, req.GetGraph())
 	if err != nil {

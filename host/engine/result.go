@@ -45,7 +45,7 @@ func (r *run) answer() (*Result, *Error) {
 				v = detach(v) // the node around this graph lets go of its inputs before its outputs
 			}
 			res.Outputs[o.Name] = v
-			res.hold(r, s)
+			r.keepFor(res, s)
 		}
 	}
 	if r.tracing {
@@ -73,8 +73,8 @@ func (r *run) holdOutput(s graph.Source, copied bool) *Error {
 	return nil
 }
 
-// hold keeps the memory that a source's value stands in: alone, or together with the shadow, which may read it later.
-func (res *Result) hold(r *run, s graph.Source) {
+// keepFor has res keep the memory that a source's value stands in: alone, or together with the shadow, which may read it later.
+func (r *run) keepFor(res *Result, s graph.Source) {
 	if s.Kind != graph.SourceNode || r.nodes[s.Index].free == nil {
 		return
 	}
