@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tandem-serve/tandem/runners/madeup"
 	"github.com/tandem-serve/tandem/runners/onnx"
 	"github.com/tandem-serve/tandem/runners/probe"
 )
@@ -141,7 +142,7 @@ func (c *modelMeasureCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	r := probe.Read(model, onnx.Limits{})
-	if err := probe.Measure(ctx, rt, model, probe.Sample{Sizes: c.Size, Values: c.Fill}, r); err != nil {
+	if err := probe.Measure(ctx, rt, model, madeup.Config{Sizes: c.Size, Values: c.Fill}, r); err != nil {
 		return err
 	}
 	return e.printDocument(r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tandem-serve/tandem/host/catalog"
@@ -112,8 +113,12 @@ func (s *Serving) warmInputs(sig runners.Signature) ([]runners.Tensor, error) {
 			faults = append(faults, fmt.Errorf("warm: input %q is missing", port.Name))
 			continue
 		}
+		value := ""
+		if port.DType != runners.BYTES {
+			value = strconv.FormatFloat(s.Warm[at].Value, 'g', -1, 64)
+		}
 		var err error
-		if in[i], err = filled(port.DType, s.Warm[at].Shape, s.Warm[at].Value); err != nil {
+		if in[i], err = samples().Filled(port.DType, s.Warm[at].Shape, value); err != nil {
 			faults = append(faults, fmt.Errorf("warm: input %q: %w", port.Name, err))
 		}
 	}

@@ -3,87 +3,16 @@ package control
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/batch"
+	"github.com/tandem-serve/tandem/runners/madeup"
 	"github.com/tandem-serve/tandem/runners/plan"
 )
 
-// filled returns a tensor with equal elements.
-func filled(d runners.DType, shape []int64, value float64) (runners.Tensor, error) {
-	n, ok := runners.Elements(shape)
-	size := int64(max(d.Size(), 4)) // strings have an offset each
-	if !ok || n > maxWarmBytes/size {
-		return runners.Tensor{}, fmt.Errorf("%w: %v is more than %d MiB", runners.ErrShape, shape, maxWarmBytes>>20)
-	}
-	t := runners.Tensor{DType: d, Shape: shape}
-	if d == runners.BYTES {
-		t.Data = make([]byte, 4*(n+1)) // empty ones
-		return t, nil
-	}
-	one, err := batch.Element(d, value)
-	if err != nil {
-		return t, err
-	}
-	t.Data = make([]byte, 0, n*int64(len(one)))
-	for range n {
-		t.Data = append(t.Data, one...)
-	}
-	return t, nil
-}
-
-// Sizes that stand for open dimensions when inputs are made up, besides the rows.
-const (
-	guessSide     = 64 // of an image: models that halve it several times want a multiple of 32
-	guessSequence = 16
-)
-
-// otherSizes are tried for all open dimensions when the guesses do not work.
-func otherSizes() []int64 { return []int64{16, 64, 224, 128, 32, 48, 320, 640, 8, 1} }
-
-// synthesise makes up inputs of so many rows from a signature. Dimensions of one name get one size; what is called a mask is 1
-// everywhere, so that all of the sequence counts; everything else is 0. With a size, that is the one of all open dimensions.
-func synthesise(sig runners.Signature, rows, size int64) ([]runners.Tensor, error) {
-	in := make([]runners.Tensor, len(sig.Inputs))
-	for i, port := range sig.Inputs {
-		shape := make([]int64, len(port.Dims))
-		for axis, d := range port.Dims {
-			shape[axis] = guess(port, axis, d, rows, size)
-		}
-		if port.Dims == nil {
-			shape = []int64{rows}
-		}
-		value := 0.0
-		if strings.Contains(strings.ToLower(port.Name), "mask") {
-			value = 1
-		}
-		var err error
-		if in[i], err = filled(port.DType, shape, value); err != nil {
-			return nil, fmt.Errorf("input %q: %w", port.Name, err)
-		}
-	}
-	return in, nil
-}
-
-// guess returns a size for one dimension.
-func guess(port runners.Port, axis int, d runners.Dim, rows, size int64) int64 {
-	name := strings.ToLower(d.Name)
-	switch {
-	case d.Size >= 0:
-		return d.Size
-	case axis == 0, strings.Contains(name, "batch"):
-		return rows
-	case size > 0:
-		return size
-	case strings.Contains(name, "past"):
-		return 0
-	case len(port.Dims) == 4: // an image
-		return guessSide
-	}
-	return guessSequence
-}
+// samples makes up inputs for warm-ups.
+func samples() madeup.Config { return madeup.Config{MaxBytes: maxWarmBytes} }
 
 // warmed is what became of a warm-up.
 type warmed struct {
@@ -97,28 +26,22 @@ func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
 	if len(s.Warm) > 0 {
 		return warmDeclared(ctx, r, s)
 	}
-	sig := r.Signature()
-	var first error
-	for _, size := range append([]int64{0}, otherSizes()...) {
-		in, err := synthesise(sig, 1, size)
-		var took time.Duration
-		if err == nil {
-			took, err = runOnce(ctx, r, in)
-		}
-		if ctx.Err() != nil {
-			return warmed{}, ctx.Err()
-		}
-		if err == nil {
-			return warmed{took: took, in: func(rows int64) []runners.Tensor {
-				more, _ := synthesise(sig, rows, size) // too large ones are nil, which the caller looks for
-				return more
-			}}, nil
-		}
-		if first == nil {
-			first = err
-		}
+	ports := r.Signature().Inputs
+	var took time.Duration
+	size, err := samples().Find(ctx, ports, func(in []runners.Tensor) (err error) {
+		took, err = runOnce(ctx, r, in)
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return warmed{}, ctx.Err()
+	case err != nil:
+		return warmed{note: "made-up inputs did not work, so it was not warmed or measured: " + err.Error()}, nil
 	}
-	return warmed{note: "made-up inputs did not work, so it was not warmed or measured: " + first.Error()}, nil
+	return warmed{took: took, in: func(rows int64) []runners.Tensor {
+		more, _ := samples().Inputs(ports, rows, size) // too large ones are nil, which the caller looks for
+		return more
+	}}, nil
 }
 
 func warmDeclared(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {

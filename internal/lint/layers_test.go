@@ -30,11 +30,12 @@ var mayImport = map[string][]string{
 	"runners/runnertest":    {"runners"},
 	"runners/batch":         {"runners"},
 	"runners/plan":          {"runners"},
+	"runners/madeup":        {"runners", "runners/batch"},
 	"runners/oip":           {"runners", "proto/gen"},
 	"runners/onnx/ortlib":   {},
 	"runners/onnx/onnxtest": {"runners"},
 	"runners/onnx":          {"runners", "runners/onnx/ortlib"},
-	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch"},
+	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch", "runners/madeup"},
 	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine"},
 
 	// The server, from below to above.
@@ -52,7 +53,7 @@ var mayImport = map[string][]string{
 	},
 	"host/control": {
 		"host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/catalog", "host/blob", "host/tenant",
-		"host/tenant/system", "runners", "runners/batch", "runners/plan",
+		"host/tenant/system", "runners", "runners/batch", "runners/plan", "runners/madeup",
 	},
 	"host/api": {
 		"proto/gen", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
@@ -64,7 +65,7 @@ var mayImport = map[string][]string{
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},
 	"cmd/tandem": {
-		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "host/tenant/oidc", "runners/onnx", "runners/probe", "runners/worker", "sdk/client", "proto/gen",
+		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "host/tenant/oidc", "runners/onnx", "runners/probe", "runners/madeup", "runners/worker", "sdk/client", "proto/gen",
 		// To run plugins without a server, and to begin new ones.
 		"host/sandbox/abi", "host/api", "host/engine", "host/imaging", "host/value", "sdk", "sdk/go",
 	},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/madeup"
 	"github.com/tandem-serve/tandem/runners/onnx"
 )
 
@@ -59,7 +60,7 @@ const (
 
 // Measure loads the model, which [Read] has read into r, and runs it; what it finds goes into r. That the model cannot be
 // served is a fault in r. The error tells that nothing could be measured, for one because ctx ended.
-func Measure(ctx context.Context, rt *onnx.Runtime, model []byte, sample Sample, r *Report) error {
+func Measure(ctx context.Context, rt *onnx.Runtime, model []byte, with madeup.Config, r *Report) error {
 	before := resident()
 	begin := time.Now()
 	m, err := rt.Load(ctx, model, onnx.Options{})
@@ -74,7 +75,7 @@ func Measure(ctx context.Context, rt *onnx.Runtime, model []byte, sample Sample,
 	r.Measured = got
 	r.describe(m.Signature())
 	defer func() { _ = m.Close() }() // it waits for runs and there are none
-	err = got.run(ctx, m, sample, r.NotBatched == "")
+	err = got.run(ctx, m, with, r.NotBatched == "")
 	if peak := peakResident(); peak > 0 && before > 0 {
 		got.PeakBytes = max(peak-before, 0)
 	}
@@ -86,13 +87,13 @@ func Measure(ctx context.Context, rt *onnx.Runtime, model []byte, sample Sample,
 }
 
 // run measures the latency for some numbers of rows. Only the end of ctx is an error.
-func (got *Measured) run(ctx context.Context, m runners.Runner, sample Sample, batched bool) error {
+func (got *Measured) run(ctx context.Context, m runners.Runner, with madeup.Config, batched bool) error {
 	ports := m.Signature().Inputs
 	if slices.ContainsFunc(ports, func(p runners.Port) bool { return p.Dims == nil }) {
 		got.NotRun = "an input has an open number of dimensions, and nothing tells which to try"
 		return nil
 	}
-	size, err := firstRun(ctx, m, sample)
+	size, err := with.Find(ctx, ports, func(in []runners.Tensor) error { return once(ctx, m, in) })
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
@@ -105,7 +106,7 @@ func (got *Measured) run(ctx context.Context, m runners.Runner, sample Sample, b
 		rows = []int64{1, 8, 32}
 	}
 	for _, n := range rows {
-		in, err := sample.inputs(ports, n, size)
+		in, err := with.Inputs(ports, n, size)
 		if err != nil {
 			return nil //nolint:nilerr // more rows would be too large to be made up
 		}
@@ -122,40 +123,6 @@ func (got *Measured) run(ctx context.Context, m runners.Runner, sample Sample, b
 		got.Runs = append(got.Runs, runs)
 	}
 	return nil
-}
-
-// firstRun looks for a size of the open dimensions that the model takes.
-func firstRun(ctx context.Context, m runners.Runner, sample Sample) (size int64, err error) {
-	sizes := openSizes()
-	if !hasOpen(m.Signature().Inputs) {
-		sizes = sizes[:1]
-	}
-	var first error
-	for _, size := range sizes {
-		in, err := sample.inputs(m.Signature().Inputs, 1, size)
-		if err == nil {
-			err = once(ctx, m, in)
-		}
-		if err == nil || ctx.Err() != nil {
-			return size, err
-		}
-		if first == nil {
-			first = err
-		}
-	}
-	return 0, first
-}
-
-// hasOpen reports whether a dimension other than the first is open.
-func hasOpen(ports []runners.Port) bool {
-	for _, p := range ports {
-		for d, dim := range p.Dims {
-			if d > 0 && dim.Size < 0 {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func once(ctx context.Context, m runners.Runner, in []runners.Tensor) error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tandem-serve/tandem/runners"
+	"github.com/tandem-serve/tandem/runners/madeup"
 	"github.com/tandem-serve/tandem/runners/onnx"
 	"github.com/tandem-serve/tandem/runners/onnx/onnxtest"
 	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
@@ -76,7 +77,7 @@ func open(t *testing.T) *onnx.Runtime {
 	return rt
 }
 
-func measure(t *testing.T, m onnxtest.Model, s probe.Sample) *probe.Report {
+func measure(t *testing.T, m onnxtest.Model, s madeup.Config) *probe.Report {
 	t.Helper()
 	r := probe.Read(m.Bytes(), onnx.Limits{})
 	if err := probe.Measure(t.Context(), open(t), m.Bytes(), s, r); err != nil {
@@ -89,7 +90,7 @@ func measure(t *testing.T, m onnxtest.Model, s probe.Sample) *probe.Report {
 }
 
 func TestMeasure(t *testing.T) {
-	r := measure(t, linear(), probe.Sample{})
+	r := measure(t, linear(), madeup.Config{})
 	m := r.Measured
 	if m == nil || m.NotRun != "" || m.Threads != 2 || m.Library == "" || len(m.Runs) != 3 || !slices.Equal(m.Shapes, []string{"x [1,16]"}) {
 		t.Fatalf("got %+v", m)
@@ -107,7 +108,7 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("nothing is said of %+v", p)
 		}
 	}
-	if r := measure(t, linear(), probe.Sample{Sizes: map[string]int64{"batch": 3, "x.1": 5}}); r.Measured.Shapes[0] != "x [3,5]" {
+	if r := measure(t, linear(), madeup.Config{Sizes: map[string]int64{"batch": 3, "x.1": 5}}); r.Measured.Shapes[0] != "x [3,5]" {
 		t.Errorf("got %v", r.Measured.Shapes)
 	}
 }
@@ -123,7 +124,7 @@ func TestMeasureEveryType(t *testing.T) {
 			Inputs:  []onnxtest.Value{{Name: "x", DType: d, Dims: []runners.Dim{}}},
 			Outputs: []onnxtest.Value{{Name: "y", DType: d, Dims: []runners.Dim{}}},
 		}}
-		for _, s := range []probe.Sample{{}, {Values: map[string]string{"x": "1"}}} {
+		for _, s := range []madeup.Config{{}, {Values: map[string]string{"x": "1"}}} {
 			if r := measure(t, m, s); len(r.Faults) > 0 || r.Measured.NotRun != "" || len(r.Measured.Runs) != 1 {
 				t.Errorf("%v: got %+v, %q", d, r.Measured, r.Faults)
 			}
@@ -133,11 +134,11 @@ func TestMeasureEveryType(t *testing.T) {
 
 func TestMeasureSaysWhatItCannotDo(t *testing.T) {
 	for name, c := range map[string]struct {
-		sample probe.Sample
+		sample madeup.Config
 		want   string
 	}{
-		"no number": {probe.Sample{Values: map[string]string{"x": "much"}}, `"much" is no number`},
-		"too large": {probe.Sample{Sizes: map[string]int64{"batch": 1 << 40}}, "too large"},
+		"no number": {madeup.Config{Values: map[string]string{"x": "much"}}, `"much" is no number`},
+		"too large": {madeup.Config{Sizes: map[string]int64{"batch": 1 << 40}}, "too large"},
 	} {
 		if r := measure(t, linear(), c.sample); len(r.Faults) > 0 || !strings.Contains(r.Measured.NotRun, c.want) {
 			t.Errorf("%s: got %+v", name, r.Measured)
@@ -145,7 +146,7 @@ func TestMeasureSaysWhatItCannotDo(t *testing.T) {
 	}
 	m := linear()
 	m.Graph.Inputs[0].Dims = nil
-	if r := measure(t, m, probe.Sample{}); !strings.Contains(r.Measured.NotRun, "open number of dimensions") {
+	if r := measure(t, m, madeup.Config{}); !strings.Contains(r.Measured.NotRun, "open number of dimensions") {
 		t.Errorf("got %+v", r.Measured)
 	}
 }
@@ -158,13 +159,13 @@ func TestMeasureFault(t *testing.T) {
 	if len(r.Faults) > 0 {
 		t.Fatalf("got %q before it is loaded", r.Faults)
 	}
-	if r := measure(t, m, probe.Sample{}); len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "NoSuchOperator") {
+	if r := measure(t, m, madeup.Config{}); len(r.Faults) != 1 || !strings.Contains(r.Faults[0], "NoSuchOperator") {
 		t.Errorf("got %q", r.Faults)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	r = probe.Read(linear().Bytes(), onnx.Limits{})
-	if err := probe.Measure(ctx, open(t), linear().Bytes(), probe.Sample{}, r); !errors.Is(err, context.Canceled) || len(r.Faults) > 0 {
+	if err := probe.Measure(ctx, open(t), linear().Bytes(), madeup.Config{}, r); !errors.Is(err, context.Canceled) || len(r.Faults) > 0 {
 		t.Errorf("got %v, %q", err, r.Faults)
 	}
 }
