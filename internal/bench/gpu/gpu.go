@@ -9,17 +9,16 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"time"
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
 	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/bench/subject"
 	"github.com/tandem-serve/tandem/internal/rig"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/batch"
 	"github.com/tandem-serve/tandem/runners/onnx"
-	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
 )
 
 // Suite returns the suite. It needs what `make setup` fetches, and for CUDA another ONNX Runtime, which ONNXRUNTIME_LIB
@@ -51,11 +50,7 @@ func run(ctx context.Context, r *report.Report) error {
 	if err != nil {
 		return err
 	}
-	library, err := ortlib.Find(os.Getenv, root)
-	if err != nil {
-		return err
-	}
-	rt, err := onnx.Open(ctx, onnx.Config{Library: library})
+	rt, _, err := subject.Runtime(ctx, root, 0)
 	if err != nil {
 		return err
 	}
@@ -115,7 +110,7 @@ func duration(r *report.Report) time.Duration {
 // loop runs batches of so many rows, one after the other.
 func (m model) loop(ctx context.Context, r *report.Report, run runners.Runner, name string, rows int64) error {
 	in := []runners.Tensor{m.input(rows)}
-	call := func(ctx context.Context, _ int) error { return once(ctx, run, in) }
+	call := func(ctx context.Context, _ int) error { return subject.Once(ctx, run, in) }
 	if err := call(ctx, 0); err != nil { // outside the clock: a device plans for a shape that it sees the first time
 		return err
 	}
@@ -136,7 +131,7 @@ func (m model) callers(ctx context.Context, r *report.Report, run runners.Runner
 		b := batch.New(runner{run}, batch.Config{Concurrency: 2, MaxRows: int(m.rows[len(m.rows)-1])})
 		in := []runners.Tensor{m.input(1)}
 		res, err := load.Loop{Callers: callers, Duration: duration(r), Warmup: duration(r), MinCalls: 1}.Run(ctx,
-			func(ctx context.Context, _ int) error { return once(ctx, b, in) })
+			func(ctx context.Context, _ int) error { return subject.Once(ctx, b, in) })
 		if err := errors.Join(err, b.Close()); err != nil {
 			return err
 		}
@@ -192,26 +187,11 @@ func (m model) differs(ctx context.Context, r *report.Report, rt *onnx.Runtime, 
 
 func float(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }
 
-// once runs once and gives the outputs back.
-func once(ctx context.Context, run runners.Runner, in []runners.Tensor) error {
-	out := make([]runners.Tensor, len(run.Signature().Outputs))
-	if err := run.Run(ctx, in, out); err != nil {
-		return err
-	}
-	for i := range out {
-		out[i].Release()
-	}
-	return nil
-}
-
 // input returns so many rows of noise, the same in every run.
 func (m model) input(rows int64) runners.Tensor {
 	shape := append([]int64{rows}, m.row...)
 	n, _ := runners.Elements(shape)
-	rng := rand.New(rand.NewPCG(1, 2))
-	data := make([]byte, 0, 4*n)
-	for range n {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(rng.Float32()*2-1))
-	}
+	data := make([]byte, 4*n)
+	subject.Noise(data)
 	return runners.Tensor{DType: runners.FP32, Shape: shape, Data: data}
 }

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
+	"github.com/tandem-serve/tandem/internal/bench/subject"
 	"github.com/tandem-serve/tandem/internal/rig"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
-	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
 )
 
 // bare is ONNX Runtime in this process with the settings that a server has by default.
@@ -26,11 +25,7 @@ type modelRun struct {
 }
 
 func openBare(ctx context.Context, root string) (*bare, error) {
-	library, err := ortlib.Find(os.Getenv, root)
-	if err != nil {
-		return nil, err
-	}
-	rt, err := onnx.Open(ctx, onnx.Config{Library: library})
+	rt, _, err := subject.Runtime(ctx, root, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +96,8 @@ func runsOf(m *onnx.Model, w modelInput) ([]modelRun, error) {
 // runAll does all runs, one after the other, and gives the outputs back.
 func runAll(ctx context.Context, runs []modelRun) error {
 	for _, r := range runs {
-		out := make([]runners.Tensor, len(r.model.Signature().Outputs))
-		if err := r.model.Run(ctx, r.in, out); err != nil {
+		if err := subject.Once(ctx, r.model, r.in); err != nil {
 			return err
-		}
-		for i := range out {
-			out[i].Release()
 		}
 	}
 	return nil

@@ -4,14 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
 	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/bench/subject"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
-	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
 	"github.com/tandem-serve/tandem/runners/worker"
 )
 
@@ -23,11 +22,7 @@ type bare struct {
 }
 
 func openBare(ctx context.Context, root string, cores int) (*bare, error) {
-	library, err := ortlib.Find(os.Getenv, root)
-	if err != nil {
-		return nil, err
-	}
-	rt, err := onnx.Open(ctx, onnx.Config{Library: library, Threads: cores})
+	rt, library, err := subject.Runtime(ctx, root, cores)
 	if err != nil {
 		return nil, err
 	}
@@ -99,17 +94,5 @@ func (b *bare) sweep(ctx context.Context, r *report.Report, m *model) (best sett
 func (m *model) loop(ctx context.Context, run runners.Runner, s setting, l load.Loop) (*load.Result, error) {
 	l.Callers = s.runs
 	in := m.tensors(s.rows)
-	return l.Run(ctx, func(ctx context.Context, _ int) error { return once(ctx, run, in) })
-}
-
-// once runs once and gives the outputs back.
-func once(ctx context.Context, run runners.Runner, in []runners.Tensor) error {
-	out := make([]runners.Tensor, len(run.Signature().Outputs))
-	if err := run.Run(ctx, in, out); err != nil {
-		return err
-	}
-	for i := range out {
-		out[i].Release()
-	}
-	return nil
+	return l.Run(ctx, func(ctx context.Context, _ int) error { return subject.Once(ctx, run, in) })
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
 	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/bench/subject"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/batch"
 )
@@ -65,9 +66,9 @@ func (m *model) measure(ctx context.Context, r *report.Report, b *bare, s *serve
 	wholeValues, wholeWire := m.values(best.rows), m.wire(best.rows)
 	sides := func(callers int) []*side {
 		all := []*side{
-			{name: "bare", rows: best.rows, callers: best.runs, call: func(ctx context.Context) error { return once(ctx, run, alone) }},
-			{name: "batcher", rows: 1, call: func(ctx context.Context) error { return once(ctx, batcher, one) }},
-			{name: "worker", rows: 1, call: func(ctx context.Context) error { return once(ctx, inWorker, one) }},
+			{name: "bare", rows: best.rows, callers: best.runs, call: func(ctx context.Context) error { return subject.Once(ctx, run, alone) }},
+			{name: "batcher", rows: 1, call: func(ctx context.Context) error { return subject.Once(ctx, batcher, one) }},
+			{name: "worker", rows: 1, call: func(ctx context.Context) error { return subject.Once(ctx, inWorker, one) }},
 			{name: "engine", rows: 1, call: func(ctx context.Context) error {
 				_, err := inside.call(ctx, values, false)
 				return err
@@ -229,8 +230,8 @@ func (m *model) counts(ctx context.Context, r *report.Report, run, batcher runne
 		name string
 		call func() error
 	}{
-		{"bare", func() error { return once(ctx, run, one) }},
-		{"batcher", func() error { return once(ctx, batcher, one) }},
+		{"bare", func() error { return subject.Once(ctx, run, one) }},
+		{"batcher", func() error { return subject.Once(ctx, batcher, one) }},
 		{"engine", func() error {
 			_, err := inside.call(ctx, values, false)
 			return err

@@ -3,13 +3,13 @@ package runners
 import (
 	"encoding/binary"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
+	"github.com/tandem-serve/tandem/internal/bench/subject"
 	"github.com/tandem-serve/tandem/internal/rig"
 	"github.com/tandem-serve/tandem/runners"
 )
@@ -39,10 +39,10 @@ func models(root string) ([]model, error) {
 	all := []model{
 		{
 			name: "tiny", out: "sum", rows: []int{1, 16, 64, 256},
-			in: []port{{"a", runners.FP32, []int64{3}, noise}, {"b", runners.FP32, []int64{3}, noise}},
+			in: []port{{"a", runners.FP32, []int64{3}, subject.Noise}, {"b", runners.FP32, []int64{3}, subject.Noise}},
 		},
 		{name: "sentiment", out: "logits", rows: []int{1, 8, 32, 64}, in: []port{{"ids", runners.INT64, []int64{128}, words}}, heavy: true},
-		{name: "recognition", out: "softmax_11.tmp_0", rows: []int{1, 4, 8, 16}, in: []port{{"x", runners.FP32, []int64{3, 48, 320}, noise}}, heavy: true},
+		{name: "recognition", out: "softmax_11.tmp_0", rows: []int{1, 4, 8, 16}, in: []port{{"x", runners.FP32, []int64{3, 48, 320}, subject.Noise}}, heavy: true},
 	}
 	for i, path := range []string{filepath.Join(root, "runners", "onnx", "testdata", "add_sub.onnx"), sentiment, recognition} {
 		file, err := os.ReadFile(path)
@@ -55,14 +55,6 @@ func models(root string) ([]model, error) {
 }
 
 func source() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
-
-// noise fills in numbers of -1 to 1.
-func noise(data []byte) {
-	rng := source()
-	for i := 0; i < len(data); i += 4 {
-		binary.LittleEndian.PutUint32(data[i:], math.Float32bits(rng.Float32()*2-1))
-	}
-}
 
 // words fills in ids of words.
 func words(data []byte) {

@@ -8,15 +8,10 @@
 package sharing
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -25,16 +20,15 @@ import (
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
 	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/bench/subject"
 	"github.com/tandem-serve/tandem/internal/rig"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
-	"github.com/tandem-serve/tandem/sdk/client"
 )
 
 const (
 	nine  = 9
 	each  = 2  // callers of each
 	crowd = 16 // callers of the tenth
-	side  = 96
 	steps = 300
 	// fair is what the nine keep when the tenth takes its share.
 	fair = float64(nine) / (nine + 1)
@@ -85,7 +79,7 @@ func (b *bench) run(ctx context.Context, r *report.Report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	b.Server, b.inputs, b.slice = server, product(), 3*time.Second
+	b.Server, b.inputs, b.slice = server, subject.Product(steps), 3*time.Second
 	rounds := 5
 	if r.Quick {
 		b.slice, rounds = 100*time.Millisecond, 1
@@ -217,37 +211,7 @@ func name(model int) string { return fmt.Sprintf("m%d", model) }
 
 // publish pushes a model and its graph. The declared memory makes it another model than the others, whose file is the same.
 func (b *bench) publish(ctx context.Context, model int) error {
-	file, err := os.ReadFile(filepath.Join(b.root, "runners", "onnx", "testdata", "slow.onnx"))
-	if err != nil {
-		return err
-	}
-	options := client.WithModelOptions(&tandemv1.ModelOptions{MemoryBytes: int64(model+1) << 20, Threads: b.threads})
-	if _, err := b.Client.PushModel(ctx, name(model), bytes.NewReader(file), int64(len(file)), options); err != nil {
-		return err
-	}
-	doc := fmt.Sprintf(`
-graph: %[1]s
-inputs: {steps: {type: tensor, dtype: INT64, shape: []}, x: {type: tensor, dtype: FP32, shape: [n, n]}}
-outputs: {y: {from: m.y}}
-nodes: {m: {model: %[1]s, in: {steps: steps, x: x}}}
-`, name(model))
-	_, err = b.Client.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: doc})
-	return err
-}
-
-// product is what every call asks for: the unit matrix so many times by itself.
-func product() map[string]*tandemv1.Value {
-	unit := make([]byte, 4*side*side)
-	for i := range side {
-		binary.LittleEndian.PutUint32(unit[4*i*(side+1):], math.Float32bits(1))
-	}
-	tensor := func(d tandemv1.DataType, shape []int64, data []byte) *tandemv1.Value {
-		return &tandemv1.Value{Kind: &tandemv1.Value_Tensor{Tensor: &tandemv1.Tensor{DataType: d, Shape: shape, Data: data}}}
-	}
-	return map[string]*tandemv1.Value{
-		"steps": tensor(tandemv1.DataType_DATA_TYPE_INT64, nil, binary.LittleEndian.AppendUint64(nil, steps)),
-		"x":     tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{side, side}, unit),
-	}
+	return subject.PublishProduct(ctx, b.Client, b.root, name(model), &tandemv1.ModelOptions{MemoryBytes: int64(model+1) << 20, Threads: b.threads})
 }
 
 func median(vs []float64) float64 {

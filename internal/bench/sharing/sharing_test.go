@@ -12,12 +12,3 @@ func TestMedian(t *testing.T) {
 		}
 	}
 }
-
-// Every call asks for the same work, and names every input of the model.
-func TestProduct(t *testing.T) {
-	in := product()
-	x := in["x"].GetTensor()
-	if len(in) != 2 || len(x.GetData()) != 4*side*side || x.GetData()[3] != 0x3f || x.GetData()[4*(side+1)+3] != 0x3f {
-		t.Errorf("got %d inputs, x of %d bytes", len(in), len(x.GetData()))
-	}
-}

@@ -19,12 +19,13 @@ import (
 	"github.com/tandem-serve/tandem/sdk/client"
 )
 
-// Runtime opens the ONNX Runtime that the project below root uses, in this process, with its default settings. library is its path.
-func Runtime(ctx context.Context, root string) (rt *onnx.Runtime, library string, err error) {
+// Runtime opens the ONNX Runtime that the project below root uses, in this process, with so many threads for one operator, 0 for as many as there
+// are cores. library is its path.
+func Runtime(ctx context.Context, root string, threads int) (rt *onnx.Runtime, library string, err error) {
 	if library, err = ortlib.Find(os.Getenv, root); err != nil {
 		return nil, "", err
 	}
-	rt, err = onnx.Open(ctx, onnx.Config{Library: library})
+	rt, err = onnx.Open(ctx, onnx.Config{Library: library, Threads: threads})
 	return rt, library, err
 }
 

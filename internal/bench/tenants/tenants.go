@@ -4,16 +4,10 @@
 package tenants
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,6 +15,7 @@ import (
 
 	"github.com/tandem-serve/tandem/internal/bench/load"
 	"github.com/tandem-serve/tandem/internal/bench/report"
+	"github.com/tandem-serve/tandem/internal/bench/subject"
 	"github.com/tandem-serve/tandem/internal/rig"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
@@ -29,7 +24,6 @@ import (
 const (
 	many = 4 // tenants
 	each = 2 // callers of each
-	side = 96
 )
 
 // Suite returns the suite. It needs what `make setup build` makes, and takes about a minute.
@@ -85,33 +79,19 @@ func newTenant(ctx context.Context, s *rig.Server, name, root string) (tenant, e
 	t := tenant{c}
 	recognition, _ := rig.ModelFile(root, "ppocr-rec")
 	return t, errors.Join(
-		t.publish(ctx, "recognition", recognition, `
+		subject.Publish(ctx, c, "recognition", recognition, `
 inputs: {x: {type: tensor, dtype: FP32, shape: [n, 3, 48, 320]}}
 outputs: {out: {from: m.softmax_11.tmp_0}}
 nodes: {m: {model: recognition, in: {x: x}}}
-`),
-		t.publish(ctx, "product", filepath.Join(root, "runners", "onnx", "testdata", "slow.onnx"), `
-inputs: {steps: {type: tensor, dtype: INT64, shape: []}, x: {type: tensor, dtype: FP32, shape: [n, n]}}
-outputs: {y: {from: m.y}}
-nodes: {m: {model: product, in: {steps: steps, x: x}}}
-`))
-}
-
-func (t tenant) publish(ctx context.Context, name, file, doc string) error {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return fmt.Errorf("%w: run make setup", err)
-	}
-	if _, err := t.PushModel(ctx, name, bytes.NewReader(text), int64(len(text))); err != nil {
-		return err
-	}
-	_, err = t.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: "graph: " + name + doc})
-	return err
+`, nil),
+		subject.PublishProduct(ctx, c, root, "product", nil))
 }
 
 // abreast measures one tenant with as many callers as four have, and the four, in turns.
 func abreast(ctx context.Context, r *report.Report, all []tenant, slice time.Duration, rounds int) error {
-	in := map[string]*tandemv1.Value{"x": tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{1, 3, 48, 320}, noise(3*48*320))}
+	line := make([]byte, 4*3*48*320)
+	subject.Noise(line)
+	in := map[string]*tandemv1.Value{"x": subject.Tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{1, 3, 48, 320}, line)}
 	var one, four load.Result
 	var least []float64
 	for range rounds {
@@ -143,18 +123,18 @@ func abreast(ctx context.Context, r *report.Report, all []tenant, slice time.Dur
 func beside(ctx context.Context, r *report.Report, all []tenant, slice time.Duration, rounds int) error {
 	var alone, with load.Result
 	for range rounds {
-		res, err := loop(ctx, slice, all[:1], 1, "product", product(30))
+		res, err := loop(ctx, slice, all[:1], 1, "product", subject.Product(30))
 		if err != nil {
 			return err
 		}
 		alone.Add(res[0])
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error {
-			_, err := loop(ctx, slice, all[1:], each, "product", product(10_000))
+			_, err := loop(ctx, slice, all[1:], each, "product", subject.Product(10_000))
 			return err
 		})
 		group.Go(func() error {
-			res, err := loop(ctx, slice, all[:1], 1, "product", product(30))
+			res, err := loop(ctx, slice, all[:1], 1, "product", subject.Product(30))
 			if err == nil {
 				with.Add(res[0])
 			}
@@ -175,7 +155,7 @@ func loop(ctx context.Context, slice time.Duration, all []tenant, callers int, g
 	group, ctx := errgroup.WithContext(ctx)
 	for i, t := range all {
 		group.Go(func() (err error) {
-			l := load.Loop{Callers: callers, Duration: slice, Warmup: slice / 4}
+			l := load.Loop{Callers: callers, Duration: slice, Warmup: slice / 4, MinCalls: callers}
 			out[i], err = l.Run(ctx, func(ctx context.Context, _ int) error {
 				_, err := t.Infer(ctx, graph, in)
 				return err
@@ -191,29 +171,4 @@ func sum(vs []float64) (s float64) {
 		s += v
 	}
 	return s
-}
-
-func tensor(d tandemv1.DataType, shape []int64, data []byte) *tandemv1.Value {
-	return &tandemv1.Value{Kind: &tandemv1.Value_Tensor{Tensor: &tandemv1.Tensor{DataType: d, Shape: shape, Data: data}}}
-}
-
-func noise(n int) []byte {
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in every run
-	data := make([]byte, 0, 4*n)
-	for range n {
-		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(rng.Float32()*2-1))
-	}
-	return data
-}
-
-// product asks for the unit matrix so many times by itself.
-func product(steps uint64) map[string]*tandemv1.Value {
-	unit := make([]byte, 4*side*side)
-	for i := range side {
-		binary.LittleEndian.PutUint32(unit[4*i*(side+1):], math.Float32bits(1))
-	}
-	return map[string]*tandemv1.Value{
-		"steps": tensor(tandemv1.DataType_DATA_TYPE_INT64, nil, binary.LittleEndian.AppendUint64(nil, steps)),
-		"x":     tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{side, side}, unit),
-	}
 }
