@@ -12,8 +12,10 @@ import (
 func TestDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var d runners.Drain
-		if !d.Enter() || !d.Enter() {
-			t.Fatal("it refuses to be used before it is closed")
+		for range 2 {
+			if !d.Enter() {
+				t.Fatal("it refuses to be used before it is closed")
+			}
 		}
 		freed, returned := 0, atomic.Int64{}
 		var closers sync.WaitGroup

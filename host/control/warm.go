@@ -32,16 +32,19 @@ func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
 		took, err = runOnce(ctx, r, in)
 		return err
 	})
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return warmed{}, ctx.Err()
-	case err != nil:
-		return warmed{note: "made-up inputs did not work, so it was not warmed or measured: " + err.Error()}, nil
 	}
-	return warmed{took: took, in: func(rows int64) []runners.Tensor {
-		more, _ := samples().Inputs(ports, rows, size) // too large ones are nil, which the caller looks for
-		return more
-	}}, nil
+	w := warmed{took: took}
+	if err != nil {
+		w.note = "made-up inputs did not work, so it was not warmed or measured: " + err.Error()
+	} else {
+		w.in = func(rows int64) []runners.Tensor {
+			more, _ := samples().Inputs(ports, rows, size) // too large ones are nil, which the caller looks for
+			return more
+		}
+	}
+	return w, nil
 }
 
 func warmDeclared(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {

@@ -28,6 +28,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 
@@ -87,7 +88,7 @@ func New(ctx context.Context, config Config) (*Pool, error) {
 	p.root, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if !config.Unconfined {
 		for _, what := range confine.Lacks() {
-			p.config.Logger.WarnContext(ctx, "workers have more rights than they need: this system lacks "+what)
+			p.config.Logger.WarnContext(ctx, "workers have more rights than they need", slog.String("lacking", what))
 		}
 	}
 	return p, nil
