@@ -323,6 +323,7 @@ func TestSpendAddsUp(t *testing.T) {
 			t.Errorf("a call that copies %d bytes used %v and %d units of fuel, want some", size, r.CPU, r.Fuel)
 		}
 	}
+	in = everyKind() // small: a large memory is freed aside, and its call is not told
 	if _, err := p.Call(t.Context(), sandbox.Call{Function: "copy", Inputs: in, Services: s, MaxFuel: 10}); err == nil {
 		t.Error("a call without fuel went well")
 	}
