@@ -72,7 +72,8 @@ func runAll(ctx context.Context, targets []target, each time.Duration, out io.Wr
 	}
 	defer func() { _ = os.RemoveAll(programs) }()
 	var failed []result
-	for i, t := range targets {
+	for i := range targets {
+		t := &targets[i]
 		_, _ = fmt.Fprintf(out, "%3d/%d  %-60s", i+1, len(targets), t)
 		if err := t.build(ctx, programs); err != nil {
 			return err

@@ -26,7 +26,7 @@ type target struct {
 	program string // the package's tests, instrumented; set when they are built
 }
 
-func (t target) String() string { return t.dir + " " + t.name }
+func (t *target) String() string { return t.dir + " " + t.name }
 
 // find returns the fuzz targets of a module that this machine builds, in the order of their packages.
 func find(ctx context.Context, module string) ([]target, error) {
@@ -86,7 +86,7 @@ func fuzzFunctions(path string) ([]string, error) {
 
 // result is what came of a target.
 type result struct {
-	target  target
+	target  *target
 	failed  bool
 	crasher string // the file of the input that did it, "" when it is not known
 	output  []byte
@@ -157,7 +157,7 @@ func (t *target) once(ctx context.Context, d time.Duration, cache string) (resul
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return result{}, err
 	}
-	r := result{target: *t, failed: err != nil, output: output, took: time.Since(began)}
+	r := result{target: t, failed: err != nil, output: output, took: time.Since(began)}
 	if path := written.FindSubmatch(output); path != nil {
 		r.crasher = filepath.Join(t.dir, string(path[1]))
 	} else if name := seed.FindSubmatch(output); name != nil {

@@ -79,7 +79,7 @@ func FuzzLoaded(f *testing.F) {
 			}
 			return
 		}
-		if r.Description.check() != nil {
+		if r.check() != nil {
 			return
 		}
 		for _, p := range append(r.Signature.Inputs, r.Signature.Outputs...) {

@@ -24,8 +24,16 @@ func FuzzToken(f *testing.F) {
 	}
 	const issuerHere = "https://issuer.example" // the real one's port is another each time
 	for _, change := range []map[string]any{
-		nil, {"aud": []string{"a", "tandem"}}, {"exp": "soon"}, {"exp": 1e300}, {"tandem_tenant": "a.>"}, {"tandem_role": []int{1}},
-		{"sub": nil}, {"nbf": -1}, {"iat": nil}, {"_claim_names": map[string]any{"tandem_role": "x"}},
+		nil,
+		{"aud": []string{"a", "tandem"}},
+		{"exp": "soon"},
+		{"exp": 1e300},
+		{"tandem_tenant": "a.>"},
+		{"tandem_role": []int{1}},
+		{"sub": nil},
+		{"nbf": -1},
+		{"iat": nil},
+		{"_claim_names": map[string]any{"tandem_role": "x"}},
 	} {
 		claims := is.claims(change)
 		claims["iss"], claims["iat"] = issuerHere, 1
