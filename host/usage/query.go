@@ -3,6 +3,7 @@ package usage
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -23,11 +24,43 @@ func (l *Ledger) Query(ctx context.Context, t tenant.ID, from, to time.Time) ([]
 	if err := tenant.CheckID(t); err != nil {
 		return nil, err
 	}
-	sums := make(map[int64]Sum) // by Unix time of the minute
+	filter := "usage." + string(t) + ".>"
+	stream, err := l.js.Stream(ctx, streamName)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	hours, err := l.read(ctx, filter, from)
+	if err != nil {
+		return nil, err
+	}
+	// What is written again while it is read may be passed over.
+	for subject := range info.State.Subjects {
+		if _, ok := hours[subject]; ok || !within(subject, from, to) {
+			continue
+		}
+		m, err := stream.GetLastMsgForSubject(ctx, subject)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound): // the tenant was deleted meanwhile
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		default:
+			hours[subject] = m.Data
+		}
+	}
+	return minutes(hours, from, to)
+}
+
+// read returns what was written from a time on, by subject. What is written meanwhile comes twice, and the later one holds, or not
+// at all.
+func (l *Ledger) read(ctx context.Context, filter string, from time.Time) (map[string][]byte, error) {
+	hours := make(map[string][]byte)
 	// An hour is written for the last time when something happened in it, so what lies in the range was written after from.
 	consumer, err := l.js.OrderedConsumer(ctx, streamName, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{"usage." + string(t) + ".>"},
-		DeliverPolicy:  jetstream.DeliverByStartTimePolicy, OptStartTime: &from,
+		FilterSubjects: []string{filter}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &from,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -40,40 +73,51 @@ func (l *Ledger) Query(ctx context.Context, t tenant.ID, from, to time.Time) ([]
 		n := 0
 		for m := range batch.Messages() {
 			n++
-			if err := add(sums, m, from, to); err != nil {
-				return nil, err
-			}
+			hours[m.Subject()] = m.Data()
 		}
 		if err := batch.Error(); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		if n == 0 {
-			return sorted(sums), nil
+			return hours, nil
 		}
 	}
 }
 
-// add adds the minutes of a message that are in the range.
-func add(sums map[int64]Sum, m jetstream.Msg, from, to time.Time) error {
-	subject := m.Subject()
+// hourOf returns the Unix time in hours that a subject is for, -1 when it is for none.
+func hourOf(subject string) int64 {
 	at, err := strconv.ParseInt(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
 	if err != nil {
-		return fmt.Errorf("usage subject %s: %w", subject, err)
+		return -1
 	}
-	h, err := decodeHour(m.Data())
-	if err != nil {
-		return err
-	}
-	for minute, s := range h.Minutes {
-		start := at*3600 + int64(minute)*60
-		if start < from.Unix() || start >= to.Unix() {
-			continue
+	return at
+}
+
+// within reports whether minutes of the subject's hour may lie in the range.
+func within(subject string, from, to time.Time) bool {
+	at := hourOf(subject)
+	return at*3600 < to.Unix() && (at+1)*3600 > from.Unix()
+}
+
+// minutes adds up the minutes in the range of the hours of one tenant, which may be of several servers.
+func minutes(hours map[string][]byte, from, to time.Time) ([]Minute, error) {
+	sums := make(map[int64]Sum) // by Unix time of the minute
+	for subject, data := range hours {
+		h, err := decodeHour(data)
+		if err != nil {
+			return nil, err
 		}
-		sum := sums[start]
-		sum.Add(s)
-		sums[start] = sum
+		for minute, s := range h.Minutes {
+			start := hourOf(subject)*3600 + int64(minute)*60
+			if start < from.Unix() || start >= to.Unix() {
+				continue
+			}
+			sum := sums[start]
+			sum.Add(s)
+			sums[start] = sum
+		}
 	}
-	return nil
+	return sorted(sums), nil
 }
 
 func sorted(sums map[int64]Sum) []Minute {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -151,6 +152,41 @@ func TestHoursGo(t *testing.T) {
 	}
 	if n := usage.Total(query(t, l, acme, begin(), begin().Add(24*time.Hour))).Requests; n != 4 {
 		t.Errorf("%d requests, want 4", n)
+	}
+}
+
+// TestQueryWhileWriting asks while the hour that is asked for is written again and again: it counts once.
+func TestQueryWhileWriting(t *testing.T) {
+	h := newHouse(t, t.TempDir())
+	defer h.close(t)
+	l := h.open(t, "s1")
+	var added atomic.Uint64
+	const writes = 300
+	done := make(chan error, 1)
+	go func() {
+		for range writes {
+			added.Add(1)
+			l.Add(acme, usage.Sum{Requests: 1})
+			if err := l.Flush(t.Context()); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for shown := uint64(0); shown < writes; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
+		now := usage.Total(query(t, l, acme, begin(), begin().Add(2*time.Hour))).Requests
+		if most := added.Load(); now < shown || now > most {
+			t.Fatalf("%d requests are shown, %d were before, %d were made", now, shown, most)
+		}
+		shown = now
 	}
 }
 
