@@ -75,7 +75,8 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.n == 0 {
 		return 0
 	}
-	rank := uint64(math.Ceil(min(max(q, 0), 1) * float64(h.n)))
+	const rounding = 1e-9 // 15/29*29 is a little more than 15
+	rank := uint64(math.Ceil(min(max(q, 0), 1)*float64(h.n) - rounding))
 	rank = max(rank, 1)
 	var seen uint64
 	for b, c := range h.counts {

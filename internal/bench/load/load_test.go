@@ -158,6 +158,17 @@ func TestQuantile(t *testing.T) {
 	})
 }
 
+func TestQuantileOfARoundedShare(t *testing.T) {
+	var h Histogram
+	for i := range 29 {
+		h.Add(time.Duration(i))
+	}
+	share := 15.0
+	if got := h.Quantile(share / 29); got != 14 {
+		t.Errorf("got %d, want the 15th of 29", got)
+	}
+}
+
 func TestEmptyHistogram(t *testing.T) {
 	var h Histogram
 	h.Merge(&Histogram{})
