@@ -357,19 +357,34 @@ func TestChild(t *testing.T) {
 	}
 	defer func() { _ = in.Close() }()
 	confine.Child(cmd)
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the thread ends with this goroutine
-		started <- cmd.Start()
-	}()
-	if err := <-started; err != nil {
+	late := false
+	kill := cmd.Cancel
+	cmd.Cancel = func() error {
+		late = true
+		return kill()
+	}
+	if err := startAside(cmd); err != nil {
 		t.Fatal(err)
 	}
 	if group, err := unix.Getpgid(cmd.Process.Pid); err != nil || group != cmd.Process.Pid {
 		t.Errorf("its process group is %d, %v; want one of its own", group, err)
 	}
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.String() != "signal: killed" {
-		t.Errorf("got %v, want its end", err)
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.String() != "signal: killed" || late {
+		t.Errorf("got %v (killed by the test: %v), want its end", err, late)
 	}
+}
+
+// startAside starts the command from a thread that ends then.
+func startAside(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()            // the thread ends with this goroutine,
+		if unix.Gettid() == os.Getpid() { // but for the first one, which this goroutine then keeps
+			started <- startAside(cmd)
+			return
+		}
+		started <- cmd.Start()
+	}()
+	return <-started
 }
