@@ -23,7 +23,8 @@ import (
 type Config struct {
 	// Images bounds the images that the engine decodes for nodes that want pixels. Default: imaging's own.
 	Images imaging.Limits
-	// MaxItems bounds how many items of one mapped node run at once when the node does not say. Default: twice the cores.
+	// MaxItems bounds how many items of one mapped node run at once when the node does not say; mapped nodes of one request that run
+	// at once share what goes beyond one each. Default: twice the cores.
 	MaxItems int
 	// Timeout bounds a request that comes without a deadline. Default: 30 s.
 	Timeout time.Duration

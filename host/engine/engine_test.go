@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +128,38 @@ func TestMappedBoundsItems(t *testing.T) {
 		}
 		if took := time.Since(begin); took != 3*time.Second {
 			t.Fatalf("took %v, want 3s: five items of 1s, two at a time", took)
+		}
+	})
+}
+
+// TestMapsInMapsDoNotMultiply maps a graph over lists in which a plugin is mapped over items.
+func TestMapsInMapsDoNotMultiply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := texts()
+		var now, most atomic.Int64
+		slow := w.functions["upper"]
+		slow.run = func(_ context.Context, c sandbox.Call) ([]value.Value, error) {
+			n := now.Add(1)
+			defer now.Add(-1)
+			for seen := most.Load(); n > seen && !most.CompareAndSwap(seen, n); seen = most.Load() {
+			}
+			time.Sleep(time.Second)
+			return []value.Value{c.Inputs[0]}, nil
+		}
+		w.functions["upper"] = slow
+		w.graphs["inner"] = w.build(t, "graph: inner\ninputs: {s: list of text}\noutputs: {s: up.s}\nnodes: {up: {plugin: p, call: upper, each: s, in: {s: s}}}\n")
+		rel := w.build(t, "graph: outer\ninputs: {s: list of list of text}\noutputs: {s: sub.s}\nnodes: {sub: {graph: inner, each: s, in: {s: s}}}\n")
+		lists := make([]value.Value, 9)
+		for i := range lists {
+			lists[i] = textList("a", "b", "c", "d")
+		}
+		begin := time.Now()
+		req := engine.Request{Inputs: map[string]value.Value{"s": value.List(lists)}}
+		if _, err := engine.New(engine.Config{MaxItems: 3}).Run(t.Context(), rel, req); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); most.Load() != 3 || took > 13*time.Second {
+			t.Fatalf("at most %d at once in %v, want 3 at once: 36 items of 1s", most.Load(), took)
 		}
 	})
 }

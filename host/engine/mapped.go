@@ -105,7 +105,8 @@ func (m *mapping) count(level int, in []value.Value) (int, *Error) {
 	return max(count, 0), nil
 }
 
-// items runs all items, a bounded number at a time. After the first failure no new item starts.
+// items runs all items, a bounded number at a time: mapped nodes that run at the same time, in one another or side by side, share
+// their helpers, so that maps in maps do not multiply. After the first failure no new item starts.
 func (r *run) items(ctx context.Context, m *mapping) *Error {
 	limit := m.node.MaxParallel
 	if limit <= 0 {
@@ -135,7 +136,14 @@ func (r *run) items(ctx context.Context, m *mapping) *Error {
 		}
 	}
 	for range min(limit, len(m.items)) - 1 {
-		wg.Go(work)
+		if r.helpers.Add(1) > int64(limit-1) {
+			r.helpers.Add(-1)
+			break
+		}
+		wg.Go(func() {
+			defer r.helpers.Add(-1)
+			work()
+		})
 	}
 	work()
 	wg.Wait()

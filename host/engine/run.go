@@ -32,11 +32,12 @@ type run struct {
 	lasting   func([]value.Value) []value.Value // makes inputs last for the shadow
 	priority  int                               // of the graphs around
 	hasShadow bool
-	inShadow  bool        // the critical path is done
-	failed    atomic.Bool // a node of the shadow failed
-	aside     bool        // it is a graph in another's shadow
-	held      *holding    // nil in the shadow, which has its own part of the memory
-	inner     bool        // it is a graph in another
+	inShadow  bool          // the critical path is done
+	failed    atomic.Bool   // a node of the shadow failed
+	aside     bool          // it is a graph in another's shadow
+	held      *holding      // nil in the shadow, which has its own part of the memory
+	inner     bool          // it is a graph in another
+	helpers   *atomic.Int64 // goroutines that run items of mapped nodes beside their nodes' own, of all graphs of the request
 
 	wg    sync.WaitGroup
 	first sync.Once
@@ -79,7 +80,7 @@ func newRun(e *Engine, rel *Release, req *Request) (*run, error) {
 	r := &run{
 		eng: e, rel: rel, id: req.ID, start: time.Now(), want: want, inputs: in,
 		images: newImageCache(e.cfg.Images), after: &aftermath{}, tracing: req.Trace,
-		events: req.Events, retain: req.Retain, lasting: func(in []value.Value) []value.Value { return in },
+		helpers: new(atomic.Int64), events: req.Events, retain: req.Retain, lasting: func(in []value.Value) []value.Value { return in },
 	}
 	if r.retain == nil {
 		r.retain = func() func() { return func() {} }
