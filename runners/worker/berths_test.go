@@ -66,7 +66,13 @@ func TestBusyWorkersStay(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("the run that was there before: got %v, want that it ended with its context", err)
 	}
-	if err := add(t.Context(), loadFor(t, p, worker.Key{Tenant: "bob"}, onnxtest.AddSub())); err != nil {
+	var m *worker.Model
+	eventually(t, "the worker that is idle now makes room", func() bool {
+		m, err = p.Load(t.Context(), worker.Key{Tenant: "bob"}, worker.LoadParams{Label: "add@1", Model: onnxtest.AddSub().Bytes()})
+		return err == nil
+	})
+	t.Cleanup(func() { _ = m.Close() })
+	if err := add(t.Context(), m); err != nil {
 		t.Error(err)
 	}
 }
