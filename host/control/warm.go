@@ -29,7 +29,7 @@ func warmUp(ctx context.Context, r runners.Runner, s *Serving) (warmed, error) {
 	ports := r.Signature().Inputs
 	var took time.Duration
 	size, err := samples().Find(ctx, ports, func(in []runners.Tensor) (err error) {
-		took, err = runOnce(ctx, r, in)
+		took, err = runners.Once(ctx, r, in)
 		return err
 	})
 	if ctx.Err() != nil {
@@ -52,7 +52,7 @@ func warmDeclared(ctx context.Context, r runners.Runner, s *Serving) (warmed, er
 	if err != nil {
 		return warmed{}, err
 	}
-	took, err := runOnce(ctx, r, in)
+	took, err := runners.Once(ctx, r, in)
 	if err != nil {
 		return warmed{}, fmt.Errorf("warm-up on the declared inputs: %w", err)
 	}
@@ -78,20 +78,6 @@ func repeated(in []runners.Tensor, rows int64) []runners.Tensor {
 		}
 	}
 	return out
-}
-
-// runOnce runs the model and returns how long that took.
-func runOnce(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Duration, error) {
-	out := make([]runners.Tensor, len(r.Signature().Outputs))
-	start := time.Now()
-	if err := r.Run(ctx, in, out); err != nil {
-		return 0, err
-	}
-	took := time.Since(start)
-	for i := range out {
-		out[i].Release()
-	}
-	return took, nil
 }
 
 // Bounds of what a warm-up measures.

@@ -18,6 +18,21 @@ type client struct {
 	running int
 }
 
+// step has runs come, one end, or those that wait leave.
+func (c *client) step(t *rapid.T) {
+	switch {
+	case rapid.Bool().Draw(t, "comes"):
+		c.wants += rapid.IntRange(1, 3).Draw(t, "runs")
+		c.wake()
+	case c.running > 0:
+		c.running--
+		c.seat.Give()
+		c.wake()
+	default:
+		c.wants = 0 // who waits leaves
+	}
+}
+
 func (c *client) wake() {
 	for c.wants > 0 && c.seat.Take() {
 		c.wants--
@@ -46,17 +61,7 @@ func TestGate(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			c := clients[rapid.IntRange(0, len(clients)-1).Draw(t, "model")]
-			switch {
-			case rapid.Bool().Draw(t, "comes"):
-				c.wants += rapid.IntRange(1, 3).Draw(t, "runs")
-				c.wake()
-			case c.running > 0:
-				c.running--
-				c.seat.Give()
-				c.wake()
-			default:
-				c.wants = 0 // who waits leaves
-			}
+			c.step(t)
 			running := 0
 			for i, c := range clients {
 				running += c.running

@@ -108,11 +108,11 @@ func Compare(ctx context.Context, alone, several runners.Runner, threads int, in
 	var gains []float64
 	begin := time.Now()
 	for i := range mostPairs + 1 {
-		first, err := once(ctx, alone, in)
+		first, err := runners.Once(ctx, alone, in)
 		if err != nil {
 			return Measured{}, err
 		}
-		second, err := once(ctx, several, in)
+		second, err := runners.Once(ctx, several, in)
 		if err != nil {
 			return Measured{}, err
 		}
@@ -136,27 +136,13 @@ func Compare(ctx context.Context, alone, several runners.Runner, threads int, in
 	}, nil
 }
 
-// once runs r once and returns how long that took.
-func once(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Duration, error) {
-	out := make([]runners.Tensor, len(r.Signature().Outputs))
-	start := time.Now()
-	if err := r.Run(ctx, in, out); err != nil {
-		return 0, err
-	}
-	took := time.Since(start)
-	for i := range out {
-		out[i].Release()
-	}
-	return took, nil
-}
-
 // Time returns the shortest time of a run of r on in, after one that does not count: what makes the others longer is not the model's.
 // It takes three to nine runs, as many as fit into 25 ms.
 func Time(ctx context.Context, r runners.Runner, in []runners.Tensor) (time.Duration, error) {
 	var took []time.Duration
 	begin := time.Now()
 	for i := range mostRuns + 1 {
-		run, err := once(ctx, r, in)
+		run, err := runners.Once(ctx, r, in)
 		if err != nil {
 			return 0, err
 		}

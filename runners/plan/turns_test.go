@@ -204,17 +204,7 @@ func TestGateOfSeveralTenants(t *testing.T) {
 		}
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			c := clients[rapid.IntRange(0, len(clients)-1).Draw(t, "model")]
-			switch {
-			case rapid.Bool().Draw(t, "comes"):
-				c.wants += rapid.IntRange(1, 3).Draw(t, "runs")
-				c.wake()
-			case c.running > 0:
-				c.running--
-				c.seat.Give()
-				c.wake()
-			default:
-				c.wants = 0 // who waits leaves
-			}
+			c.step(t)
 			running, wants := 0, 0
 			for _, c := range clients {
 				running += c.running

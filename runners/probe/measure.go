@@ -93,7 +93,10 @@ func (got *Measured) run(ctx context.Context, m runners.Runner, with madeup.Conf
 		got.NotRun = "an input has an open number of dimensions, and nothing tells which to try"
 		return nil
 	}
-	size, err := with.Find(ctx, ports, func(in []runners.Tensor) error { return once(ctx, m, in) })
+	size, err := with.Find(ctx, ports, func(in []runners.Tensor) error {
+		_, err := runners.Once(ctx, m, in)
+		return err
+	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
@@ -125,27 +128,18 @@ func (got *Measured) run(ctx context.Context, m runners.Runner, with madeup.Conf
 	return nil
 }
 
-func once(ctx context.Context, m runners.Runner, in []runners.Tensor) error {
-	out := make([]runners.Tensor, len(m.Signature().Outputs))
-	err := m.Run(ctx, in, out)
-	for i := range out {
-		out[i].Release()
-	}
-	return err
-}
-
 // latency runs the model on in until there are enough runs.
 func latency(ctx context.Context, m runners.Runner, in []runners.Tensor) (Runs, error) {
-	if err := once(ctx, m, in); err != nil {
+	if _, err := runners.Once(ctx, m, in); err != nil {
 		return Runs{}, err
 	}
 	var took []time.Duration
 	for begin := time.Now(); len(took) == 0 || len(took) < maxRuns && time.Since(begin) < maxRunTime; {
-		start := time.Now()
-		if err := once(ctx, m, in); err != nil {
+		run, err := runners.Once(ctx, m, in)
+		if err != nil {
 			return Runs{}, err
 		}
-		took = append(took, time.Since(start))
+		took = append(took, run)
 	}
 	slices.Sort(took)
 	return Runs{Count: len(took), MedianMillis: millis(took[len(took)/2]), MinMillis: millis(took[0])}, nil

@@ -1,5 +1,5 @@
 // Package subject is what several suites run and call: ONNX Runtime without anything around it, one run of a model, the model whose
-// running time is chosen by its input, and tensors for requests.
+// running time is chosen by its input, and requests for it.
 package subject
 
 import (
@@ -29,16 +29,10 @@ func Runtime(ctx context.Context, root string, threads int) (rt *onnx.Runtime, l
 	return rt, library, err
 }
 
-// Once runs once and gives the outputs back.
+// Once is [runners.Once] for what is timed from outside.
 func Once(ctx context.Context, run runners.Runner, in []runners.Tensor) error {
-	out := make([]runners.Tensor, len(run.Signature().Outputs))
-	if err := run.Run(ctx, in, out); err != nil {
-		return err
-	}
-	for i := range out {
-		out[i].Release()
-	}
-	return nil
+	_, err := runners.Once(ctx, run, in)
+	return err
 }
 
 // Noise fills data with FP32 numbers of -1 to 1, the same in every run.
@@ -47,11 +41,6 @@ func Noise(data []byte) {
 	for i := 0; i+4 <= len(data); i += 4 {
 		binary.LittleEndian.PutUint32(data[i:], math.Float32bits(rng.Float32()*2-1))
 	}
-}
-
-// Tensor returns a tensor of a request.
-func Tensor(d tandemv1.DataType, shape []int64, data []byte) *tandemv1.Value {
-	return &tandemv1.Value{Kind: &tandemv1.Value_Tensor{Tensor: &tandemv1.Tensor{DataType: d, Shape: shape, Data: data}}}
 }
 
 // Publish pushes a model file under a name, and the graph of this name, whose definition is doc without its first line.
@@ -80,13 +69,13 @@ nodes: {m: {model: %s, in: {steps: steps, x: x}}}
 }
 
 // Product asks for the unit matrix so many times by itself.
-func Product(steps uint64) map[string]*tandemv1.Value {
-	unit := make([]byte, 4*Side*Side)
+func Product(steps int64) map[string]*tandemv1.Value {
+	unit := make([]float32, Side*Side)
 	for i := range Side {
-		binary.LittleEndian.PutUint32(unit[4*i*(Side+1):], math.Float32bits(1))
+		unit[i*(Side+1)] = 1
 	}
 	return map[string]*tandemv1.Value{
-		"steps": Tensor(tandemv1.DataType_DATA_TYPE_INT64, nil, binary.LittleEndian.AppendUint64(nil, steps)),
-		"x":     Tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{Side, Side}, unit),
+		"steps": client.Int64s(nil, []int64{steps}),
+		"x":     client.Float32s([]int64{Side, Side}, unit),
 	}
 }

@@ -91,7 +91,7 @@ nodes: {m: {model: recognition, in: {x: x}}}
 func abreast(ctx context.Context, r *report.Report, all []tenant, slice time.Duration, rounds int) error {
 	line := make([]byte, 4*3*48*320)
 	subject.Noise(line)
-	in := map[string]*tandemv1.Value{"x": subject.Tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{1, 3, 48, 320}, line)}
+	in := map[string]*tandemv1.Value{"x": client.Tensor(tandemv1.DataType_DATA_TYPE_FP32, []int64{1, 3, 48, 320}, line)}
 	var one, four load.Result
 	var least []float64
 	for range rounds {
