@@ -15,11 +15,10 @@ var figure = regexp.MustCompile(`^(\S+) x(\d+) (bare|batcher|worker|engine, whol
 
 // page writes the tables of docs/perf/runners.md.
 func page(r *report.Report, w io.Writer) error {
-	p := &pages{w: w, r: r, values: map[string]string{}}
+	p := &pages{w: w, r: r, values: map[string]string{}, err: r.WriteTargets(w)}
 	for _, res := range r.Results {
 		p.values[res.Name] = report.Number(res.Value)
 	}
-	p.targets()
 	p.sides()
 	p.open()
 	p.alone()
@@ -51,23 +50,6 @@ func (p *pages) table(title, corner string, rows, columns []string, name func(ro
 		if strings.Join(cells, "") != "" {
 			p.line("| %s | %s |", row, strings.Join(cells, " | "))
 		}
-	}
-}
-
-func (p *pages) targets() {
-	p.line("%s, commit %s. %s\n\n## Targets\n\n| | target | measured | |\n| --- | ---: | ---: | --- |", p.r.Machine, p.r.Commit, strings.Join(p.r.Notes, "; "))
-	for _, res := range p.r.Results {
-		if res.Target == nil {
-			continue
-		}
-		sign, kept := "at most", "**missed**"
-		if res.AtLeast {
-			sign = "at least"
-		}
-		if *res.Met {
-			kept = "kept"
-		}
-		p.line("| %s | %s %s | %s %s | %s |", res.Name, sign, report.Number(*res.Target), report.Number(res.Value), res.Unit, kept)
 	}
 }
 
