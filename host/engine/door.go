@@ -27,7 +27,7 @@ func (d *door) enter(r *run) (taken int64, refused *Error) {
 		return 0, nil
 	}
 	need := r.estimate(false)
-	if _, ok := d.take(need, 100); ok {
+	if d.take(need, 100) {
 		return need, nil
 	}
 	e := &Error{
@@ -44,17 +44,17 @@ func (d *door) enter(r *run) (taken int64, refused *Error) {
 }
 
 // take takes n bytes when no more than a part of the limit, in percent, is used then.
-func (d *door) take(n, percent int64) (leave func(), ok bool) {
+func (d *door) take(n, percent int64) bool {
 	if d.limit <= 0 {
-		return func() {}, true
+		return true
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if n > d.limit/100*percent-d.used && (percent < 100 || n > d.limit-d.used) {
-		return nil, false
+		return false
 	}
 	d.used += n
-	return func() { d.give(n) }, true
+	return true
 }
 
 // give gives n bytes back.

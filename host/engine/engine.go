@@ -174,14 +174,12 @@ func (e *Engine) Stats() Stats {
 }
 
 // Run runs one request against one release and waits for it. Without a deadline in ctx the engine's own holds. The caller
-// releases the result.
+// releases the result when the outputs are sent.
 //
 // # Errors
 //
 //   - Errors, all faults of the request's inputs at once.
 //   - *Error, the first failure, with graph, node and port.
-//
-// The caller must Release the result when the outputs are sent.
 func (e *Engine) Run(ctx context.Context, rel *Release, req Request) (*Result, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc

@@ -30,7 +30,7 @@ func (h *holding) grow(n int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if lack := h.held + n - h.taken; lack > 0 && h.door.limit > 0 {
-		if _, ok := h.door.take(lack, 100); !ok {
+		if !h.door.take(lack, 100) {
 			_ = h.tell(-n) // giving back cannot fail
 			return h.refusal(n)
 		}

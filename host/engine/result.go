@@ -20,8 +20,7 @@ type Result struct {
 }
 
 // Release gives back the memory of models under Outputs, of which nothing may be read any more, and what the request holds of the
-// memory of all requests. It may be called more than once,
-// but not from two goroutines at once.
+// memory of all requests. It may be called more than once, but not from two goroutines at once.
 func (r *Result) Release() {
 	for _, f := range r.free {
 		f()

@@ -133,17 +133,18 @@ func (r *run) leaveShadow() {
 // startShadows starts what the request left to run; what finds no room is dropped.
 func (r *run) startShadows(ctx context.Context) {
 	for _, s := range r.after.shadows {
-		leave, ok := r.eng.door.take(s.shadowBytes(), shadowShare)
+		door, bytes := r.eng.door, s.shadowBytes()
+		ok := door.take(bytes, shadowShare)
 		if ok {
 			done := r.retain()
 			ok = r.eng.shadows.start(ctx, func(ctx context.Context) {
 				defer done()
-				defer leave()
+				defer door.give(bytes)
 				s.runShadow(ctx)
 			})
 			if !ok {
 				done()
-				leave()
+				door.give(bytes)
 			}
 		}
 		if !ok {
