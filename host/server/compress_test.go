@@ -1,9 +1,7 @@
 package server_test
 
 import (
-	"io"
 	"net/http"
-	"strings"
 	"testing"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -15,23 +13,10 @@ import (
 func TestOnlyLongAnswersAreCompressed(t *testing.T) {
 	r := run(t, config(t))
 	encoding := func(procedure, body string) string {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/tandem.v1."+procedure, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Accept-Encoding", "gzip")
-		req.Header.Set("Authorization", "Bearer "+r.key)
-		res, err := r.http.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = res.Body.Close() }()
-		b, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %d, %v: %s", procedure, res.StatusCode, err, b)
-		}
-		return res.Header.Get("Content-Encoding")
+		head, _ := r.do(t, http.MethodPost, "/tandem.v1."+procedure, body, map[string]string{
+			"Accept-Encoding": "gzip", "Authorization": "Bearer " + r.key,
+		})
+		return head.Get("Content-Encoding")
 	}
 	if got := encoding("ServerService/GetServerInfo", "{}"); got != "" {
 		t.Errorf("a short answer came with encoding %q", got)

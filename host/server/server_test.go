@@ -73,6 +73,29 @@ func run(t testing.TB, cfg server.Config) *running {
 	return r
 }
 
+// do sends a request with JSON and more headers, and returns the answer, which must be good.
+func (r *running) do(t *testing.T, method, path, body string, more map[string]string) (http.Header, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	for name, value := range more {
+		req.Header.Set(name, value)
+	}
+	res, err := r.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d, %v: %s", path, res.StatusCode, err, b)
+	}
+	return res.Header, string(b)
+}
+
 func TestStartStopStart(t *testing.T) {
 	cfg := config(t)
 	r := run(t, cfg)
@@ -141,21 +164,8 @@ func TestMetricsHealthAndProfiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(method, path, body string) string {
-		req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Content-Type", "application/json")
-		res, err := r.http.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = res.Body.Close() }()
-		b, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("%s: %d, %v", path, res.StatusCode, err)
-		}
-		return string(b)
+		_, text := r.do(t, method, path, body, nil)
+		return text
 	}
 	if text := get(http.MethodGet, "/metrics", ""); !strings.Contains(text, "GetServerInfo") {
 		t.Error("the metrics do not count the call")
