@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tandem-serve/tandem/runners"
@@ -17,8 +16,7 @@ import (
 // berths bounds the processes of a pool. Starts that find none wait in the order in which they came; whoever idles longest makes
 // room.
 type berths struct {
-	most   int
-	queued atomic.Int32 // starts that wait
+	most int
 
 	mu      sync.Mutex // mu guards the following
 	taken   int
@@ -36,9 +34,7 @@ func (p *Pool) berth(ctx context.Context) error {
 	}
 	ready := make(chan struct{}, 1)
 	at := b.waiting.PushBack(ready)
-	b.queued.Add(1)
 	b.mu.Unlock()
-	defer b.queued.Add(-1)
 	err := p.await(ctx, ready)
 	if err == nil {
 		return nil
@@ -78,6 +74,13 @@ func (p *Pool) await(ctx context.Context, ready <-chan struct{}) error {
 // leastStay is how long a process idles at least before it makes room: less than what it takes to start one.
 const leastStay = 50 * time.Millisecond
 
+// queued returns how many starts wait.
+func (b *berths) queued() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting.Len()
+}
+
 // give gives a berth to whoever waits longest, or back.
 func (b *berths) give() {
 	b.mu.Lock()
@@ -91,12 +94,12 @@ func (b *berths) give() {
 	ready <- struct{}{}
 }
 
-// makeRoom ends processes that idle, the one that has idled longest first, until one is ending for every start that waits. The models of an ended one are
-// loaded again when they are run.
+// makeRoom ends processes that idle, the one that has idled longest first, until one is ending for every start that waits. The models
+// of an ended one are loaded again when they are run.
 func (p *Pool) makeRoom() {
 	p.mu.Lock()
 	var running []*process
-	ending := int32(0)
+	ending := 0
 	for _, g := range p.groups {
 		g.mu.Lock()
 		w := g.current
@@ -112,7 +115,7 @@ func (p *Pool) makeRoom() {
 	p.mu.Unlock()
 	slices.SortFunc(running, func(a, b *process) int { return cmp.Compare(a.used.Load(), b.used.Load()) })
 	for _, w := range running {
-		if ending >= p.berths.queued.Load() || time.Since(time.Unix(0, w.used.Load())) < leastStay {
+		if ending >= p.berths.queued() || time.Since(time.Unix(0, w.used.Load())) < leastStay {
 			return
 		}
 		if w.retire() {
