@@ -10,8 +10,8 @@ import (
 //
 // While the models of one tenant run or wait, all goes by the plan: a model has what it is guaranteed, and more while fewer runs go on
 // than there are cores. While several tenants' do, each in a process of its own as a rule, no model is guaranteed anything: a run takes
-// as many places as it has threads, begins while one of as many places as cores is free, and the next is of the tenant whose runs
-// have had the least, in time by threads. Runs cannot be interrupted, so there is one way past: a run begins at once when all that go on
+// as many places as it has threads, begins while one of as many places as cores, and one to follow, is free, and the next is of the
+// tenant whose runs have had the least, in time by threads. Runs cannot be interrupted, so there is one way past: a run begins at once when all that go on
 // are expected to be more than eight times as long. There are never more than three of these, since what is shorter than half a millisecond or
 // longer than two seconds counts as that.
 type Gate struct {
