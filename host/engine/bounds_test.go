@@ -237,11 +237,22 @@ nodes:
 	if limit := callers * (items + 5); most > limit {
 		t.Errorf("%d goroutines at once, want at most %d", most, limit)
 	}
-	for i := 0; runtime.NumGoroutine() > before; i++ {
-		if i == 1000 {
-			t.Fatalf("%d goroutines are left of %d", runtime.NumGoroutine(), before)
+	waitForGoroutines(t, before)
+}
+
+// waitForGoroutines waits until no more than want goroutines are there, and
+// says which ones there are if that does not come true. Ten seconds are far
+// more than a goroutine takes to end that has nothing left to do, and than a
+// cleanup of the collector runs, which counts as one.
+func waitForGoroutines(t *testing.T, want int) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > want; <-tick.C {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<16)
+			t.Fatalf("%d goroutines are left of %d:\n%s", runtime.NumGoroutine(), want, stacks[:runtime.Stack(stacks, true)])
 		}
-		runtime.Gosched()
 	}
 }
 
