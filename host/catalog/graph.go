@@ -184,6 +184,27 @@ func (c *Catalog) DescribeGraph(ctx context.Context, t tenant.ID, name string) (
 	return p.graph(t, name, rev), nil
 }
 
+// PinnedBy returns what the live releases of a graph pin, those of one after those of the other; nothing for a graph that is not
+// there.
+func (c *Catalog) PinnedBy(ctx context.Context, t tenant.ID, name string) ([]Pin, error) {
+	key, err := objectKey(KindGraph, t, name)
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := get[pointer](ctx, c.bucket, key)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("graph %s: %w", name, err)
+	}
+	var all []Pin
+	for _, pins := range p.pinned() {
+		all = append(all, pins...)
+	}
+	return all, nil
+}
+
 // graph returns what p says.
 func (p *pointer) graph(t tenant.ID, name string, rev uint64) Graph {
 	g := Graph{Tenant: t, Name: name, Revision: rev, Current: p.Current, Previous: p.previous(), Tags: make(map[string]int, len(p.Tags)+4)}

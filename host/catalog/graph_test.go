@@ -411,3 +411,23 @@ func TestReferencesAndSweep(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
+
+// TestPinnedBy has the pins of live releases, and of no others.
+func TestPinnedBy(t *testing.T) {
+	c := open(t, catalog.Config{Dir: t.TempDir()})
+	a, b, d := put(t, c, "a", 1), put(t, c, "b", 1), put(t, c, "d", 1)
+	publish(t, c, "g", "1", pinOf(a))
+	publish(t, c, "g", "2", pinOf(b))
+	publish(t, c, "g", "3", pinOf(d)) // 3 is current, 2 the one before, 1 neither
+	for name, want := range map[string][]catalog.Pin{"g": {pinOf(d), pinOf(b)}, "h": nil} {
+		got, err := c.PinnedBy(t.Context(), "acme", name)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+	if got, err := c.PinnedBy(t.Context(), "other", "g"); len(got) != 0 || err != nil {
+		t.Errorf("of another tenant: got %v, %v", got, err)
+	}
+	_, err := c.PinnedBy(t.Context(), "acme", "*")
+	want(t, "a wildcard", err, tenant.ErrName)
+}

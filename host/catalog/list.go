@@ -27,6 +27,9 @@ func list[T, E any](ctx context.Context, b *bucket, kind Kind, t tenant.ID, p Pa
 	var entries []E
 	last := ""
 	for _, key := range keys[sort.Search(len(keys), func(i int) bool { return keys[i] > prefix+after }):] {
+		if p.Only != nil && !p.Only(key[len(prefix):]) {
+			continue
+		}
 		rec, _, err := get[T](ctx, b, key)
 		if errors.Is(err, ErrNotFound) {
 			continue // deleted meanwhile

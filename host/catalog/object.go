@@ -162,4 +162,6 @@ type Page struct {
 	Size int
 	// Token continues an earlier list; "" starts.
 	Token string
+	// Only, when set, leaves out the names for which it is false; tokens tell nothing of them. It is called without locks.
+	Only func(name string) bool
 }

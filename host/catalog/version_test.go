@@ -211,13 +211,23 @@ func TestListPages(t *testing.T) {
 			t.Errorf("size %d: %d pages, want %d", size, pages, wantPages)
 		}
 	}
+	// With Only, a page has and its token names what is in it, as if there were nothing else.
+	only := func(name string) bool { return name == "a" || name == "b" || name == "e" }
+	one, more, err := c.ListModels(t.Context(), "acme", catalog.Page{Size: 1, Only: only})
+	if err != nil || len(one) != 1 || one[0].Name != "a" || more == "" {
+		t.Errorf("the first page of some: got %v, %q, %v", one, more, err)
+	}
+	two, more, err := c.ListModels(t.Context(), "acme", catalog.Page{Size: 2, Token: more, Only: only})
+	if err != nil || len(two) != 2 || two[0].Name != "b" || two[1].Name != "e" || more != "" {
+		t.Errorf("the last page of some: got %v, %q, %v", two, more, err)
+	}
 	for name, p := range map[string]catalog.Page{
 		"size": {Size: -1}, "token": {Token: "!"}, "token of no name": {Token: "Li4v"},
 	} {
 		_, _, err := c.ListModels(t.Context(), "acme", p)
 		want(t, name, err, catalog.ErrInvalid)
 	}
-	_, _, err := c.ListModels(t.Context(), "*", catalog.Page{})
+	_, _, err = c.ListModels(t.Context(), "*", catalog.Page{})
 	want(t, "tenant", err, tenant.ErrName)
 }
 
