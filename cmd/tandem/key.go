@@ -29,7 +29,7 @@ type keyCreateCmd struct {
 	output
 	Name     string        `arg:"" optional:"" help:"Name for people, as ci."`
 	Role     string        `help:"What it may do: admin, publisher, caller or viewer." enum:"admin,publisher,caller,viewer" default:"caller"`
-	Graph    []string      `help:"Only this graph; may be given several times. Only for the role caller." placeholder:"NAME"`
+	Graph    []string      `help:"Keep the role to this graph, and to models and plugins that are named after it, as GRAPH.NAME; may be given several times. Not for the role admin." placeholder:"NAME"`
 	Lifetime time.Duration `help:"How long it lives, as 720h. Default: for ever." placeholder:"DURATION"`
 }
 

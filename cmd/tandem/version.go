@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -43,5 +44,9 @@ func (versionCmd) Run(ctx context.Context, e *env) error {
 	if runtime == "" {
 		runtime = "none (" + info.GetOnnxruntimeMissing() + ")"
 	}
-	return e.say("server %s, ONNX Runtime %s, tenant %s, role %s\n", info.GetVersion(), runtime, info.GetTenant(), info.GetRole())
+	role := info.GetRole()
+	if graphs := info.GetGraphs(); len(graphs) > 0 {
+		role += " of " + strings.Join(graphs, ", ")
+	}
+	return e.say("server %s, ONNX Runtime %s, tenant %s, role %s\n", info.GetVersion(), runtime, info.GetTenant(), role)
 }

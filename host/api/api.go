@@ -79,8 +79,9 @@ func NewHandler(cfg Config) http.Handler {
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
 	}
-	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), admit(cfg.Door, cfg.Usage), takeTurns(cfg.Door), validate.NewServerInterceptor())
 	h := &handler{cfg: cfg}
+	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), admit(cfg.Door, cfg.Usage), keepToScope(h), takeTurns(cfg.Door),
+		validate.NewServerInterceptor())
 	tandemv1connect.RegisterInferenceServiceHandler(s, inference{h})
 	tandemv1connect.RegisterModelServiceHandler(s, models{h})
 	tandemv1connect.RegisterPluginServiceHandler(s, plugins{h})

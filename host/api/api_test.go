@@ -35,15 +35,15 @@ func TestEveryProcedureHasAnAction(t *testing.T) {
 			s := file.Services().Get(i)
 			for j := range s.Methods().Len() {
 				procedure := fmt.Sprintf("/%s/%s", s.FullName(), s.Methods().Get(j).Name())
-				if _, ok := actions[procedure]; !ok {
+				if _, ok := procedures[procedure]; !ok {
 					t.Errorf("%s has no action", procedure)
 				}
 				seen++
 			}
 		}
 	}
-	if seen != len(actions) {
-		t.Errorf("%d actions for %d procedures", len(actions), seen)
+	if seen != len(procedures) {
+		t.Errorf("%d actions for %d procedures", len(procedures), seen)
 	}
 }
 

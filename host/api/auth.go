@@ -10,61 +10,69 @@ import (
 	"github.com/tandem-serve/tandem/proto/gen/tandem/v1/tandemv1connect"
 )
 
-// actions says what a caller must be allowed to do for each procedure. A procedure that is not here is refused.
-var actions = map[string]tenant.Action{
-	tandemv1connect.InferenceServiceInferProcedure:       tenant.ActionCall,
-	tandemv1connect.InferenceServiceInferStreamProcedure: tenant.ActionCall,
+// access says who may call a procedure.
+type access struct {
+	// action is what the caller's role must allow.
+	action tenant.Action
+	// within says whether a caller that is kept to some graphs may; nil is no.
+	within within
+}
 
-	tandemv1connect.ModelServiceBeginModelUploadProcedure:  tenant.ActionPublish,
-	tandemv1connect.ModelServicePutModelChunkProcedure:     tenant.ActionPublish,
-	tandemv1connect.ModelServiceFinishModelUploadProcedure: tenant.ActionPublish,
-	tandemv1connect.ModelServiceDeleteModelProcedure:       tenant.ActionPublish,
-	tandemv1connect.ModelServiceGetModelProcedure:          tenant.ActionView,
-	tandemv1connect.ModelServiceListModelsProcedure:        tenant.ActionView,
+// procedures has the access of each. A procedure that is not here is refused.
+var procedures = map[string]access{
+	tandemv1connect.InferenceServiceInferProcedure:       {tenant.ActionCall, ofGraph},
+	tandemv1connect.InferenceServiceInferStreamProcedure: {tenant.ActionCall, ofInfer},
 
-	tandemv1connect.PluginServiceBeginPluginUploadProcedure:  tenant.ActionPublish,
-	tandemv1connect.PluginServicePutPluginChunkProcedure:     tenant.ActionPublish,
-	tandemv1connect.PluginServiceFinishPluginUploadProcedure: tenant.ActionPublish,
-	tandemv1connect.PluginServiceDeletePluginProcedure:       tenant.ActionPublish,
-	tandemv1connect.PluginServiceGetPluginProcedure:          tenant.ActionView,
-	tandemv1connect.PluginServiceListPluginsProcedure:        tenant.ActionView,
+	tandemv1connect.ModelServiceBeginModelUploadProcedure:  {tenant.ActionPublish, named},
+	tandemv1connect.ModelServicePutModelChunkProcedure:     {tenant.ActionPublish, ofUpload},
+	tandemv1connect.ModelServiceFinishModelUploadProcedure: {tenant.ActionPublish, ofUpload},
+	tandemv1connect.ModelServiceDeleteModelProcedure:       {tenant.ActionPublish, named},
+	tandemv1connect.ModelServiceGetModelProcedure:          {tenant.ActionView, seenModel},
+	tandemv1connect.ModelServiceListModelsProcedure:        {tenant.ActionView, versionsOfModel},
 
-	tandemv1connect.GraphServicePublishGraphProcedure:  tenant.ActionPublish,
-	tandemv1connect.GraphServiceDeleteGraphProcedure:   tenant.ActionPublish,
-	tandemv1connect.GraphServiceValidateGraphProcedure: tenant.ActionView,
-	tandemv1connect.GraphServiceGetGraphProcedure:      tenant.ActionDescribe,
-	tandemv1connect.GraphServiceListGraphsProcedure:    tenant.ActionView,
+	tandemv1connect.PluginServiceBeginPluginUploadProcedure:  {tenant.ActionPublish, named},
+	tandemv1connect.PluginServicePutPluginChunkProcedure:     {tenant.ActionPublish, ofUpload},
+	tandemv1connect.PluginServiceFinishPluginUploadProcedure: {tenant.ActionPublish, ofUpload},
+	tandemv1connect.PluginServiceDeletePluginProcedure:       {tenant.ActionPublish, named},
+	tandemv1connect.PluginServiceGetPluginProcedure:          {tenant.ActionView, seenPlugin},
+	tandemv1connect.PluginServiceListPluginsProcedure:        {tenant.ActionView, versionsOfPlugin},
 
-	tandemv1connect.ReleaseServiceRollbackProcedure:      tenant.ActionPublish,
-	tandemv1connect.ReleaseServiceSetCanaryProcedure:     tenant.ActionPublish,
-	tandemv1connect.ReleaseServicePromoteCanaryProcedure: tenant.ActionPublish,
-	tandemv1connect.ReleaseServiceAbortCanaryProcedure:   tenant.ActionPublish,
-	tandemv1connect.ReleaseServiceListReleasesProcedure:  tenant.ActionView,
-	tandemv1connect.ReleaseServiceGetReleaseProcedure:    tenant.ActionView,
-	tandemv1connect.ReleaseServiceDiffReleasesProcedure:  tenant.ActionView,
+	tandemv1connect.GraphServicePublishGraphProcedure:  {tenant.ActionPublish, byHandler},
+	tandemv1connect.GraphServiceDeleteGraphProcedure:   {tenant.ActionPublish, graphNamed},
+	tandemv1connect.GraphServiceValidateGraphProcedure: {tenant.ActionView, byHandler},
+	tandemv1connect.GraphServiceGetGraphProcedure:      {tenant.ActionDescribe, graphNamed},
+	tandemv1connect.GraphServiceListGraphsProcedure:    {tenant.ActionView, byHandler},
 
-	tandemv1connect.TagServiceSetTagProcedure:    tenant.ActionPublish,
-	tandemv1connect.TagServiceDeleteTagProcedure: tenant.ActionPublish,
-	tandemv1connect.TagServiceListTagsProcedure:  tenant.ActionView,
+	tandemv1connect.ReleaseServiceRollbackProcedure:      {tenant.ActionPublish, ofGraph},
+	tandemv1connect.ReleaseServiceSetCanaryProcedure:     {tenant.ActionPublish, ofGraph},
+	tandemv1connect.ReleaseServicePromoteCanaryProcedure: {tenant.ActionPublish, ofGraph},
+	tandemv1connect.ReleaseServiceAbortCanaryProcedure:   {tenant.ActionPublish, ofGraph},
+	tandemv1connect.ReleaseServiceListReleasesProcedure:  {tenant.ActionView, ofGraph},
+	tandemv1connect.ReleaseServiceGetReleaseProcedure:    {tenant.ActionView, graphNamed},
+	tandemv1connect.ReleaseServiceDiffReleasesProcedure:  {tenant.ActionView, ofGraph},
 
-	tandemv1connect.RecordServiceListRecordsProcedure: tenant.ActionView,
+	tandemv1connect.TagServiceSetTagProcedure:    {tenant.ActionPublish, tagOf},
+	tandemv1connect.TagServiceDeleteTagProcedure: {tenant.ActionPublish, tagOf},
+	tandemv1connect.TagServiceListTagsProcedure:  {tenant.ActionView, tagsOf},
 
-	tandemv1connect.ServerServiceGetServerInfoProcedure: anyRole,
-	tandemv1connect.ServerServiceGetPlanProcedure:       tenant.ActionView,
+	tandemv1connect.RecordServiceListRecordsProcedure: {tenant.ActionView, recordsOf},
 
-	tandemv1connect.TenantServiceCreateTenantProcedure:    tenant.ActionOperate,
-	tandemv1connect.TenantServiceListTenantsProcedure:     tenant.ActionOperate,
-	tandemv1connect.TenantServiceSetTenantLimitsProcedure: tenant.ActionOperate,
-	tandemv1connect.TenantServiceSuspendTenantProcedure:   tenant.ActionOperate,
-	tandemv1connect.TenantServiceResumeTenantProcedure:    tenant.ActionOperate,
-	tandemv1connect.TenantServiceDeleteTenantProcedure:    tenant.ActionOperate,
-	tandemv1connect.TenantServiceGetTenantProcedure:       tenant.ActionManage,
-	tandemv1connect.TenantServiceCreateKeyProcedure:       tenant.ActionManage,
-	tandemv1connect.TenantServiceListKeysProcedure:        tenant.ActionManage,
-	tandemv1connect.TenantServiceRotateKeyProcedure:       tenant.ActionManage,
-	tandemv1connect.TenantServiceRevokeKeyProcedure:       tenant.ActionManage,
-	tandemv1connect.TenantServiceGetUsageProcedure:        tenant.ActionManage,
-	tandemv1connect.TenantServiceListChangesProcedure:     tenant.ActionManage,
+	tandemv1connect.ServerServiceGetServerInfoProcedure: {anyRole, byHandler},
+	tandemv1connect.ServerServiceGetPlanProcedure:       {tenant.ActionView, byHandler},
+
+	tandemv1connect.TenantServiceCreateTenantProcedure:    {tenant.ActionOperate, nil},
+	tandemv1connect.TenantServiceListTenantsProcedure:     {tenant.ActionOperate, nil},
+	tandemv1connect.TenantServiceSetTenantLimitsProcedure: {tenant.ActionOperate, nil},
+	tandemv1connect.TenantServiceSuspendTenantProcedure:   {tenant.ActionOperate, nil},
+	tandemv1connect.TenantServiceResumeTenantProcedure:    {tenant.ActionOperate, nil},
+	tandemv1connect.TenantServiceDeleteTenantProcedure:    {tenant.ActionOperate, nil},
+	tandemv1connect.TenantServiceGetTenantProcedure:       {tenant.ActionManage, nil},
+	tandemv1connect.TenantServiceCreateKeyProcedure:       {tenant.ActionManage, nil},
+	tandemv1connect.TenantServiceListKeysProcedure:        {tenant.ActionManage, nil},
+	tandemv1connect.TenantServiceRotateKeyProcedure:       {tenant.ActionManage, nil},
+	tandemv1connect.TenantServiceRevokeKeyProcedure:       {tenant.ActionManage, nil},
+	tandemv1connect.TenantServiceGetUsageProcedure:        {tenant.ActionManage, nil},
+	tandemv1connect.TenantServiceListChangesProcedure:     {tenant.ActionManage, nil},
 }
 
 // anyRole lets every caller with a valid credential in.
@@ -86,12 +94,12 @@ func authenticate(auth *tenant.Authenticator) connect.ServerInterceptor {
 				return err
 			}
 			defer leave()
-			action, known := actions[spec.Procedure]
+			access, known := procedures[spec.Procedure]
 			if !known {
 				return tenant.ErrDenied
 			}
-			if action != anyRole {
-				if _, err := tenant.Require(ctx, action); err != nil {
+			if access.action != anyRole {
+				if _, err := tenant.Require(ctx, access.action); err != nil {
 					return err
 				}
 			}

@@ -126,7 +126,7 @@ func admit(door *quota.Door, ledger *usage.Ledger) connect.ServerInterceptor {
 				err = q
 			}
 			in := v.Leave()
-			if actions[spec.Procedure] == tenant.ActionCall {
+			if procedures[spec.Procedure].action == tenant.ActionCall {
 				s := usage.Sum{Requests: 1, BytesIn: in, BytesOut: c.bytesOut}
 				if err != nil {
 					s.Failed = 1

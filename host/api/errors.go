@@ -28,7 +28,6 @@ import (
 var (
 	errNoKey = errors.New("no API key came with the call")
 	errInput = errors.New("invalid request")
-	errScope = errors.New("the key is for other graphs")
 )
 
 // known lists the errors of other packages whose text may go to the caller, and what they mean there.
@@ -44,7 +43,7 @@ var known = []struct {
 	{tenant.ErrUnauthenticated, connect.CodeUnauthenticated, tandemv1.Reason_REASON_WRONG_KEY, "the API key or token is wrong, expired or revoked"},
 	{tenant.ErrSuspended, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the tenant is suspended"},
 	{tenant.ErrDenied, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key's role does not allow this call"},
-	{errScope, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key may not call this graph: it was made for other ones"},
+	{tenant.ErrScope, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key is for some graphs only, and this is neither one of them nor theirs"},
 	{errNotAudited, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, errNotAudited.Error()},
 	{tenant.ErrNotFound, connect.CodeNotFound, tandemv1.Reason_REASON_NOT_FOUND, ""},
 	{tenant.ErrExists, connect.CodeAlreadyExists, tandemv1.Reason_REASON_CONFLICT, ""},

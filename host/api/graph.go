@@ -26,23 +26,23 @@ func splitRef(s string) (name, ref string) {
 
 // ValidateGraph implements tandemv1connect.GraphServiceHandler.
 func (h graphs) ValidateGraph(ctx context.Context, req *tandemv1.ValidateGraphRequest) (*tandemv1.ValidateGraphResponse, error) {
-	t, err := h.caller(ctx)
+	t, within, err := h.scope(ctx)
 	if err != nil {
 		return nil, err
 	}
-	res, err := h.validate(ctx, t, req)
+	res, err := h.validate(ctx, t, within, req)
 	if faults, ok := errors.AsType[graph.Faults](err); ok {
 		return &tandemv1.ValidateGraphResponse{Faults: faultsTo(faults)}, nil
 	}
 	return res, err
 }
 
-func (h graphs) validate(ctx context.Context, t tenant.ID, req *tandemv1.ValidateGraphRequest) (*tandemv1.ValidateGraphResponse, error) {
+func (h graphs) validate(ctx context.Context, t tenant.ID, within control.Scope, req *tandemv1.ValidateGraphRequest) (*tandemv1.ValidateGraphResponse, error) {
 	doc, err := documentOf(req.GetDocument(), req.GetDefinition())
 	if err != nil {
 		return nil, err
 	}
-	c, err := h.cfg.Control.Check(ctx, t, doc)
+	c, err := h.cfg.Control.Check(ctx, t, within, doc)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (h graphs) validate(ctx context.Context, t tenant.ID, req *tandemv1.Validat
 
 // PublishGraph implements tandemv1connect.GraphServiceHandler.
 func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequest) (*tandemv1.PublishGraphResponse, error) {
-	t, err := h.caller(ctx)
+	t, within, err := h.scope(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequ
 	if err != nil {
 		return nil, err
 	}
-	rel, plan, err := h.cfg.Control.Publish(ctx, t, control.PublishParams{Document: doc, Stage: req.GetStage()})
+	rel, plan, err := h.cfg.Control.Publish(ctx, t, control.PublishParams{Document: doc, Stage: req.GetStage(), Within: within})
 	if err != nil {
 		return nil, err
 	}
@@ -82,9 +82,6 @@ func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*t
 		return nil, err
 	}
 	name, at := splitRef(req.GetName())
-	if !p.MayCall(name) {
-		return nil, errScope
-	}
 	rel, err := h.cfg.Catalog.GetGraph(ctx, p.Tenant, name, at)
 	if err != nil {
 		return nil, err
@@ -105,11 +102,11 @@ func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*t
 
 // ListGraphs implements tandemv1connect.GraphServiceHandler.
 func (h graphs) ListGraphs(ctx context.Context, req *tandemv1.ListGraphsRequest) (*tandemv1.ListGraphsResponse, error) {
-	t, err := h.caller(ctx)
+	t, within, err := h.scope(ctx)
 	if err != nil {
 		return nil, err
 	}
-	rels, next, err := h.cfg.Catalog.ListGraphs(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+	rels, next, err := h.cfg.Catalog.ListGraphs(ctx, t, page(req.GetPageSize(), req.GetPageToken(), within, catalog.KindGraph))
 	if err != nil {
 		return nil, err
 	}

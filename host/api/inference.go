@@ -11,7 +11,6 @@ import (
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/graph"
-	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/host/value"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
@@ -47,7 +46,7 @@ func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tand
 // infer runs a request and says which release answered, as name@version; the caller releases the result. tell gets
 // its events and then its outputs; nil when they come together at the end.
 func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell func(engine.Event)) (*engine.Result, string, error) {
-	t, err := h.mayCall(ctx, req.GetGraph())
+	t, err := h.caller(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -68,18 +67,6 @@ func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell f
 		ID: requestID(ctx), Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace(), Events: tell, Retain: lease.Retain,
 	})
 	return res, fmt.Sprintf("%s@%d", lease.Release.Name, lease.Release.Version), err
-}
-
-// mayCall returns the tenant of the call when its scope has the graph that ref names.
-func (h *handler) mayCall(ctx context.Context, ref string) (tenant.ID, error) {
-	p, err := tenant.PrincipalFrom(ctx)
-	if err != nil {
-		return "", err
-	}
-	if name, _ := splitRef(ref); !p.MayCall(name) {
-		return "", errScope
-	}
-	return p.Tenant, nil
 }
 
 // inputsFrom reads all inputs. The error is engine.Errors with all that are malformed.

@@ -9,7 +9,6 @@ import (
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
-	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/runners"
 )
@@ -71,11 +70,7 @@ func (h models) GetModel(ctx context.Context, req *tandemv1.GetModelRequest) (*t
 
 // ListModels implements tandemv1connect.ModelServiceHandler.
 func (h models) ListModels(ctx context.Context, req *tandemv1.ListModelsRequest) (*tandemv1.ListModelsResponse, error) {
-	t, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ms, next, err := h.list(ctx, t, req)
+	ms, next, err := h.list(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +87,16 @@ func (h models) ListModels(ctx context.Context, req *tandemv1.ListModelsRequest)
 }
 
 // list returns the newest versions, or all of one model.
-func (h models) list(ctx context.Context, t tenant.ID, req *tandemv1.ListModelsRequest) ([]catalog.Model, string, error) {
+func (h models) list(ctx context.Context, req *tandemv1.ListModelsRequest) ([]catalog.Model, string, error) {
+	t, within, err := h.scope(ctx)
+	if err != nil {
+		return nil, "", err
+	}
 	if name := req.GetVersionsOf(); name != "" {
 		all, err := h.cfg.Catalog.ModelVersions(ctx, t, name)
 		return all, "", err
 	}
-	return h.cfg.Catalog.ListModels(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+	return h.cfg.Catalog.ListModels(ctx, t, page(req.GetPageSize(), req.GetPageToken(), within, catalog.KindModel))
 }
 
 // DeleteModel implements tandemv1connect.ModelServiceHandler.

@@ -11,7 +11,6 @@ import (
 	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
-	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
@@ -72,11 +71,7 @@ func (h plugins) GetPlugin(ctx context.Context, req *tandemv1.GetPluginRequest) 
 
 // ListPlugins implements tandemv1connect.PluginServiceHandler.
 func (h plugins) ListPlugins(ctx context.Context, req *tandemv1.ListPluginsRequest) (*tandemv1.ListPluginsResponse, error) {
-	t, err := h.caller(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ps, next, err := h.list(ctx, t, req)
+	ps, next, err := h.list(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +87,16 @@ func (h plugins) ListPlugins(ctx context.Context, req *tandemv1.ListPluginsReque
 }
 
 // list returns the newest versions, or all of one plugin.
-func (h plugins) list(ctx context.Context, t tenant.ID, req *tandemv1.ListPluginsRequest) ([]catalog.Plugin, string, error) {
+func (h plugins) list(ctx context.Context, req *tandemv1.ListPluginsRequest) ([]catalog.Plugin, string, error) {
+	t, within, err := h.scope(ctx)
+	if err != nil {
+		return nil, "", err
+	}
 	if name := req.GetVersionsOf(); name != "" {
 		all, err := h.cfg.Catalog.PluginVersions(ctx, t, name)
 		return all, "", err
 	}
-	return h.cfg.Catalog.ListPlugins(ctx, t, catalog.Page{Size: int(req.GetPageSize()), Token: req.GetPageToken()})
+	return h.cfg.Catalog.ListPlugins(ctx, t, page(req.GetPageSize(), req.GetPageToken(), within, catalog.KindPlugin))
 }
 
 // DeletePlugin implements tandemv1connect.PluginServiceHandler.

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tandem-serve/tandem/host/record"
+	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
@@ -13,15 +14,18 @@ type records struct{ *handler }
 
 // ListRecords implements tandemv1connect.RecordServiceHandler.
 func (h records) ListRecords(ctx context.Context, req *tandemv1.ListRecordsRequest) (*tandemv1.ListRecordsResponse, error) {
-	t, err := h.caller(ctx)
+	p, err := tenant.PrincipalFrom(ctx)
 	if err != nil {
 		return nil, err
 	}
-	f := record.Filter{Stream: req.GetStream(), Graph: req.GetGraph(), Limit: int(req.GetPageSize()), Token: req.GetPageToken()}
+	f := record.Filter{Stream: req.GetStream(), Graphs: p.Graphs, Limit: int(req.GetPageSize()), Token: req.GetPageToken()}
+	if req.GetGraph() != "" {
+		f.Graphs = []string{req.GetGraph()}
+	}
 	if req.GetSince() != nil {
 		f.Since = req.GetSince().AsTime()
 	}
-	rs, next, err := h.cfg.Records.List(ctx, t, f)
+	rs, next, err := h.cfg.Records.List(ctx, p.Tenant, f)
 	if err != nil {
 		return nil, err
 	}

@@ -22,17 +22,17 @@ func (h servers) GetServerInfo(ctx context.Context, _ *tandemv1.GetServerInfoReq
 	s := h.cfg.Server
 	return &tandemv1.GetServerInfoResponse{
 		Version: s.Version, OnnxruntimeVersion: s.ONNXRuntime, OnnxruntimeMissing: s.Missing,
-		Uptime: durationpb.New(time.Since(s.Started)), Tenant: string(p.Tenant), Role: string(p.Role),
+		Uptime: durationpb.New(time.Since(s.Started)), Tenant: string(p.Tenant), Role: string(p.Role), Graphs: p.Graphs,
 		PluginAbis: []string{abi.ImportModule}, MaxRequestBytes: int64(h.cfg.MaxRequestBytes),
 	}, nil
 }
 
 // GetPlan implements tandemv1connect.ServerServiceHandler.
 func (h servers) GetPlan(ctx context.Context, _ *tandemv1.GetPlanRequest) (*tandemv1.GetPlanResponse, error) {
-	t, err := h.caller(ctx)
+	t, within, err := h.scope(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s := h.cfg.Control.PlanState(t)
+	s := h.cfg.Control.PlanState(t, within)
 	return planTo(&s), nil
 }

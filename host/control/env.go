@@ -14,9 +14,10 @@ import (
 )
 
 // env answers the references of one document for one tenant and notes what each was resolved to. With pins it resolves
-// to what a release pinned, otherwise to what the catalog has now.
+// to what a release pinned, otherwise to what the catalog has now of what is within a scope.
 type env struct {
 	tenant  tenant.ID
+	within  Scope // while a new one is checked
 	catalog *catalog.Catalog
 	plans   *plans
 	pins    []catalog.Pin // of the release that is being loaded; nil while a new one is checked
@@ -46,6 +47,9 @@ func split(ref string) (name, at string) {
 func (e *env) resolve(kind catalog.Kind, ref string) (name, at string, err error) {
 	name, at = split(ref)
 	if e.pins == nil {
+		if !e.within.names(kind, name) {
+			return "", "", fmt.Errorf("%s %s: %w", kind, ref, graph.ErrNotFound)
+		}
 		return name, at, nil
 	}
 	if p, ok := findPin(e.pins, kind, ref); ok {
@@ -118,7 +122,7 @@ func (e *env) Graph(ref string) (*graph.GraphType, error) {
 // Names implements graph.Namer; a catalog that cannot be read gives no suggestions.
 func (e *env) Names(kind string) []string {
 	var names []string
-	page := catalog.Page{Size: 1000}
+	page := catalog.Page{Size: 1000, Only: func(name string) bool { return e.within.names(catalog.Kind(kind), name) }}
 	switch kind {
 	case "model":
 		ms, _, _ := e.catalog.ListModels(e.ctx(), e.tenant, page)

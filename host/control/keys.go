@@ -30,8 +30,8 @@ func (m *Manager) CreateKey(ctx context.Context, p tenant.KeyParams) (tenant.Key
 }
 
 func (m *Manager) checkKey(ctx context.Context, p tenant.KeyParams) error {
-	if len(p.Graphs) > 0 && p.Role != tenant.RoleCaller {
-		return fmt.Errorf("%w: only a key of role caller can be kept to some graphs: role %s is for models and plugins too, which graphs share", ErrKey, p.Role)
+	if len(p.Graphs) > 0 && p.Role == tenant.RoleAdmin {
+		return fmt.Errorf("%w: a key of role admin cannot be kept to some graphs: it makes keys, also such that are kept to none", ErrKey)
 	}
 	for _, g := range p.Graphs {
 		if err := tenant.CheckName(g); err != nil {

@@ -42,7 +42,7 @@ func (h *house) inMemory(t *testing.T, labels ...string) {
 	for _, l := range labels {
 		want[l] = true
 	}
-	for _, m := range h.PlanState(acme).Models {
+	for _, m := range h.PlanState(acme, control.Scope{}).Models {
 		if m.Loaded != want[m.Label] {
 			t.Errorf("%s is loaded: %v, want %v", m.Label, m.Loaded, want[m.Label])
 		}
@@ -78,7 +78,7 @@ func TestModelsMakeRoom(t *testing.T) {
 		}
 		h.inMemory(t, test.stands...)
 	}
-	if got := h.PlanState(acme); got.MemoryBytes != 200 || got.MemoryBudget != 250 {
+	if got := h.PlanState(acme, control.Scope{}); got.MemoryBytes != 200 || got.MemoryBudget != 250 {
 		t.Errorf("%d of %d bytes are held, want 200 of 250", got.MemoryBytes, got.MemoryBudget)
 	}
 	_, err = h.AddModel(t.Context(), acme, h.upload(t, acme, control.UploadModel, "huge", []byte("huge")), control.Serving{MemoryBytes: 300})
@@ -188,7 +188,7 @@ func TestLoadThatFailsOrIsLeft(t *testing.T) {
 	if _, err := h.infer(t.Context(), acme, "g-b"); err != nil {
 		t.Errorf("the next try: %v", err)
 	}
-	if got := h.PlanState(acme).MemoryBytes; got != 100 {
+	if got := h.PlanState(acme, control.Scope{}).MemoryBytes; got != 100 {
 		t.Errorf("%d bytes are held, want 100", got)
 	}
 }
@@ -227,7 +227,7 @@ func TestOptionsOfOwners(t *testing.T) {
 	if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: bytes.ReplaceAll(sum("g", ""), []byte("model: add"), []byte("model: add@2"))}); err != nil {
 		t.Fatal(err)
 	}
-	models := h.PlanState(acme).Models
+	models := h.PlanState(acme, control.Scope{}).Models
 	if len(models) != 1 {
 		t.Fatalf("got %d models", len(models))
 	}
@@ -291,7 +291,7 @@ func TestWhatWasLearnedIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return h.PlanState(acme).Models[0].Cost
+		return h.PlanState(acme, control.Scope{}).Models[0].Cost
 	}
 	var first, second batch.Cost
 	t.Run("first", func(t *testing.T) { first = cost(t, 20) })
@@ -322,7 +322,7 @@ func TestModelsAreMeasured(t *testing.T) {
 	h.publishModel(t, "narrow", "gains nothing", control.Serving{})
 	h.publishModel(t, "told", "gains nothing, told", control.Serving{Threads: 4})
 	got := map[string]string{}
-	for _, m := range h.PlanState(acme).Models {
+	for _, m := range h.PlanState(acme, control.Scope{}).Models {
 		got[m.Label] = fmt.Sprint(m.Share.Threads, " ", len(m.Measured.Threads), " ", len(m.Measured.Rows) > 1)
 	}
 	want := map[string]string{"wide@1": "4 2 true", "narrow@1": "1 2 true", "told@1": "4 0 true"}
@@ -366,7 +366,7 @@ func TestModelsAreMeasuredAgain(t *testing.T) {
 	}
 	fresh := func(h *house, when string) {
 		t.Helper()
-		if m := h.PlanState(acme).Models[0]; time.Since(m.Measured.At) > time.Hour || m.Share == nil || m.Share.Threads != 4 {
+		if m := h.PlanState(acme, control.Scope{}).Models[0]; time.Since(m.Measured.At) > time.Hour || m.Share == nil || m.Share.Threads != 4 {
 			t.Errorf("%s: measured %+v, share %+v", when, m.Measured, m.Share)
 		}
 	}
@@ -376,7 +376,7 @@ func TestModelsAreMeasuredAgain(t *testing.T) {
 		fresh(h, "first")
 		loads := h.models.loads.Load()
 		h.Tend(t.Context())
-		if got := h.models.loads.Load(); got != loads && !h.PlanState(acme).Models[0].Measured.Busy {
+		if got := h.models.loads.Load(); got != loads && !h.PlanState(acme, control.Scope{}).Models[0].Measured.Busy {
 			t.Errorf("a good measurement was made again")
 		}
 	})
@@ -396,7 +396,7 @@ func TestModelsAreMeasuredAgain(t *testing.T) {
 		if _, err := h.infer(t.Context(), acme, "g-add"); err != nil {
 			t.Fatal(err)
 		}
-		if m := h.PlanState(acme).Models[0]; !m.Measured.At.Equal(long) {
+		if m := h.PlanState(acme, control.Scope{}).Models[0]; !m.Measured.At.Equal(long) {
 			t.Fatalf("measured %+v", m.Measured)
 		}
 		h.MeasureFromNowOn()
@@ -409,7 +409,7 @@ func TestModelsAreMeasuredAgain(t *testing.T) {
 func TestPlanIsMadeAgain(t *testing.T) {
 	h := newHouseOf(t, control.Config{Machine: plan.Machine{Cores: 4, Source: "test"}})
 	h.publishModel(t, "a", "model a", control.Serving{Threads: 1})
-	guaranteed := func() int { return h.PlanState(acme).Models[0].Share.Guaranteed }
+	guaranteed := func() int { return h.PlanState(acme, control.Scope{}).Models[0].Share.Guaranteed }
 	if got := guaranteed(); got != 4 {
 		t.Errorf("alone: %d runs, want 4", got)
 	}
@@ -421,7 +421,7 @@ func TestPlanIsMadeAgain(t *testing.T) {
 	if _, _, err := h.Publish(t.Context(), other, control.PublishParams{Document: sum("g", "")}); err != nil {
 		t.Fatal(err)
 	}
-	s := h.PlanState(acme)
+	s := h.PlanState(acme, control.Scope{})
 	if guaranteed() != 1 || len(s.Models) != 2 || s.Others != 1 || strings.Contains(s.Why, "add") {
 		t.Errorf("of two of two tenants: %d runs, %d models and %d others, %q", guaranteed(), len(s.Models), s.Others, s.Why)
 	}

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/graph"
@@ -15,13 +16,17 @@ type Checked struct {
 	Pins []catalog.Pin
 }
 
-// Check checks a document against what the tenant has. The error is graph.Faults with every fault, or one of the
-// catalog's.
-func (m *Manager) Check(ctx context.Context, t tenant.ID, doc []byte) (*Checked, error) {
+// Check checks a document against what the tenant has within a scope. The error is graph.Faults with every fault,
+// tenant.ErrScope for a graph that the scope has not, or one of the catalog's.
+func (m *Manager) Check(ctx context.Context, t tenant.ID, within Scope, doc []byte) (*Checked, error) {
 	e := newEnv(ctx, m.cfg.Catalog, m.plans, t, nil)
+	e.within = within
 	plan, err := graph.Check(doc, e)
 	if err != nil {
 		return nil, err
+	}
+	if !within.Changes(catalog.KindGraph, plan.Name) {
+		return nil, fmt.Errorf("graph %s: %w", plan.Name, tenant.ErrScope)
 	}
 	return &Checked{Plan: plan, Pins: e.pinned()}, nil
 }
@@ -32,13 +37,15 @@ type PublishParams struct {
 	// Stage keeps the current release: the new one waits to be called by its version, or to become the canary or the current
 	// one. The first release of a graph is current in any case.
 	Stage bool
+	// Within bounds what the document may be of, and name. Default: everything that the tenant has.
+	Within Scope
 }
 
 // Publish checks a document, loads and warms everything that it runs, stores the release and makes it current, which ends
 // a canary. When anything fails, what was current stays current, and the error is a *StageError. A document that is current
 // already, with the same pins, changes nothing.
 func (m *Manager) Publish(ctx context.Context, t tenant.ID, p PublishParams) (catalog.Release, *graph.Plan, error) {
-	c, err := m.Check(ctx, t, p.Document)
+	c, err := m.Check(ctx, t, p.Within, p.Document)
 	if err != nil {
 		return catalog.Release{}, nil, checkStage(err)
 	}

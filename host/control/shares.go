@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,9 +26,13 @@ type shares struct {
 // remade says why the plan was made again last.
 type remade struct {
 	tenant tenant.ID // whose model it was for; "" nobody's
-	text   string
+	model  string    // as name@version
+	what   string
 	at     time.Time
 }
+
+// text says it.
+func (r remade) text() string { return strings.TrimSpace(r.model + " " + r.what) }
 
 func newShares(machine plan.Machine) *shares {
 	if machine.Cores <= 0 {
@@ -36,7 +41,7 @@ func newShares(machine plan.Machine) *shares {
 	}
 	s := &shares{
 		gate: &plan.Gate{}, models: map[*resident]plan.Model{}, now: plan.Plan{Machine: machine},
-		why: remade{text: "nothing was loaded yet", at: time.Now()},
+		why: remade{what: "nothing was loaded yet", at: time.Now()},
 	}
 	s.gate.Set(machine)
 	return s
@@ -61,7 +66,7 @@ func (s *shares) put(r *resident, m plan.Model) plan.Share {
 	}
 	m.Key = fmt.Sprintf("%s %s %d", m.Tenant, m.Label, m.Order)
 	s.models[r] = m
-	s.remakeLocked(remade{r.key.tenant, m.Label + " was loaded", time.Now()})
+	s.remakeLocked(remade{r.key.tenant, m.Label, "was loaded", time.Now()})
 	return s.ofLocked(r)
 }
 
@@ -83,7 +88,7 @@ func (s *shares) remove(r *resident) {
 		return
 	}
 	delete(s.models, r)
-	s.remakeLocked(remade{r.key.tenant, m.Label + " was unloaded", time.Now()})
+	s.remakeLocked(remade{r.key.tenant, m.Label, "was unloaded", time.Now()})
 }
 
 func (s *shares) remakeLocked(why remade) {

@@ -75,10 +75,11 @@ func (r *resident) state() ModelState {
 	return s
 }
 
-// PlanState is the resource plan, as a tenant may see it.
+// PlanState is the resource plan, as a caller may see it.
 type PlanState struct {
 	Machine plan.Machine
-	// Models are the tenant's, in the order in which they came; Others counts those of other tenants that are loaded.
+	// Models are the tenant's that the caller sees, in the order in which they came; Others counts those of other tenants that are
+	// loaded.
 	Models []PlannedModel
 	Others int
 	// Threads and Runs bound the threads that work for models at once, and the runs among them, all tenants together.
@@ -98,11 +99,15 @@ type PlannedModel struct {
 	ModelState
 }
 
-// PlanState returns the plan.
-func (m *Manager) PlanState(t tenant.ID) PlanState {
+// PlanState returns the plan, with the tenant's models that are within a scope.
+func (m *Manager) PlanState(t tenant.ID, within Scope) PlanState {
+	sees := func(of tenant.ID, label string) bool {
+		name, _ := split(label)
+		return of == t && within.Sees(catalog.KindModel, name)
+	}
 	s := PlanState{MemoryBytes: m.life.shelf.holding(), MemoryBudget: m.life.shelf.budget}
 	now, why := m.life.shares.plan()
-	s.Machine, s.Threads, s.Runs, s.Why, s.At = now.Machine, now.Threads(), now.Runs(), why.text, why.at
+	s.Machine, s.Threads, s.Runs, s.Why, s.At = now.Machine, now.Threads(), now.Runs(), why.text(), why.at
 	s.SharedRuns = now.SharedRuns()
 	for i := range now.Shares {
 		if now.Shares[i].Tenant != string(t) {
@@ -110,11 +115,15 @@ func (m *Manager) PlanState(t tenant.ID) PlanState {
 		}
 	}
 	for _, r := range m.life.residents() {
-		if r.key.tenant == t {
+		if sees(r.key.tenant, r.label) {
 			s.Models = append(s.Models, PlannedModel{r.label, r.state()})
 		}
 	}
-	if why.tenant != "" && why.tenant != t {
+	switch {
+	case why.tenant == "" || sees(why.tenant, why.model):
+	case why.tenant == t:
+		s.Why = "another model of the tenant came or went"
+	default:
 		s.Why = "a model of another tenant came or went"
 	}
 	slices.SortFunc(s.Models, func(a, b PlannedModel) int {

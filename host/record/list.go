@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +26,10 @@ const (
 
 // Filter says which records to list.
 type Filter struct {
-	// Stream and Graph, when not "", must be equal.
-	Stream, Graph string
+	// Stream, when not "", must be equal.
+	Stream string
+	// Graphs, when there are some, has the record's.
+	Graphs []string
 	// Since, when not the zero time, leaves out older records.
 	Since time.Time
 	// OldestFirst turns the order round; the default is newest first.
@@ -58,7 +61,7 @@ func (f Filter) validate() error {
 }
 
 func (f Filter) matches(r Record) bool {
-	return (f.Stream == "" || f.Stream == r.Stream) && (f.Graph == "" || f.Graph == r.Graph) && !r.At.Before(f.Since)
+	return (f.Stream == "" || f.Stream == r.Stream) && (len(f.Graphs) == 0 || slices.Contains(f.Graphs, r.Graph)) && !r.At.Before(f.Since)
 }
 
 // position names a record: the sequence number of its message and its place in there.

@@ -39,16 +39,18 @@ func TestListFilters(t *testing.T) {
 		"stream":         {Stream: "a"},
 		"dotted stream":  {Stream: "a.b"},
 		"no such stream": {Stream: "x"},
-		"graph":          {Graph: "h"},
-		"both":           {Stream: "c", Graph: "g"},
+		"graph":          {Graphs: []string{"h"}},
+		"graphs":         {Graphs: []string{"x", "h", "g"}},
+		"no such graph":  {Graphs: []string{"x", "y"}},
+		"both":           {Stream: "c", Graphs: []string{"g"}},
 		"since":          {Since: testTime.Add(41 * time.Second)},
-		"since, both":    {Stream: "a", Graph: "g", Since: testTime.Add(13 * time.Second)},
+		"since, both":    {Stream: "a", Graphs: []string{"g"}, Since: testTime.Add(13 * time.Second)},
 		"future":         {Since: time.Now().Add(time.Hour)},
 	} {
 		want := map[int]bool{}
 		for i := range 60 {
 			r := rec([]string{"a", "a.b", "c"}[i%3], []string{"g", "h"}[i%2], i)
-			if (f.Stream == "" || f.Stream == r.Stream) && (f.Graph == "" || f.Graph == r.Graph) && !r.At.Before(f.Since) {
+			if (f.Stream == "" || f.Stream == r.Stream) && (len(f.Graphs) == 0 || slices.Contains(f.Graphs, r.Graph)) && !r.At.Before(f.Since) {
 				want[i] = true
 			}
 		}
@@ -133,7 +135,7 @@ func TestListIsBounded(t *testing.T) {
 		add(t, l, "acme", rec("s", graph, i))
 	}
 	for _, oldest := range []bool{false, true} {
-		rs, pages := listAll(t, l, "acme", record.Filter{Graph: "h", OldestFirst: oldest})
+		rs, pages := listAll(t, l, "acme", record.Filter{Graphs: []string{"h"}, OldestFirst: oldest})
 		checkList(t, fmt.Sprint("oldest first ", oldest), rs, want, oldest)
 		if pages != 13 {
 			t.Errorf("got %d pages, want 13", pages)
@@ -187,7 +189,7 @@ func (m *model) append(rt *rapid.T) {
 func (m *model) list(rt *rapid.T) {
 	f := record.Filter{
 		Stream: rapid.SampledFrom([]string{"", "a", "a.b", "x"}).Draw(rt, "stream"),
-		Graph:  rapid.SampledFrom([]string{"", "g"}).Draw(rt, "graph"),
+		Graphs: rapid.SampledFrom([][]string{nil, {"g"}, {"h", "x"}}).Draw(rt, "graphs"),
 		Limit:  rapid.SampledFrom([]int{0, 3, 20}).Draw(rt, "limit"), OldestFirst: rapid.Bool().Draw(rt, "oldest first"),
 	}
 	if rapid.Bool().Draw(rt, "since") {
@@ -195,7 +197,7 @@ func (m *model) list(rt *rapid.T) {
 	}
 	var want []int
 	for i, r := range m.records {
-		if (f.Stream == "" || f.Stream == r.Stream) && (f.Graph == "" || f.Graph == r.Graph) && !r.At.Before(f.Since) {
+		if (f.Stream == "" || f.Stream == r.Stream) && (len(f.Graphs) == 0 || slices.Contains(f.Graphs, r.Graph)) && !r.At.Before(f.Since) {
 			want = append(want, i)
 		}
 	}

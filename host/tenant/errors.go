@@ -12,6 +12,8 @@ var (
 	ErrSuspended = errors.New("tenant is suspended")
 	// ErrDenied says that the caller's role does not allow the action.
 	ErrDenied = errors.New("permission denied")
+	// ErrScope says that the caller's role is for some graphs only, and that the call is about something else.
+	ErrScope = errors.New("outside of the key's scope")
 	// ErrNotFound says that a [Store] has no such tenant or key.
 	ErrNotFound = errors.New("not found")
 	// ErrExists says that a [Store] already has a tenant or key of that name.

@@ -25,7 +25,7 @@ type Key struct {
 	// Name is for people.
 	Name string `json:"name,omitempty"`
 	Role Role   `json:"role"`
-	// Graphs are the only ones that the key may call; none is all of them. Only keys of [RoleCaller] have some.
+	// Graphs are the only ones that the key's role is for; none is everything of the tenant. Keys of [RoleAdmin] have none.
 	Graphs []string `json:"graphs,omitempty"`
 	// Hash is the SHA-256 of the secret part. The secret has 256 random bits, so a slow hash would add nothing.
 	Hash      []byte    `json:"hash"`
@@ -45,7 +45,7 @@ type KeyParams struct {
 	Tenant ID
 	Name   string
 	Role   Role
-	// Graphs are the only ones that the key may call; none is all.
+	// Graphs are the only ones that the key's role is for; none is everything.
 	Graphs []string
 	// Now is the creation time.
 	Now time.Time

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Role says what a caller may do inside its tenant.
@@ -54,13 +55,27 @@ type Principal struct {
 	// Subject is who an identity provider says the caller is, "" for a caller with a key.
 	Subject string
 	Role    Role
-	// Graphs are the only ones that the caller may call; none is all of them.
+	// Graphs are the only ones that the caller's role is for; none is everything of the tenant. See [Principal.HasGraph] and
+	// [Principal.HasNamed].
 	Graphs []string
 }
 
-// MayCall reports whether the caller's scope has the graph of that name.
-func (p Principal) MayCall(graph string) bool {
-	return len(p.Graphs) == 0 || slices.Contains(p.Graphs, graph)
+// Scoped reports whether the caller's role is for some graphs only. Admins' never is.
+func (p Principal) Scoped() bool { return len(p.Graphs) > 0 }
+
+// HasGraph reports whether the caller's scope has the graph of that name.
+func (p Principal) HasGraph(name string) bool {
+	return !p.Scoped() || slices.Contains(p.Graphs, name)
+}
+
+// HasNamed reports whether the caller's scope has what is named after a graph: models and plugins whose name up to the last dot is
+// one of its graphs, as ocr.detect is the graph ocr's. So each belongs to one graph at most, and nobody has to be asked which.
+func (p Principal) HasNamed(name string) bool {
+	if !p.Scoped() {
+		return true
+	}
+	i := strings.LastIndexByte(name, '.')
+	return i > 0 && slices.Contains(p.Graphs, name[:i])
 }
 
 // Actor names the caller for an audit trail: "key:ID", "oidc:SUBJECT", or "server".
@@ -89,9 +104,9 @@ func (p Principal) Can(a Action) bool {
 	case ActionPublish:
 		return p.Role == RoleAdmin || p.Role == RolePublisher
 	case ActionManage:
-		return p.Role == RoleAdmin
+		return p.Role == RoleAdmin && !p.Scoped()
 	case ActionOperate:
-		return p.Role == RoleAdmin && p.Tenant == Default
+		return p.Role == RoleAdmin && !p.Scoped() && p.Tenant == Default
 	}
 	return false
 }

@@ -196,8 +196,21 @@ func TestLastUse(t *testing.T) {
 
 func TestScope(t *testing.T) {
 	all, one := tenant.Principal{}, tenant.Principal{Graphs: []string{"a", "b"}}
-	if !all.MayCall("a") || !one.MayCall("b") || one.MayCall("c") || one.MayCall("") {
+	if !all.HasGraph("a") || !one.HasGraph("b") || one.HasGraph("c") || one.HasGraph("") {
 		t.Error("a scope lets in the wrong graphs")
+	}
+	nested := tenant.Principal{Graphs: []string{"ocr", "ocr.v2"}}
+	for name, want := range map[string]bool{
+		"ocr.det": true, "ocr.v2.det": true, "ocr.v3.det": false, "ocr": false, "ocr.v2": true, "ocr-det": false, "ocrdet": false,
+		"Ocr.det": false, "det": false, "": false, ".det": false,
+	} {
+		if nested.HasNamed(name) != want || !all.HasNamed(name) {
+			t.Errorf("%q: got %v, want %v; without a scope got %v", name, nested.HasNamed(name), want, all.HasNamed(name))
+		}
+	}
+	admin := tenant.Principal{Tenant: tenant.Default, Role: tenant.RoleAdmin, Graphs: []string{"a"}}
+	if admin.Can(tenant.ActionManage) || admin.Can(tenant.ActionOperate) {
+		t.Error("an admin with a scope, whom nobody makes, may manage")
 	}
 }
 

@@ -236,38 +236,53 @@ func TestTenantsSeeNothingOfEachOther(t *testing.T) {
 	_, attackKey := newTenantWithKey(t, s, "attacker", tenantLimits(-1))
 	own := furnish(t, victim)
 	before := inventory(t, victim)
+	findNothing(t, s, attackKey, own)
+	if after := inventory(t, victim); after != before {
+		t.Errorf("the victim's things changed:\n%s\nbefore:\n%s", after, before)
+	}
+}
 
-	type question struct{ real, twin string }
-	var questions []question
+// question is a way to name something, with one of the same form that names nothing.
+type question struct{ real, twin string }
+
+// questions returns every way to name what somebody owns.
+func questions(own belongings) []question {
+	var qs []question
 	twinDigest := "sha256:" + strings.Repeat("0", 64)
 	for _, name := range own.names {
 		twin := "nobody" + name[min(len(name), 6):]
 		if name == "victim" {
 			twin = "nobodys"
 		}
-		questions = append(questions, question{name, twin})
+		qs = append(qs, question{name, twin})
 		if strings.HasPrefix(name, "secret") {
 			for _, at := range []string{"@1", "@2", "@prod", "@latest"} {
-				questions = append(questions, question{name + at, twin + at})
+				qs = append(qs, question{name + at, twin + at})
 			}
 			for _, d := range own.digests {
-				questions = append(questions, question{name + "@" + d, twin + "@" + twinDigest})
+				qs = append(qs, question{name + "@" + d, twin + "@" + twinDigest})
 			}
 		}
 	}
 	for _, d := range own.digests {
-		questions = append(questions, question{d, twinDigest})
+		qs = append(qs, question{d, twinDigest})
 	}
 	for _, id := range own.ids {
-		questions = append(questions, question{id, strings.Map(sameKind, id)})
+		qs = append(qs, question{id, strings.Map(sameKind, id)})
 	}
+	return qs
+}
+
+// findNothing has the holder of a key call every method with every question about what somebody else owns.
+func findNothing(t *testing.T, s *rig.Server, key string, own belongings) {
+	t.Helper()
 	secrets := append(append([]string{"secret"}, own.digests...), own.ids...)
 	calls := 0
 	for _, md := range methods() {
-		for _, q := range questions {
+		for _, q := range questions(own) {
 			ctx := bounded(t)
-			status, answer := post(ctx, t, s, attackKey, md, filled(md.Input(), q.real, 3))
-			twinStatus, twinAnswer := post(ctx, t, s, attackKey, md, filled(md.Input(), q.twin, 3))
+			status, answer := post(ctx, t, s, key, md, filled(md.Input(), q.real, 3))
+			twinStatus, twinAnswer := post(ctx, t, s, key, md, filled(md.Input(), q.twin, 3))
 			calls++
 			got, want := blurred(answer, q.real), blurred(twinAnswer, q.twin)
 			if strings.HasPrefix(string(md.Name()), "Begin") {
@@ -286,9 +301,6 @@ func TestTenantsSeeNothingOfEachOther(t *testing.T) {
 				}
 			}
 		}
-	}
-	if after := inventory(t, victim); after != before {
-		t.Errorf("the victim's things changed:\n%s\nbefore:\n%s", after, before)
 	}
 	t.Logf("%d pairs of calls", calls)
 }

@@ -79,8 +79,10 @@ type GetServerInfoResponse struct {
 	PluginAbis []string `protobuf:"bytes,7,rep,name=plugin_abis,json=pluginAbis,proto3" json:"plugin_abis,omitempty"`
 	// Largest request in bytes.
 	MaxRequestBytes int64 `protobuf:"varint,8,opt,name=max_request_bytes,json=maxRequestBytes,proto3" json:"max_request_bytes,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The only graphs that the caller's role is for. Default: empty, everything of the tenant.
+	Graphs        []string `protobuf:"bytes,9,rep,name=graphs,proto3" json:"graphs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetServerInfoResponse) Reset() {
@@ -169,6 +171,13 @@ func (x *GetServerInfoResponse) GetMaxRequestBytes() int64 {
 	return 0
 }
 
+func (x *GetServerInfoResponse) GetGraphs() []string {
+	if x != nil {
+		return x.Graphs
+	}
+	return nil
+}
+
 // GetPlanRequest is empty.
 type GetPlanRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -221,7 +230,7 @@ type GetPlanResponse struct {
 	MemoryBytes int64 `protobuf:"varint,5,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// What they may take together. Default: 0, there is no bound.
 	MemoryBudgetBytes int64 `protobuf:"varint,6,opt,name=memory_budget_bytes,json=memoryBudgetBytes,proto3" json:"memory_budget_bytes,omitempty"`
-	// The tenant's models: those in memory in the order in which they came, then the others.
+	// The tenant's models that the caller sees: those in memory in the order in which they came, then the others.
 	Models []*PlannedModel `protobuf:"bytes,7,rep,name=models,proto3" json:"models,omitempty"`
 	// How many models of other tenants are in memory.
 	OtherModels int32 `protobuf:"varint,8,opt,name=other_models,json=otherModels,proto3" json:"other_models,omitempty"`
@@ -646,7 +655,7 @@ var File_tandem_v1_server_proto protoreflect.FileDescriptor
 const file_tandem_v1_server_proto_rawDesc = "" +
 	"\n" +
 	"\x16tandem/v1/server.proto\x12\ttandem.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
-	"\x14GetServerInfoRequest\"\xbf\x02\n" +
+	"\x14GetServerInfoRequest\"\xd7\x02\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12/\n" +
 	"\x13onnxruntime_version\x18\x02 \x01(\tR\x12onnxruntimeVersion\x12/\n" +
@@ -656,7 +665,8 @@ const file_tandem_v1_server_proto_rawDesc = "" +
 	"\x04role\x18\x06 \x01(\tR\x04role\x12\x1f\n" +
 	"\vplugin_abis\x18\a \x03(\tR\n" +
 	"pluginAbis\x12*\n" +
-	"\x11max_request_bytes\x18\b \x01(\x03R\x0fmaxRequestBytes\"\x10\n" +
+	"\x11max_request_bytes\x18\b \x01(\x03R\x0fmaxRequestBytes\x12\x16\n" +
+	"\x06graphs\x18\t \x03(\tR\x06graphs\"\x10\n" +
 	"\x0eGetPlanRequest\"\xaf\x03\n" +
 	"\x0fGetPlanResponse\x12\x14\n" +
 	"\x05cores\x18\x01 \x01(\x01R\x05cores\x12!\n" +

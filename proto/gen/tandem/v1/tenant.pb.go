@@ -458,7 +458,8 @@ type Key struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// What it may do.
 	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=tandem.v1.Role" json:"role,omitempty"`
-	// The only graphs that it may call; none is all.
+	// The only graphs that its role is for; none is everything of the tenant. A publisher also pushes, tags and deletes the models
+	// and plugins that are named after them, as "ocr.detect" for "ocr"; it and a viewer see these, and what the graphs run.
 	Graphs []string `protobuf:"bytes,4,rep,name=graphs,proto3" json:"graphs,omitempty"`
 	// When it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -1202,7 +1203,7 @@ type CreateKeyRequest struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// What it may do.
 	Role Role `protobuf:"varint,3,opt,name=role,proto3,enum=tandem.v1.Role" json:"role,omitempty"`
-	// The only graphs that it may call; only for ROLE_CALLER. Default: all.
+	// The only graphs that the role is for; not for ROLE_ADMIN. They need not be there yet. Default: everything of the tenant.
 	Graphs []string `protobuf:"bytes,4,rep,name=graphs,proto3" json:"graphs,omitempty"`
 	// How long it lives. Default: for ever.
 	Lifetime      *durationpb.Duration `protobuf:"bytes,5,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
