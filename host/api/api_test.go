@@ -71,6 +71,7 @@ func TestErrorsOnTheWire(t *testing.T) {
 		{staged, connect.CodeInvalidArgument, tandemv1.Reason_REASON_MODEL_INVALID},
 		{fmt.Errorf("load: %w", runners.ErrUnavailable), connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE},
 		{&engine.Error{Reason: engine.ReasonPlugin}, connect.CodeFailedPrecondition, tandemv1.Reason_REASON_PLUGIN_FAILED},
+		{&engine.Error{Reason: engine.ReasonLimit, Err: &sandbox.CallError{Kind: sandbox.KindQuota, Cause: &sandbox.TenantWaitingError{Limit: 2, Use: 2}}}, connect.CodeResourceExhausted, tandemv1.Reason_REASON_QUOTA_EXCEEDED},
 		{engine.Errors{{Reason: engine.ReasonInput}}, connect.CodeInvalidArgument, tandemv1.Reason_REASON_INPUT_INVALID},
 		{connect.NewError(connect.CodeResourceExhausted, "message too large"), connect.CodeResourceExhausted, tandemv1.Reason_REASON_LIMIT_EXCEEDED},
 		{context.DeadlineExceeded, connect.CodeDeadlineExceeded, tandemv1.Reason_REASON_DEADLINE_EXCEEDED},

@@ -157,6 +157,9 @@ func quotaOf(err error) *tenant.QuotaError {
 		}
 		return q
 	}
+	if w, ok := errors.AsType[*sandbox.TenantWaitingError](err); ok {
+		return &tenant.QuotaError{Quota: "plugin_calls_waiting", Limit: w.Limit, Use: w.Use, Need: 1, RetryAfterSeconds: 1}
+	}
 	return nil
 }
 

@@ -42,13 +42,15 @@ type Config struct {
 	// Cores is how many guests run at once; others wait for their turn, fairly between tenants. Set it to what the machine
 	// has when GOMAXPROCS is more. Default GOMAXPROCS.
 	Cores int
-	// MaxInstances bounds the live instances of the host, running and idle. Callers beyond it wait. Default 256.
+	// MaxInstances bounds the live instances of the host, running and idle. Callers beyond it wait. While plugins of several tenants
+	// are loaded, a tenant has no more in use than are free: half of them while no other calls. Default 256.
 	MaxInstances int
 	// MaxInstancesPerPlugin bounds them for one Plugin. Default 64, at most MaxInstances.
 	MaxInstancesPerPlugin int
 	// MaxInstancesPerTenant bounds them for all Plugins of one tenant together. Default MaxInstances.
 	MaxInstancesPerTenant int
-	// MaxWaiting bounds the callers that wait for an instance; one more is refused with KindBusy. Default 4096.
+	// MaxWaiting bounds the callers that wait for an instance. When one more comes, one of the tenant that has most waiting is refused
+	// with a [TenantWaitingError]: no tenant that has less than an equal part of them waiting. Default 4096.
 	MaxWaiting int
 	// IdleTimeout is how long an instance may lie idle before it is given back. Default 1 minute.
 	IdleTimeout time.Duration

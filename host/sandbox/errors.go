@@ -59,9 +59,10 @@ const (
 	KindOutput
 	// KindGuest is an error that the guest itself reported.
 	KindGuest
-	// KindQuota is a call that used more than it may: fuel, arena, output bytes.
+	// KindQuota is a call that used more than it may: fuel, arena, output bytes; or whose tenant has what it may, of memory or of calls
+	// that wait for an instance.
 	KindQuota
-	// KindBusy is a call that found too many others waiting for an instance.
+	// KindBusy is a call that found too many configurations of its plugin in use.
 	KindBusy
 	// KindStart is a guest whose start or initialisation with this configuration failed.
 	KindStart

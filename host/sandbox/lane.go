@@ -25,6 +25,9 @@ type lane struct {
 	live  int         // guarded by pools.mu
 	size  int64       // bytes of a new instance, as far as is known; guarded by pools.mu
 	stack []*instance // idle, the hottest last; guarded by pools.mu
+
+	pass uint64             // over those who wait, in which it was tried last; guarded by pools.mu
+	lack *TenantMemoryError // why its calls wait, when that is their tenant's memory; guarded by pools.mu
 }
 
 // maxLanes bounds the snapshots of one plugin: configurations times sizes of arena.

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"container/list"
 	"context"
 	"slices"
 	"sync"
@@ -11,10 +10,12 @@ import (
 // pools bounds the instances of a host and hands them out. An instance that is handed out belongs to its holder until
 // give or forget.
 //
-// When everything is in use, callers wait in the order in which they came; beyond maxWaiting they are refused. When the
-// bound is reached and some instance lies idle elsewhere, the longest idle one is closed to make room.
+// While plugins of several tenants are loaded, a tenant has no more instances in use than it leaves free: one takes a half at most, and
+// as calls end, those of several that take all they can come to equal parts, of which one is left free for the next. When there is none
+// to be had, callers wait, see waiters. When the bound is reached and some instance lies idle elsewhere, the longest idle one is closed
+// to make room.
 type pools struct {
-	max, maxPlugin, maxTenant, maxWaiting int
+	max, maxPlugin, maxTenant int
 
 	idleTimeout time.Duration
 	shut        func([]*instance)         // closes instances; called without the lock
@@ -24,17 +25,11 @@ type pools struct {
 	live    int        // instances that exist or are being made
 	holds   int        // loads in progress
 	tenants map[string]*tenantUse
-	waiters list.List // of *waiter, oldest first
+	waiters waiters
 	idle    idleList
 	timer   *time.Timer // runs while something is idle
 	closed  bool
 	drained chan struct{} // closed when the pools are closed and nothing is live
-}
-
-type waiter struct {
-	lane  *lane
-	ready chan grant         // receives once
-	lack  *TenantMemoryError // why it waits, when that is its tenant's memory; guarded by pools.mu
 }
 
 // grant is leave to run: an idle instance, or nil to make one in memory that was taken for it already.
@@ -56,11 +51,11 @@ type attempt struct {
 
 func newPools(cfg *Config, shut func([]*instance)) *pools {
 	p := &pools{
-		max: cfg.MaxInstances, maxPlugin: cfg.MaxInstancesPerPlugin, maxTenant: cfg.MaxInstancesPerTenant, maxWaiting: cfg.MaxWaiting,
+		max: cfg.MaxInstances, maxPlugin: cfg.MaxInstancesPerPlugin, maxTenant: cfg.MaxInstancesPerTenant,
 		tenants:     map[string]*tenantUse{},
 		idleTimeout: cfg.IdleTimeout, shut: shut, memory: cfg.TenantMemory, drained: make(chan struct{}),
 	}
-	p.waiters.Init()
+	p.waiters.most = cfg.MaxWaiting
 	return p
 }
 
@@ -80,20 +75,16 @@ func (p *pools) take(ctx context.Context, deadline time.Time, l *lane) (g grant,
 		p.shutAll(a.evicted)
 		return a.grant, nil
 	}
-	full := p.waiters.Len() >= p.maxWaiting
-	hopeless := a.lack != nil && a.lack.Need > a.lack.Limit
-	w := &waiter{lane: l, ready: make(chan grant, 1), lack: a.lack}
-	var at *list.Element
-	if !full && !hopeless {
-		at = p.waiters.PushBack(w)
+	w := &waiter{lane: l, ready: make(chan grant, 1)}
+	if a.lack != nil && a.lack.Need > a.lack.Limit {
+		err = a.lack.callError()
+	} else {
+		err = p.waiters.add(w)
 	}
 	p.mu.Unlock()
 	p.shutAll(a.evicted)
-	switch {
-	case hopeless:
-		return grant{}, a.lack.callError()
-	case full:
-		return grant{}, &CallError{Kind: KindBusy, Text: "too many calls wait for an instance"}
+	if err != nil {
+		return grant{}, err
 	}
 	for a.lack != nil && len(w.ready) == 0 && l.plugin.tenant.shed() {
 		p.dispatch()
@@ -108,32 +99,10 @@ func (p *pools) take(ctx context.Context, deadline time.Time, l *lane) (g grant,
 	case <-timer.C:
 		err = &CallError{Kind: KindDeadline, Text: "the call ran out of time before it could start"}
 	}
-	if lack := p.leave(w, at); lack != nil {
+	if lack := p.leave(w); lack != nil {
 		return grant{}, lack.callError()
 	}
 	return grant{}, err
-}
-
-// leave takes out a waiter that gave up, and passes on what it was just granted. It returns what memory the waiter
-// lacked.
-func (p *pools) leave(w *waiter, at *list.Element) *TenantMemoryError {
-	p.mu.Lock()
-	p.waiters.Remove(at)
-	lack := w.lack
-	p.mu.Unlock()
-	select {
-	case g := <-w.ready:
-		switch {
-		case g.err != nil:
-		case g.in != nil:
-			p.give(g.in)
-		default:
-			p.shrink(w.lane.plugin.tenant, g.bytes)
-			p.forget(w.lane)
-		}
-	default:
-	}
-	return lack
 }
 
 func (p *pools) refusedLocked(l *lane) error {
@@ -148,6 +117,11 @@ func (p *pools) refusedLocked(l *lane) error {
 
 // tryLocked grants l an instance if that is possible now.
 func (p *pools) tryLocked(l *lane) (a attempt) {
+	u := l.plugin.tenant
+	l.lack = nil
+	if !p.roomLocked(u) {
+		return attempt{}
+	}
 	if n := len(l.stack); n > 0 {
 		in := l.stack[n-1]
 		p.unidleLocked(in)
@@ -156,7 +130,6 @@ func (p *pools) tryLocked(l *lane) (a attempt) {
 	if l.max > 0 && l.live >= l.max {
 		return attempt{}
 	}
-	u := l.plugin.tenant
 	var evicted *instance
 	switch {
 	case l.plugin.live >= p.maxPlugin:
@@ -175,7 +148,8 @@ func (p *pools) tryLocked(l *lane) (a attempt) {
 	for evicted != nil || !u.fitsLocked(l.size) {
 		if evicted == nil {
 			if evicted = p.oldestLocked(u.has); evicted == nil {
-				a.lack = u.lackLocked(l.size)
+				l.lack = u.lackLocked(l.size)
+				a.lack = l.lack
 				return a
 			}
 		}
@@ -190,6 +164,15 @@ func (p *pools) tryLocked(l *lane) (a attempt) {
 	u.bytes += l.size
 	a.bytes, a.ok = l.size, true
 	return a
+}
+
+// roomLocked reports whether a tenant may have one more instance in use, if there is one.
+func (p *pools) roomLocked(u *tenantUse) bool {
+	if u.inUse() >= p.maxTenant {
+		return false
+	}
+	free := p.max - (p.live - p.idle.n)
+	return len(p.tenants) <= 1 || u.inUse() < free
 }
 
 // evictLocked takes an idle instance out for good, and counts its memory as free: whoever unlocks shuts it.
@@ -212,6 +195,7 @@ func (p *pools) oldestLocked(of func(*Plugin) bool) *instance {
 
 func (p *pools) unidleLocked(in *instance) {
 	p.idle.remove(in)
+	in.lane.plugin.tenant.idle--
 	for i, other := range slices.Backward(in.lane.stack) { // nearly always the last
 		if other == in {
 			in.lane.stack = slices.Delete(in.lane.stack, i, i+1)
@@ -247,17 +231,10 @@ func (p *pools) give(in *instance) {
 	in.idleAt = time.Now()
 	in.lane.stack = append(in.lane.stack, in)
 	p.idle.push(in)
+	in.lane.plugin.tenant.idle++
 	if p.timer == nil {
 		p.timer = time.AfterFunc(p.idleTimeout, p.reap)
 	}
-	evicted := p.dispatchLocked()
-	p.mu.Unlock()
-	p.shutAll(evicted)
-}
-
-// dispatch serves the first waiter that can be served.
-func (p *pools) dispatch() {
-	p.mu.Lock()
 	evicted := p.dispatchLocked()
 	p.mu.Unlock()
 	p.shutAll(evicted)
@@ -270,21 +247,6 @@ func (p *pools) forget(l *lane) {
 	evicted := p.dispatchLocked()
 	p.mu.Unlock()
 	p.shutAll(evicted)
-}
-
-// dispatchLocked serves the first waiter that can be served.
-func (p *pools) dispatchLocked() (evicted []*instance) {
-	for e := p.waiters.Front(); e != nil; e = e.Next() {
-		w, _ := e.Value.(*waiter)
-		a := p.tryLocked(w.lane)
-		evicted, w.lack = append(evicted, a.evicted...), a.lack
-		if a.ok {
-			p.waiters.Remove(e)
-			w.ready <- a.grant
-			break
-		}
-	}
-	return evicted
 }
 
 func (p *pools) shutAll(in []*instance) {
@@ -320,14 +282,11 @@ func (p *pools) retire(old []*instance) {
 
 // refuseLocked fails the waiters of bad lanes and removes their idle instances, which it returns.
 func (p *pools) refuseLocked(bad func(*lane) bool) (old []*instance) {
-	for e := p.waiters.Front(); e != nil; {
-		next := e.Next()
-		w, _ := e.Value.(*waiter)
+	for _, w := range p.waiters.all() {
 		if bad(w.lane) {
-			p.waiters.Remove(e)
+			p.waiters.remove(w)
 			w.ready <- grant{err: p.refusedLocked(w.lane)}
 		}
-		e = next
 	}
 	for in := p.idle.head; in != nil; {
 		next := in.next
@@ -348,6 +307,7 @@ func (p *pools) purge(l *lane) {
 		p.idle.remove(in)
 	}
 	l.stack = nil
+	l.plugin.tenant.idle -= len(old)
 	p.mu.Unlock()
 	p.retire(old)
 }

@@ -86,7 +86,7 @@ func TestPoolBounds(t *testing.T) {
 		runtime.Gosched()
 	}
 	_, err = p.Call(t.Context(), sandbox.Call{Function: "sleep"})
-	wantError(t, err, sandbox.KindBusy, "", "too many")
+	wantError(t, err, sandbox.KindQuota, "", "too many")
 	close(b.leave)
 	wait()
 	for range 2 {
@@ -335,5 +335,70 @@ func TestSpinningGuestsYield(t *testing.T) {
 	wg.Wait()
 	if worst > 10*time.Second {
 		t.Errorf("a collection took %v", worst)
+	}
+}
+
+// pluginOf loads the services plugin for a tenant.
+func pluginOf(t *testing.T, h *sandbox.Host, tenant string) *sandbox.Plugin {
+	t.Helper()
+	p, err := h.LoadFor(t.Context(), tenant, moduleBytes(t, "services"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// queueUp has a call wait for an instance, and tells ended how it ends.
+func queueUp(t *testing.T, p *sandbox.Plugin, ended chan<- error) {
+	t.Helper()
+	go func() {
+		r, err := p.Call(t.Context(), sandbox.Call{Function: "sleep"})
+		if err == nil {
+			r.Release()
+		}
+		ended <- err
+	}()
+}
+
+// A tenant that takes all instances that it can leaves as many to others as it has, and one that fills the queue loses calls of its own
+// when others come to wait.
+func TestTenantsShareInstancesAndTheQueue(t *testing.T) {
+	h := newHost(t, sandbox.Config{MaxInstances: 4, MaxWaiting: 4})
+	hog, other := pluginOf(t, h, "hog"), pluginOf(t, h, "other")
+	b := newBlocker()
+	waitHog := occupy(t, hog, b, 2)
+	hogs, others := make(chan error, 10), make(chan error, 10)
+	for n := range 4 { // of 4 instances it may have 2
+		queueUp(t, hog, hogs)
+		for h.Stats().Waiting <= n {
+			runtime.Gosched()
+		}
+	}
+	_, err := hog.Call(t.Context(), sandbox.Call{Function: "sleep"})
+	wantError(t, err, sandbox.KindQuota, "", "4 of the tenant's, whose part is 4")
+	call(t, other, "sleep")
+	waitOther := occupy(t, other, b, 1) // 1 is free, and as many as it has
+	for range 2 {
+		queueUp(t, other, others)
+		err := <-hogs
+		wantError(t, err, sandbox.KindQuota, "", "whose part is 2")
+		if w, ok := errors.AsType[*sandbox.TenantWaitingError](err); !ok || w.Limit != 2 || w.Use < 3 {
+			t.Errorf("got %+v", w)
+		}
+	}
+	_, err = other.Call(t.Context(), sandbox.Call{Function: "sleep"})
+	wantError(t, err, sandbox.KindQuota, "", "2 of the tenant's, whose part is 2")
+	if got := h.Stats(); got.Waiting != 4 || got.Instances-got.Idle != 3 {
+		t.Errorf("got %+v, want 4 calls that wait for 3", got)
+	}
+	close(b.leave)
+	waitHog()
+	waitOther()
+	for _, ended := range []<-chan error{hogs, others} {
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Errorf("a waiting call: %v", err)
+			}
+		}
 	}
 }

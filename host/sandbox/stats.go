@@ -34,7 +34,7 @@ type Stats struct {
 func (h *Host) Stats() Stats {
 	s := Stats{MaxInstances: h.cfg.MaxInstances, MaxWaiting: h.cfg.MaxWaiting, Reset: h.resetter.method.String()}
 	h.pools.mu.Lock()
-	s.Instances, s.Waiting, s.Idle = h.pools.live, h.pools.waiters.Len(), h.pools.idle.n
+	s.Instances, s.Waiting, s.Idle = h.pools.live, h.pools.waiters.n, h.pools.idle.n
 	h.pools.mu.Unlock()
 	h.turns.mu.Lock()
 	s.Running, s.Queued, s.Cores = h.turns.running, h.turns.waiting, h.turns.cores

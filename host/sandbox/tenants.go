@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"container/list"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +14,8 @@ type tenantUse struct {
 
 	plugins map[*Plugin]struct{} // guarded by pools.mu, as are the following
 	live    int                  // instances
+	idle    int                  // of them
+	waiting list.List            // of *waiter, oldest first
 	bytes   int64                // of the linear memories of instances, and of snapshots
 }
 
@@ -50,6 +53,9 @@ func (p *pools) partLocked(u *tenantUse) {
 		delete(p.tenants, u.name)
 	}
 }
+
+// inUse returns the instances that calls have, or are being made for them; pools.mu is held.
+func (u *tenantUse) inUse() int { return u.live - u.idle }
 
 // has reports whether a plugin is the tenant's.
 func (u *tenantUse) has(pl *Plugin) bool { return pl.tenant == u }
