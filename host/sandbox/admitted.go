@@ -24,7 +24,7 @@ type admitted struct {
 }
 
 // admittedVersion changes when the meaning of an admitted module does.
-const admittedVersion = 3
+const admittedVersion = 4
 
 // admissionKey returns the key of a module's admission. It holds for this build of the program and for these limits only:
 // another build may lint or meter otherwise.

@@ -45,12 +45,12 @@ func (in *instance) grant(now time.Time) {
 }
 
 // meter finds the globals of metering and has the instance watched. in.fuel stays nil when one is missing.
-func (in *instance) meter(mod api.Module) {
-	stop, _ := mod.ExportedGlobal(stopGlobal).(api.MutableGlobal)
+func (in *instance) meter() {
+	stop, _ := in.mod.ExportedGlobal(stopGlobal).(api.MutableGlobal)
 	if stop == nil {
 		return
 	}
-	in.fuel, _ = mod.ExportedGlobal(fuelGlobal).(api.MutableGlobal)
+	in.fuel, _ = in.mod.ExportedGlobal(fuelGlobal).(api.MutableGlobal)
 	in.watched.stop = stop
 	in.prog.host.watch.add(&in.watched)
 }
@@ -77,11 +77,8 @@ func (in *instance) endSlice() uint64 {
 
 // yield is called by the guest whenever its slice is used up, which is after 0.2 ms of work, or when the watch wants it. Guests that wait for a
 // turn, the collector and other goroutines get theirs here.
-func yield(ctx context.Context, mod api.Module, _ []uint64) {
+func yield(ctx context.Context, _ api.Module, _ []uint64) {
 	in := instanceOf(ctx)
-	if in.fuel == nil { // a start section runs before the instance is complete
-		in.meter(mod)
-	}
 	used := in.endSlice()
 	s := in.state
 	now := time.Now()
@@ -107,9 +104,7 @@ func yield(ctx context.Context, mod api.Module, _ []uint64) {
 
 // charge takes fuel. The guest's next own charge notices when it is gone.
 func (in *instance) charge(units uint64) {
-	if in.fuel != nil {
-		in.fuel.Set(in.fuel.Get() - units)
-	}
+	in.fuel.Set(in.fuel.Get() - units)
 }
 
 // chargeContent takes the fuel for checking n bytes of a kind.

@@ -43,24 +43,21 @@ type instance struct {
 	prev, next *instance // in the list of idle instances
 }
 
-// newInstance instantiates prog over mem, which it takes over also when it fails. A start section that is still in the
-// code runs under state.
+// newInstance instantiates prog over mem, which it takes over also when it fails. No code of the guest runs yet: the start
+// function is an export.
 func newInstance(ctx context.Context, prog *program, mem *linearMemory, state *callState) (*instance, error) {
 	in := &instance{prog: prog, mem: mem, state: state}
 	alloc := experimental.MemoryAllocatorFunc(func(_, _ uint64) experimental.LinearMemory { return mem })
-	ctx = experimental.WithMemoryAllocator(context.WithValue(ctx, instanceKey{}, in), alloc)
+	ctx = experimental.WithMemoryAllocator(ctx, alloc)
 	mod, err := instantiate(ctx, prog.rt, prog.code)
 	if err != nil {
-		prog.host.watch.remove(&in.watched)
 		mem.Free()
 		return nil, in.guestError(err)
 	}
 	in.mod = mod
 	prog.retain()
 	in.run = mod.ExportedFunction(abi.ExportRun)
-	if in.fuel == nil {
-		in.meter(mod)
-	}
+	in.meter()
 	for _, g := range prog.globals {
 		mg, ok := mod.ExportedGlobal(g.Name).(api.MutableGlobal)
 		if !ok {

@@ -117,7 +117,7 @@ func (c hostCall) modelInputs(addr, n uint32) ([]ModelValue, *reader, int32) {
 	if !ok {
 		return nil, nil, abi.ErrBadPtr
 	}
-	r := &reader{mem: c.in.guestMemory(c.mem), handles: &c.in.state.handles, budget: c.in.state.maxOutput}
+	r := &reader{mem: c.in.memory(), handles: &c.in.state.handles, budget: c.in.state.maxOutput}
 	in := make([]ModelValue, n)
 	for i := range in {
 		d := readDescriptor(array[abi.ValueSize*i:])

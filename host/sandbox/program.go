@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
@@ -23,7 +22,7 @@ type program struct {
 	rt     wazero.Runtime
 
 	code    wazero.CompiledModule
-	bare    bool           // code is without its data and start function, and instances can be reset
+	bare    bool           // code is without its data, and instances can be reset
 	data    []wasmbin.Data // what instances that start from the beginning begin with, when bare
 	globals []wasmbin.Global
 	desc    abi.Description
@@ -116,7 +115,7 @@ func (h *Host) admit(wasm []byte) (*admitted, error) {
 	rw, err := mod.Rewrite(wasmbin.Options{
 		MaxPages: 1 << 16, YieldModule: yieldModule, YieldName: yieldName,
 		FuelGlobal: fuelGlobal, StopGlobal: stopGlobal, GlobalPrefix: globalPrefix,
-		DispatchTables: 512,
+		StartExport: startExport, DispatchTables: 512,
 	})
 	if err != nil {
 		return nil, rejectWasm(err)
@@ -124,7 +123,7 @@ func (h *Host) admit(wasm []byte) (*admitted, error) {
 	a := &admitted{bin: rw.Bin, Globals: rw.Globals}
 	if snapshotsWork && !mod.MutatesTables() && !mod.DropsSegments() {
 		var data []wasmbin.Data
-		if a.bin, data, err = rw.Bare(startExport); err != nil {
+		if a.bin, data, err = rw.Bare(); err != nil {
 			return nil, rejectWasm(err)
 		}
 		a.Bare, a.Data = true, joinData(data)
@@ -286,10 +285,4 @@ func rejectGuest(code, step string, err error) error {
 	default:
 		return reject(code, "%s: %s", step, ce.Text)
 	}
-}
-
-// guestMemory returns the guest's whole memory, also before the instance is complete.
-func (in *instance) guestMemory(mem api.Memory) []byte {
-	b, _ := mem.Read(0, mem.Size())
-	return b
 }

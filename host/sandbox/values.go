@@ -50,7 +50,7 @@ func hostValMake(c hostCall) {
 		return
 	}
 	d := readDescriptor(desc)
-	r := &reader{mem: c.in.guestMemory(c.mem), handles: &s.handles, budget: s.maxOutput}
+	r := &reader{mem: c.in.memory(), handles: &s.handles, budget: s.maxOutput}
 	var v value.Value
 	var f fault
 	c.work(int64(d.dataLen), func() { f = r.value(&v, &d, nil, nil) })

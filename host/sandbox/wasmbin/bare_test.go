@@ -47,11 +47,11 @@ func TestBare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := m.Rewrite(wasmbin.Options{MaxPages: 100, YieldModule: "meter", YieldName: "yield", FuelGlobal: "fuel", StopGlobal: "stop", GlobalPrefix: "g"})
+	w, err := m.Rewrite(wasmbin.Options{MaxPages: 100, YieldModule: "meter", YieldName: "yield", FuelGlobal: "fuel", StopGlobal: "stop", GlobalPrefix: "g", StartExport: "start"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin, data, err := w.Bare("start")
+	bin, data, err := w.Bare()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +68,45 @@ func TestBare(t *testing.T) {
 	if bare.ExportedFunction("start") != nil {
 		t.Error("a module without a start function exports one")
 	}
+	o := options()
+	o.StartExport = "memory"
 	var e *wasmbin.Error
-	if _, _, err := w.Bare("memory"); !errors.As(err, &e) || e.Code != wasmbin.CodeReserved {
+	if _, err := m.Rewrite(o); !errors.As(err, &e) || e.Code != wasmbin.CodeReserved {
 		t.Errorf("got %v, want the name to be reserved", err)
+	}
+}
+
+// A start function that became an export runs when the host calls it, and leaves what its section would have.
+func TestStartExport(t *testing.T) {
+	t.Parallel()
+	b := void(0x23, 0, 0x41, 7, 0x6a, 0x24, 0) // adds 7 to the global
+	b.globals = [][]byte{{0x7f, 1, 0x41, 5, 0x0b}}
+	b.exports = append(b.exports, export("n", 3, 0))
+	b.start = []byte{0}
+	m, err := wasmbin.Parse(b.bytes(), wasmbin.DefaultLimits(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRuntime(t, randomYield())
+	for _, name := range []string{"", "start"} {
+		o := options()
+		o.StartExport = name
+		w, err := m.Rewrite(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mod, err := instantiate(t, r, w.Bin, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "" {
+			if got := mod.ExportedGlobal("n").Get(); got != 5 {
+				t.Errorf("the global is %d before the start function was called, want 5", got)
+			}
+			outcome(t.Context(), mod, name, nil)
+		}
+		if got := mod.ExportedGlobal("n").Get(); got != 12 {
+			t.Errorf("the global is %d after the start, want 12", got)
+		}
 	}
 }

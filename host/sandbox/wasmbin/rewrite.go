@@ -27,6 +27,9 @@ type Options struct {
 	DispatchTables uint32
 	// GlobalPrefix: the module's mutable global N is exported as GlobalPrefix followed by N in decimal.
 	GlobalPrefix string
+	// StartExport is the export name of the module's start function, if it has one, which the host then calls once the module
+	// is instantiated. Default "": the module keeps its start section.
+	StartExport string
 }
 
 // Rewritten is a metered module.
@@ -75,7 +78,7 @@ func (m *Module) reserved(o Options) error {
 		}
 	}
 	for _, e := range m.exports {
-		if e.Name == o.FuelGlobal || e.Name == o.StopGlobal || strings.HasPrefix(e.Name, o.GlobalPrefix) {
+		if e.Name == o.FuelGlobal || e.Name == o.StopGlobal || o.StartExport != "" && e.Name == o.StartExport || strings.HasPrefix(e.Name, o.GlobalPrefix) {
 			p.addf(CodeReserved, -1, "export %q is kept for the host", e.Name)
 		}
 	}
@@ -97,7 +100,7 @@ func (w *Rewritten) rewriteSections(o Options, mt *meter) {
 		w.bodies[secMemory] = w.memorySection(m.memory.min)
 	}
 	w.bodies[secExport] = w.exportSection(o, mt)
-	if m.start >= 0 {
+	if m.start >= 0 && o.StartExport == "" {
 		w.bodies[secStart] = appendU32(nil, mt.fn(uint32(m.start)))
 	}
 	w.bodies[secCode] = w.codeSection(mt)
@@ -209,7 +212,12 @@ func (w *Rewritten) exportSection(o Options, mt *meter) []byte {
 			w.Globals = append(w.Globals, Global{o.GlobalPrefix + strconv.Itoa(i), uint32(i), g.t})
 		}
 	}
-	b := appendU32(nil, uint32(len(w.m.exports)+len(w.Globals)+2))
+	start := w.m.start >= 0 && o.StartExport != ""
+	count := len(w.m.exports) + len(w.Globals) + 2
+	if start {
+		count++
+	}
+	b := appendU32(nil, uint32(count))
 	for _, e := range w.m.exports {
 		index := e.Index
 		if e.Kind == KindFunc {
@@ -219,6 +227,9 @@ func (w *Rewritten) exportSection(o Options, mt *meter) []byte {
 	}
 	for _, g := range w.Globals {
 		b = appendU32(append(appendName(b, g.Name), byte(KindGlobal)), g.Index)
+	}
+	if start {
+		b = appendU32(append(appendName(b, o.StartExport), byte(KindFunc)), mt.fn(uint32(w.m.start)))
 	}
 	b = appendU32(append(appendName(b, o.FuelGlobal), byte(KindGlobal)), mt.fuel)
 	return appendU32(append(appendName(b, o.StopGlobal), byte(KindGlobal)), mt.stop)
