@@ -127,7 +127,7 @@ func (in *instance) enter(ctx context.Context, fn api.Function, args ...uint64) 
 func (in *instance) invoke(ctx context.Context, fn api.Function, args ...uint64) (uint64, error) {
 	copy(in.stack[:], args)
 	in.startSlice(in.state.turn.since)
-	err := fn.CallWithStack(context.WithValue(ctx, instanceKey{}, in), in.stack[:])
+	err := in.prog.host.stacks.call(context.WithValue(ctx, instanceKey{}, in), fn, in.stack[:])
 	in.endSlice()
 	if err != nil {
 		in.broken = true
@@ -141,6 +141,9 @@ func (in *instance) guestError(err error) error {
 	if f := in.state.fault; f != nil {
 		return f
 	}
+	if ce, ok := errors.AsType[*CallError](err); ok {
+		return ce
+	}
 	if exit, ok := errors.AsType[*sys.ExitError](err); ok {
 		text := "the plugin exited with code " + strconv.FormatUint(uint64(exit.ExitCode()), 10)
 		return &CallError{Kind: KindTrap, Text: in.withStderr(text), Cause: err}
@@ -149,7 +152,10 @@ func (in *instance) guestError(err error) error {
 		return &CallError{Kind: KindHost, Text: "a host function broke", Cause: err}
 	}
 	text, _, _ := strings.Cut(err.Error(), "\n")
-	text = in.withStderr(strings.TrimPrefix(text, "wasm error: "))
+	if text = strings.TrimPrefix(text, "wasm error: "); text == stackOverflow {
+		text = stackOverflowText
+	}
+	text = in.withStderr(text)
 	if lack := in.mem.lack; lack != nil {
 		return lack.callError()
 	}

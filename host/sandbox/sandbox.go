@@ -44,6 +44,7 @@ type Host struct {
 	memory   memoryBudget
 	turns    *turns
 	watch    *watch
+	stacks   *callStacks
 
 	compiling sync.Mutex // held while a module compiles: wazero's cache is not safe for equal modules at once
 
@@ -62,7 +63,7 @@ func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 	h := &Host{cfg: cfg, base: context.WithoutCancel(ctx), programs: map[[32]byte]*program{}, resetter: newResetter(best)}
 	h.memory.limit = uint64(cfg.GuestBytes)
 	h.pools = newPools(&cfg, h.shut)
-	h.turns, h.watch = newTurns(cfg.Cores), newWatch()
+	h.turns, h.watch, h.stacks = newTurns(cfg.Cores), newWatch(), newCallStacks(cfg.Cores)
 	fns := hostFuncs()
 	h.allowed = allowedImports(fns)
 	rc, err := h.openCache()
@@ -123,6 +124,7 @@ func (h *Host) free() (err error) {
 	h.finish.Do(func() {
 		h.watch.close()
 		err = h.rt.Close(h.base)
+		h.stacks.close()
 		h.resetter.close()
 		if h.cache != nil {
 			err = errors.Join(err, h.files.Close(h.base), h.cache.close())

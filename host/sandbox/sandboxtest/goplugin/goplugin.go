@@ -39,7 +39,9 @@ const description = `{"name":"goplugin","functions":[
 	{"name":"sleep","inputs":[],"outputs":[{"name":"n","kind":"json"}]},
 	{"name":"panic","inputs":[],"outputs":[]},
 	{"name":"spin","inputs":[],"outputs":[]},
-	{"name":"deadlock","inputs":[],"outputs":[]}
+	{"name":"deadlock","inputs":[],"outputs":[]},
+	{"name":"nested","inputs":[{"name":"text","kind":"text"}],"outputs":[{"name":"depth","kind":"json"}]},
+	{"name":"runaway","inputs":[],"outputs":[]}
 ]}`
 
 var (
@@ -89,6 +91,10 @@ func run(req unsafe.Pointer) int32 {
 		}
 	case 7:
 		<-make(chan int)
+	case 8:
+		doc = nested(unsafe.Slice((*byte)(unsafe.Pointer(uintptr(in.dataPtr))), in.dataLen))
+	case 9:
+		doc = runaway(1)
 	}
 	answer, _ = json.Marshal(doc)
 	*out = value{kind: 4, dataPtr: uint32(uintptr(unsafe.Pointer(&answer[0]))), dataLen: uint64(len(answer))}
@@ -144,5 +150,29 @@ func grow() int {
 	}
 	return len(all)
 }
+
+// nested tells how deep the lists of a JSON document are nested.
+func nested(text []byte) any {
+	var doc any
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return err.Error()
+	}
+	return depth(doc)
+}
+
+func depth(doc any) int {
+	most := 0
+	list, ok := doc.([]any)
+	if !ok {
+		return 0
+	}
+	for _, item := range list {
+		most = max(most, depth(item))
+	}
+	return most + 1
+}
+
+// runaway never ends.
+func runaway(n int) int { return runaway(n+1) + n }
 
 func main() { fmt.Fprintln(os.Stderr, "main is not called") }

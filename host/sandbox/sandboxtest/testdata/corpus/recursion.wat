@@ -1,5 +1,6 @@
 ;; recursion without a loop
-;; want: call trap
+;; want: call trap : stack overflow
+;; calls: 3
 (module
   (func $g (call $g))
   (memory (export "memory") 2)
