@@ -76,3 +76,39 @@ func TestBusyWorkersStay(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A tenant whose models name many providers has a few processes: the next waits until one of its own is free, and others have theirs at
+// once.
+func TestWorkersOfATenant(t *testing.T) {
+	p := newPool(t, few(4, 200*time.Millisecond), func(c *worker.Config) { c.MaxWorkersPerTenant = 2 })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2)
+	for _, device := range []string{"a", "b"} {
+		busy := loadFor(t, p, worker.Key{Tenant: "hog", Device: device}, onnxtest.Slow())
+		go func() { done <- slow(ctx, busy) }()
+		eventually(t, "the run begins", func() bool { return busy.Running() > 0 })
+	}
+	third := func() (*worker.Model, error) {
+		return p.Load(t.Context(), worker.Key{Tenant: "hog", Device: "c"}, worker.LoadParams{Label: "add@1", Model: onnxtest.AddSub().Bytes()})
+	}
+	if _, err := third(); !errors.Is(err, runners.ErrOverloaded) || !strings.Contains(err.Error(), "all 2 worker processes that a tenant may have") {
+		t.Errorf("got %v, want that the tenant has as many as it may", err)
+	}
+	if err := add(t.Context(), loadFor(t, p, worker.Key{Tenant: "bob"}, onnxtest.AddSub())); err != nil {
+		t.Errorf("another tenant: %v", err)
+	}
+	cancel()
+	for range 2 {
+		<-done
+	}
+	var m *worker.Model
+	eventually(t, "one of its own that is idle now makes room", func() (ok bool) {
+		var err error
+		m, err = third()
+		return err == nil
+	})
+	t.Cleanup(func() { _ = m.Close() })
+	if got := p.Stats().Workers; got > 3 {
+		t.Errorf("%d workers run, want at most 2 of one tenant and 1 of the other", got)
+	}
+}

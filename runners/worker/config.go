@@ -28,6 +28,9 @@ type Config struct {
 	// longest is stopped for it, and its models are loaded again when they are run. Defaults 64 and 10 s.
 	MaxWorkers int
 	StartWait  time.Duration
+	// MaxWorkersPerTenant bounds those of one tenant, which are as many as its models name different providers. Default a quarter of
+	// MaxWorkers, but 2 if there are as many.
+	MaxWorkersPerTenant int
 	// IdleStop is how long a worker without models goes on. Default 30 s.
 	IdleStop time.Duration
 	// EndGrace is how long a caller whose context is done waits for its run to end. A run that goes on is left alone, and its worker
@@ -64,6 +67,7 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.Shared, DefaultShared)
 	orDefault(&c.Recycle, c.Memory/4*3)
 	orDefault(&c.MaxWorkers, 64)
+	orDefault(&c.MaxWorkersPerTenant, max(c.MaxWorkers/4, min(c.MaxWorkers, 2)))
 	orDefault(&c.StartWait, 10*time.Second)
 	orDefault(&c.IdleStop, 30*time.Second)
 	orDefault(&c.EndGrace, 40*time.Millisecond)

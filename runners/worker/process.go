@@ -73,12 +73,12 @@ type answer struct {
 
 // spawn starts a worker and waits until it is ready.
 func spawn(ctx context.Context, g *group) (*process, error) {
-	if err := g.pool.berth(ctx); err != nil {
+	if err := g.pool.berth(ctx, g.key.Tenant); err != nil {
 		return nil, err
 	}
 	p, err := moor(ctx, g)
 	if p == nil {
-		g.pool.berths.give()
+		g.pool.berths.give(g.key.Tenant)
 		return nil, err
 	}
 	if err != nil {
@@ -292,7 +292,7 @@ func (p *process) end(err error) {
 	last := len(busy) == 0
 	p.mu.Unlock()
 	p.g.ended(p)
-	p.g.pool.berths.give()
+	p.g.pool.berths.give(p.g.key.Tenant)
 	close(p.gone)
 	for _, s := range all {
 		s.prod()

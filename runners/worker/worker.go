@@ -83,7 +83,7 @@ func New(ctx context.Context, config Config) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{config: config.withDefaults(), groups: map[Key]*group{}}
-	p.berths.most = p.config.MaxWorkers
+	p.berths.most, p.berths.each = p.config.MaxWorkers, p.config.MaxWorkersPerTenant
 	p.strikes = newStrikes(p.config.Strikes, p.config.StrikeWindow)
 	p.root, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if !config.Unconfined {
