@@ -26,7 +26,7 @@ const (
 	stackSlack = 4096
 	// stackAlign is the alignment of frames.
 	stackAlign = 16
-	// stackShallow is the part of a stack that always keeps its memory: a call of a plugin in Go takes 2 to 9 KB.
+	// stackShallow is the part of a stack that always keeps its memory. Calls of the stock plugins take at most 10 KB.
 	stackShallow = 16 << 10
 )
 

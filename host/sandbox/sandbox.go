@@ -8,7 +8,7 @@
 // its call returns), to free what a guest left behind when that is much, and for a timer that gives idle instances back;
 // [Host.Close] waits for the guests and for what they leave.
 //
-// Locks: lane.build before all others; Plugin.mu, Host.mu, pools.mu and turns.mu are never held together. None but lane.build is
+// Locks: lane.build before all others; Plugin.mu, Host.mu, pools.mu, turns.mu and callStacks.mu are never held together. None but lane.build is
 // held while a guest runs, while a module compiles or while a service is called.
 package sandbox
 
