@@ -14,8 +14,9 @@ const turnLength = time.Millisecond
 
 // turns shares the cores out between guests, fairly between tenants: a guest runs only while it has a turn. While nobody
 // waits that costs two locks a call. When guests wait, the next turn goes to the tenant whose guests have run for the
-// shortest time, and within a tenant in the order in which they came. A tenant that comes back from doing nothing starts
-// level with the others: time in which it wanted nothing is not owed to it.
+// shortest time, and within a tenant in the order in which they came. What a tenant did not want is not owed to it: while none of
+// its guests waits, its time is moved up to that of the tenant that had the latest turn when that began, for a guest that goes on to
+// one turn less. So it has saved up a turn at most, whether it did nothing or little.
 //
 // A tenant that is alone may start more guests than there are cores; Go's scheduler mixes them. They wait for a turn
 // like others once they have run for longer than a slice of fuel.
@@ -26,7 +27,7 @@ type turns struct {
 	running int           // guests that have a turn
 	waiting int           // guests that wait for one
 	active  int           // accounts with a guest that runs or waits
-	clock   time.Duration // virtual time of the account that had the latest turn
+	clock   time.Duration // virtual time of the account that had the latest turn, when that began
 	queue   accountHeap   // accounts with guests that wait
 	byName  map[string]*account
 }
@@ -35,7 +36,7 @@ type turns struct {
 type account struct {
 	cpu atomic.Int64 // what CoreTime says
 
-	virtual time.Duration // time on cores, moved up when it comes back from idle; guarded by turns.mu
+	virtual time.Duration // time on cores, moved up by what it did not want; guarded by turns.mu
 	guests  int           // that run or wait; guarded by turns.mu
 	waiters list.List     // of *turn, oldest first; guarded by turns.mu
 	at      int           // in the heap; guarded by turns.mu
@@ -100,6 +101,7 @@ func (s *turns) pass(ctx context.Context, deadline time.Time, t *turn, now time.
 		return true
 	}
 	s.endLocked(t, now)
+	s.moveUpLocked(t.account, turnLength)
 	if !over && s.firstLocked(t.account) {
 		s.beginLocked(t, now)
 		s.mu.Unlock()
@@ -142,9 +144,16 @@ func (s *turns) chargeLocked(a *account, d time.Duration) {
 func (s *turns) comeLocked(a *account) {
 	if a.guests == 0 {
 		s.active++
-		a.virtual = max(a.virtual, s.clock)
 	}
+	s.moveUpLocked(a, 0)
 	a.guests++
+}
+
+// moveUpLocked takes from an account what it is owed but for some time, unless its guests wait for it.
+func (s *turns) moveUpLocked(a *account, but time.Duration) {
+	if a.waiters.Len() == 0 {
+		a.virtual = max(a.virtual, s.clock-but)
+	}
 }
 
 // partLocked takes note that a guest neither runs nor waits any more.

@@ -217,3 +217,116 @@ func TestTurnsKeepTheBooks(t *testing.T) {
 		})
 	})
 }
+
+// What a tenant did not want is not owed to it, also when it always wanted a little: one that comes with much more has its share and
+// not what it left before.
+func TestTurnsSaveNothingUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		cores int
+		light func(ctx context.Context, s *turns, a *account)
+		n     int
+	}{
+		"short calls that overlap": {2, blink, 10},
+		"one guest":                {3, spin, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newTurns(c.cores)
+				ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
+				defer cancel()
+				var wg sync.WaitGroup
+				heavy, light := s.account("heavy"), s.account("light")
+				for range 20 {
+					wg.Go(func() { spin(ctx, s, heavy) })
+				}
+				for range c.n {
+					wg.Go(func() { c.light(ctx, s, light) })
+				}
+				time.Sleep(5 * time.Second)
+				for range 20 {
+					wg.Go(func() { spin(ctx, s, light) })
+				}
+				before := heavy.cpu.Load()
+				time.Sleep(time.Second)
+				had := time.Duration(heavy.cpu.Load() - before)
+				if share := had.Seconds() / float64(c.cores); share < 0.48 || share > 0.55 {
+					t.Errorf("the other one had %.3f of the cores in the next second, want a half", share)
+				}
+				cancel()
+				wg.Wait()
+				wantIdle(t, s)
+			})
+		})
+	}
+}
+
+// blink makes short calls with pauses for a tenant until ctx ends.
+func blink(ctx context.Context, s *turns, a *account) {
+	for ctx.Err() == nil {
+		t := &turn{account: a}
+		if !s.enter(ctx, time.Now().Add(time.Hour), t, time.Now()) {
+			return
+		}
+		time.Sleep(20 * time.Microsecond)
+		s.leave(t, time.Now())
+		time.Sleep(300 * time.Microsecond)
+	}
+}
+
+// Whatever tenants did before, little or much or nothing, when all want everything each has an equal share from then on, and one that comes
+// then waits for a turn of each of the others at most.
+func TestTurnsComeToEqualShares(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		const before, window = 150 * time.Millisecond, 150 * time.Millisecond
+		cores := rapid.IntRange(1, 4).Draw(rt, "cores")
+		guests := rapid.SliceOfN(rapid.IntRange(0, 6), 2, 4).Draw(rt, "guests")
+		short := rapid.SliceOfN(rapid.Bool(), len(guests), len(guests)).Draw(rt, "short")
+		synctest.Test(t, func(t *testing.T) {
+			s := newTurns(cores)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			early, stop := context.WithTimeout(ctx, before)
+			defer stop()
+			var wg sync.WaitGroup
+			accounts := make([]*account, len(guests))
+			for i, n := range guests {
+				accounts[i] = s.account(string(rune('a' + i)))
+				for range n {
+					if short[i] {
+						wg.Go(func() { blink(early, s, accounts[i]) })
+					} else {
+						wg.Go(func() { spin(early, s, accounts[i]) })
+					}
+				}
+			}
+			time.Sleep(before)
+			had := make([]int64, len(guests))
+			for i, a := range accounts {
+				for range 2 * cores {
+					wg.Go(func() { spin(ctx, s, a) })
+				}
+				had[i] = a.cpu.Load()
+			}
+			time.Sleep(window)
+			want := window * time.Duration(cores) / time.Duration(len(guests))
+			for i, a := range accounts {
+				got := time.Duration(a.cpu.Load() - had[i])
+				if lost := want - got; lost > time.Duration(cores+2)*(turnLength+step) {
+					t.Errorf("on %d cores after %v (short %v): tenant %d had %v, want %v", cores, guests, short, i, got, want)
+				}
+			}
+			late := &turn{account: s.account("late")}
+			began := time.Now()
+			if !s.enter(ctx, began.Add(time.Hour), late, began) {
+				t.Fatal("the turn never came")
+			}
+			if waited, most := time.Since(began), time.Duration(len(guests))*(turnLength+step); waited > most {
+				t.Errorf("who came late waited for %v, want at most %v", waited, most)
+			}
+			s.leave(late, time.Now())
+			cancel()
+			wg.Wait()
+			wantIdle(t, s)
+		})
+	})
+}

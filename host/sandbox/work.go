@@ -78,7 +78,7 @@ func (s *turns) seatLocked(a *account) {
 func (s *turns) charge(a *account, took time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a.virtual = max(a.virtual, s.clock)
+	s.moveUpLocked(a, 0)
 	s.chargeLocked(a, took)
 }
 
