@@ -19,12 +19,12 @@ const toFollow = 1
 
 // device is what the models of a device share. The Gate's lock guards it.
 type device struct {
-	room     int   // places
-	runs     []run // that go on, in the order in which they began
-	taken    int   // places; more than there are while one run has several, goes past others, or is guaranteed
-	waiting  int   // seats
-	clock    time.Duration
-	busy     []*account // that run or wait
+	room     int           // places
+	runs     []run         // that go on, in the order in which they began
+	taken    int           // places; more than there are while one run has several, goes past others, or is guaranteed
+	waiting  int           // seats
+	clock    time.Duration // the least virtual time of those who waited or began when a run began last
+	busy     []*account    // that run or wait
 	accounts map[string]*account
 }
 
@@ -42,7 +42,7 @@ type account struct {
 	seats   int           // that are open
 	running int           // runs
 	taken   int           // places
-	virtual time.Duration // time by places, moved up when it comes back from idle, as of at
+	virtual time.Duration // time by places, moved up by what it did not want, as of at
 	at      time.Time
 	waiting []*Seat // who found no room, in the order in which they came
 }
@@ -55,12 +55,27 @@ func (a *account) settle(now time.Time) {
 	a.at = now
 }
 
-// enterLocked notes that an account begins to want something: time in which it wanted nothing is not owed to it.
-func (d *device) enterLocked(a *account) {
-	if a.idle() {
+// enterLocked notes that an account wants a run. While none of it waits, what it did not want is not owed to it, whether it wanted
+// nothing or little: else it would have others wait until it has had all that. One whose runs go on is owed the longest that goes on at
+// most: its next may have wanted to begin before that did.
+func (d *device) enterLocked(a *account, now time.Time) {
+	a.settle(now)
+	switch {
+	case a.idle():
 		d.busy = append(d.busy, a)
 		a.virtual = max(a.virtual, d.clock)
+	case len(a.waiting) == 0:
+		a.virtual = max(a.virtual, d.clock-d.longestLocked())
 	}
+}
+
+// longestLocked returns the most that a run that goes on is expected to take, in time by places.
+func (d *device) longestLocked() time.Duration {
+	var most time.Duration
+	for _, r := range d.runs {
+		most = max(most, r.span*time.Duration(r.places))
+	}
+	return most
 }
 
 func (d *device) partLocked(a *account) {
@@ -129,9 +144,12 @@ func (s *Seat) expected() time.Duration {
 
 func (d *device) beginLocked(s *Seat, now time.Time) {
 	a := s.account
-	d.enterLocked(a)
-	a.settle(now)
-	d.clock = max(d.clock, a.virtual)
+	d.enterLocked(a, now)
+	from := a.virtual
+	if first := d.firstLocked(now); first != nil { // who goes past it may have had more
+		from = min(from, first.account.virtual)
+	}
+	d.clock = max(d.clock, from)
 	places := min(s.threads, d.room)
 	d.runs = append(d.runs, run{s, now, s.expected(), places})
 	d.taken += places
@@ -159,8 +177,7 @@ func (d *device) endLocked(s *Seat, now time.Time) {
 // queueLocked has s wait.
 func (d *device) queueLocked(s *Seat, now time.Time) {
 	a := s.account
-	d.enterLocked(a)
-	a.settle(now)
+	d.enterLocked(a, now)
 	s.waits = true
 	a.waiting = append(a.waiting, s)
 	d.waiting++

@@ -183,6 +183,89 @@ func TestShortRunsPassLongOnes(t *testing.T) {
 	})
 }
 
+// What a tenant did not want is not owed to it, also when it always wanted a little.
+func TestTenantsSaveNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const before, after = 20 * time.Second, 2 * time.Second
+		gate := newGate(4)
+		var all sync.WaitGroup
+		heavy, more := newLine(gate, "heavy", 1, 10*time.Millisecond), newLine(gate, "light", 1, 10*time.Millisecond)
+		heavy.callers(&all, 20, 0, before+after)
+		for _, takes := range []time.Duration{11 * time.Millisecond, 7 * time.Millisecond} { // so that one goes on at any moment
+			newLine(gate, "light", 1, takes).callers(&all, 1, 0, before)
+		}
+		time.Sleep(before)
+		more.callers(&all, 20, 0, after)
+		had := heavy.done.Load()
+		time.Sleep(after - 100*time.Millisecond)
+		used := time.Duration(heavy.done.Load()-had) * 10 * time.Millisecond
+		if share := used.Seconds() / (5 * (after - 100*time.Millisecond)).Seconds(); share < 0.46 || share > 0.54 {
+			t.Errorf("the other one had %.3f of the places when it came with more, want a half", share)
+		}
+		all.Wait()
+	})
+}
+
+// Who goes past others uses more than those who wait: a tenant that comes from doing nothing starts with these, not with it.
+func TestWhoComesStartsWithThoseWhoWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const before, long = 60 * time.Second, time.Second
+		gate := newGate(2)
+		var all sync.WaitGroup
+		for i := range 4 {
+			newLine(gate, fmt.Sprint("slow", i), 1, long).callers(&all, 3, 0, before+20*time.Second)
+		}
+		tiny := newLine(gate, "tiny", 1, 5*time.Millisecond)
+		tiny.callers(&all, 1, 0, before+20*time.Second)
+		time.Sleep(before)
+		late := newLine(gate, "late", 1, long)
+		late.callers(&all, 1, 0, 15*time.Second)
+		all.Wait()
+		if n, most := late.done.Load(), time.Duration(late.late.Load()); n < 7 || most > 4*long {
+			t.Errorf("who came late had %d runs in 15 s and waited %v for one", n, most)
+		}
+		if n := tiny.done.Load(); n < 10_000 {
+			t.Errorf("the short runs were held up: %d", n)
+		}
+	})
+}
+
+// Whatever tenants did before, little or much or nothing, when all want everything each has an equal share from then on, but for a run or
+// two that others had begun.
+func TestTenantsComeToEqualShares(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		const before, window = 2 * time.Second, 4 * time.Second
+		cores := rapid.IntRange(1, 4).Draw(rt, "cores")
+		takes := rapid.SliceOfN(rapid.IntRange(5, 40), 2, 4).Draw(rt, "takes")
+		callers := rapid.SliceOfN(rapid.IntRange(0, 4), len(takes), len(takes)).Draw(rt, "callers")
+		pauses := rapid.SliceOfN(rapid.IntRange(0, 30), len(takes), len(takes)).Draw(rt, "pauses")
+		synctest.Test(t, func(t *testing.T) {
+			gate := newGate(cores)
+			var all sync.WaitGroup
+			lines := make([]*line, len(takes))
+			for i, ms := range takes {
+				lines[i] = newLine(gate, fmt.Sprint(i), 1, time.Duration(ms)*time.Millisecond)
+				lines[i].callers(&all, callers[i], time.Duration(pauses[i])*time.Millisecond, before)
+			}
+			time.Sleep(before)
+			had := make([]int64, len(takes))
+			for i, l := range lines {
+				l.callers(&all, 2*(cores+1), 0, window)
+				had[i] = l.done.Load()
+			}
+			time.Sleep(window - time.Millisecond)
+			want := window * time.Duration(cores+1) / time.Duration(len(takes))
+			for i, l := range lines {
+				got := time.Duration(l.done.Load()-had[i]) * l.takes
+				if lost := want - got; lost > time.Duration(cores+3)*40*time.Millisecond {
+					t.Errorf("on %d cores, runs of %v ms, after %v callers with pauses of %v ms: tenant %d had %v, want %v", cores, takes, callers, pauses, i, got, want)
+				}
+			}
+			all.Wait()
+		})
+	})
+}
+
 // Whatever comes and goes, there are never more runs than the plan says, and nobody waits while a core is free.
 func TestGateOfSeveralTenants(t *testing.T) {
 	t.Parallel()
