@@ -13,6 +13,7 @@ import (
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectgzip"
 	"connectrpc.com/connect/v2/connecthttp"
+	"connectrpc.com/connect/v2/connectproto"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
 	"connectrpc.com/validate"
@@ -93,6 +94,7 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
+		connecthttp.WithCodecs(binaryCodec{connectproto.NewBinaryCodec()}, connectproto.NewJSONCodec()),
 		connecthttp.WithCompressors(connectgzip.New(connectgzip.WithLevel(gzip.BestSpeed))), connecthttp.WithCompressMinBytes(compressFrom))
 	names := serviceNames()
 	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))

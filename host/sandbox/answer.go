@@ -205,7 +205,7 @@ func (r *reader) detach() (n int64) {
 	block := make([]byte, 0, r.viewed)
 	for _, v := range r.views {
 		off := len(block)
-		block = append(block, *v...)
+		block = value.Append(block, *v)
 		n += int64(len(*v))
 		*v = block[off:len(block):len(block)]
 		pad := int(align(int64(len(block)), abi.DataAlign)) - len(block)

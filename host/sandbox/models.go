@@ -235,7 +235,7 @@ func (c hostCall) handOver(desc []byte, d *descriptor, v value.Value) int32 {
 	if !ok {
 		return abi.ErrBadPtr
 	}
-	copy(dst, v.Data)
+	value.Copy(dst, v.Data)
 	fillDescriptor(desc, &v, 0)
 	putData(desc, d.dataPtr, len(v.Data))
 	return 0

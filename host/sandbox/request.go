@@ -99,7 +99,7 @@ func (w *writer) skip(to int64) {
 
 func (w *writer) put(b []byte) (addr uint32) {
 	addr = w.base + uint32(w.off)
-	w.off += copy(w.buf[w.off:], b)
+	w.off += value.Copy(w.buf[w.off:], b)
 	return addr
 }
 

@@ -39,7 +39,7 @@ func hostValRead(c hostCall) {
 		c.ret(abi.ErrBadPtr)
 		return
 	}
-	c.ret(int32(copy(dst, src)))
+	c.ret(int32(value.Copy(dst, src)))
 }
 
 func hostValMake(c hostCall) {
