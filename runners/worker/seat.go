@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
@@ -25,9 +26,15 @@ type seat struct {
 	running uint32     // the call that runs
 	ended   uint32     // the last call that was cancelled
 	stop    context.CancelFunc
+
+	lengthy *time.Timer // runs while a run does, and fires when it has become a long one
 }
 
-func newSeat(s *servant, i uint32) *seat { return &seat{s: s, i: i} }
+func newSeat(s *servant, i uint32) *seat {
+	t := &seat{s: s, i: i, lengthy: time.AfterFunc(time.Hour, s.stride.lengthen)}
+	t.lengthy.Stop()
+	return t
+}
 
 // serve answers calls as long as the process lasts.
 func (t *seat) serve(ctx context.Context) {
@@ -97,7 +104,10 @@ func (t *seat) answer(ctx context.Context, call uint32) {
 	}
 	t.drop()
 	ctx, stop := t.begin(ctx, call)
+	began := time.Now()
+	t.lengthy.Reset(longRun)
 	varies, err := t.run(ctx, t.s.model(id), parts[:inputs], parts[inputs:])
+	t.s.stride.ended(time.Since(began), !t.lengthy.Stop())
 	stop()
 	if err != nil {
 		writeFault(words, err)
