@@ -84,6 +84,10 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 		worker = []string{exe, "worker"}
 	}
 	cores := spareProcessors(e.getenv)
+	var headroom int64
+	if e.getenv("GOGC") == "" {
+		headroom = server.DefaultHeadroom()
+	}
 	tokens, err := c.OIDC.verifier()
 	if err != nil {
 		return err
@@ -96,6 +100,7 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 		ModelMemory: int64(c.ModelMem) << 20, RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
 		Profiles: c.Profiles, WorkerCommand: worker, MaxWorkers: c.MaxWorkers, WorkerMemory: int64(c.WorkerMem) << 20,
+		Headroom: headroom,
 	})
 	if err != nil {
 		return err

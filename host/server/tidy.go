@@ -13,6 +13,8 @@ const (
 	tidyEvery = 10 * time.Second
 	// tidyFrom is how much a heap has to be beyond twice what is in use to be given back.
 	tidyFrom = 256 << 20
+	// calmBytes is what a server that is not busy allocates between two looks at most.
+	calmBytes = 256 << 20
 	// goOverhead is what Go's memory is more than what requests and caches hold.
 	goOverhead = 1 << 30
 )
@@ -23,33 +25,62 @@ func (s *Server) GoMemory() int64 {
 	return min(s.cfg.RequestMemory+s.cfg.CacheMemory+goOverhead, machineMemory()/10*9)
 }
 
-// tidier gives the memory of a burst back. Go collects garbage when the heap has doubled, or after two minutes, and then returns it
-// slowly: after a flood of large answers a server that does nothing keeps gigabytes.
+// tidier looks after Go's heap: how much garbage there may be, and that the memory of a burst is given back. Go collects garbage when
+// the heap has grown, or after two minutes, and then returns memory slowly: after a flood of large answers a server that does
+// nothing keeps gigabytes.
 type tidier struct {
-	inUse func() int64 // bytes that requests and caches hold
-	log   *slog.Logger
-	left  uint64 // what was in use after the last time
+	inUse    func() int64 // bytes that requests and caches hold
+	log      *slog.Logger
+	headroom *headroom // nil leaves collections to Go
+	left     uint64    // what was in use after the last time
+	made     uint64    // bytes that had ever been allocated at the last look
 }
 
 func (s *Server) tidier() *tidier {
-	return &tidier{log: s.cfg.Logger, inUse: func() int64 {
+	t := &tidier{log: s.cfg.Logger, inUse: func() int64 {
 		stats := s.engine.Stats()
 		return stats.MemoryBytes + stats.CacheBytes
 	}}
+	if s.cfg.Headroom > 0 {
+		t.headroom = newHeadroom(s.cfg.Headroom)
+	}
+	return t
 }
 
-// run looks at the heap until ctx ends.
+// run looks after the heap until ctx ends.
 func (t *tidier) run(ctx context.Context) error {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
+	var collected <-chan struct{}
+	if t.headroom != nil {
+		w := watchCollections()
+		defer w.stop()
+		collected = w.c
+		defer t.headroom.set(debug.SetGCPercent(100)) // as it was before
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-collected:
+			t.headroom.collected(time.Now(), liveHeap())
 		case <-tick.C:
-			t.look(ctx)
+			if t.calm() && t.look(ctx) && t.headroom != nil {
+				t.headroom.reset(liveHeap())
+			}
 		}
 	}
+}
+
+// calm reports whether little was allocated since the last time. Giving memory back makes others wait for tens of milliseconds, and
+// a server that is busy soon wants it again.
+func (t *tidier) calm() bool {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(sample)
+	made := sample[0].Value.Uint64()
+	few := made-t.made < calmBytes
+	t.made = made
+	return few
 }
 
 // look collects garbage and gives free memory back when there is far more of both than of what is in use, and reports whether it did.
