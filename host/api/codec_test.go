@@ -111,6 +111,7 @@ func TestLargeMessagesAreCopiedOnce(t *testing.T) {
 	m := &tandemv1.Media{Data: make([]byte, size)}
 	var buf bytes.Buffer
 	made := testing.Benchmark(func(b *testing.B) {
+		b.Helper()
 		b.ReportAllocs()
 		for range b.N {
 			buf = bytes.Buffer{}
