@@ -176,16 +176,26 @@ func (m *Manager) route(ctx context.Context, g graphKey) (r *route, cached bool,
 	}
 	r = routeOf(state)
 	m.mu.Lock()
-	var idle []*loaded
-	m.seen[g] = max(m.seen[g], r.rev)
-	// What the catalog said before something happened to the graph is not kept, nor what is older than somebody was told.
-	if known := m.routes[g]; m.epoch[g] == before && r.rev == m.seen[g] && (known == nil || known.rev < r.rev) {
-		m.routes[g] = r
-		idle = m.settleLocked(g, r)
-	}
+	idle := m.learnLocked(g, r, before)
 	m.mu.Unlock()
 	closeAll(idle)
 	return r, false, nil
+}
+
+// learnLocked takes in what the catalog said when it was asked at the graph's epoch before, and returns what nobody needs any more.
+func (m *Manager) learnLocked(g graphKey, r *route, before uint64) []*loaded {
+	m.seen[g] = max(m.seen[g], r.rev)
+	known := m.routes[g]
+	switch {
+	// What the catalog said before something happened to the graph is not kept, nor what is older than somebody was told.
+	case m.epoch[g] == before && r.rev == m.seen[g] && (known == nil || known.rev < r.rev):
+		m.routes[g] = r
+		return m.settleLocked(g, r)
+	// Who asked is told r. What somebody else kept meanwhile must not come after it.
+	case known != nil && known.rev < m.seen[g]:
+		m.forgetLocked(g)
+	}
+	return nil
 }
 
 // moved notes what this server just did to a graph.
