@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/tandem-serve/tandem/host/sandbox"
-	"github.com/tandem-serve/tandem/internal/timeslice"
 )
 
 // compileCmd is the child process in which a server compiles what tenants upload: it has limits of its own, so that no
@@ -21,7 +20,6 @@ func (c childError) Error() string { return fmt.Sprintf("compiling ended with co
 
 // Run compiles the module on standard input.
 func (c *compileCmd) Run(ctx context.Context, e *env) error {
-	_ = timeslice.Set(timeslice.Long) // a system that does not allow it has one length for all
 	if code := sandbox.CompileChild(ctx, e.in, c.Dir, e.err); code != sandbox.ExitCompiled {
 		return fmt.Errorf("%w: %w", errSaid, childError(code))
 	}

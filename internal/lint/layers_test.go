@@ -23,7 +23,6 @@ var mayImport = map[string][]string{
 	"host/tenant/system":   {"host/tenant"},
 	"host/tenant/oidc":     {"host/tenant"},
 	"internal/confine":     {},
-	"internal/timeslice":   {},
 
 	// Native model execution: nothing of host/.
 	"runners":               {},
@@ -37,7 +36,7 @@ var mayImport = map[string][]string{
 	"runners/onnx/onnxtest": {"runners"},
 	"runners/onnx":          {"runners", "runners/onnx/ortlib"},
 	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch", "runners/madeup"},
-	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine", "internal/timeslice"},
+	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine"},
 
 	// The server, from below to above.
 	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value", "internal/confine"},
@@ -66,7 +65,7 @@ var mayImport = map[string][]string{
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},
 	"cmd/tandem": {
-		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "host/tenant/oidc", "runners/onnx", "runners/probe", "runners/madeup", "runners/worker", "sdk/client", "proto/gen", "internal/timeslice",
+		"host/server", "host/telemetry", "host/sandbox", "host/graph", "host/tenant", "host/tenant/oidc", "runners/onnx", "runners/probe", "runners/madeup", "runners/worker", "sdk/client", "proto/gen",
 		// To run plugins without a server, and to begin new ones.
 		"host/sandbox/abi", "host/api", "host/engine", "host/imaging", "host/value", "sdk", "sdk/go",
 	},

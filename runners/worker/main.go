@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/tandem-serve/tandem/internal/confine"
-	"github.com/tandem-serve/tandem/internal/timeslice"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
 )
@@ -47,7 +46,6 @@ func work(ctx context.Context, report io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_ = timeslice.Set(timeslice.Short)                       // see stride
 	defer context.AfterFunc(ctx, func() { _ = l.close() })() // who ends the process by a signal ends its service
 	s, err := meet(ctx, l, report, rights != nil)
 	if err != nil {
@@ -63,7 +61,6 @@ type servant struct {
 	slots   slots
 	bell    bell
 	runtime *onnx.Runtime
-	stride  *stride
 
 	mu     sync.Mutex // mu guards the following
 	models map[uint32]*onnx.Model
@@ -87,7 +84,6 @@ func meet(ctx context.Context, l *link, report io.Writer, confined bool) (*serva
 	}
 	s := &servant{
 		link: l, mem: mem, slots: slotsAt(mem[h.Slots:]), models: map[uint32]*onnx.Model{}, loads: map[uint32]context.CancelFunc{},
-		stride: newStride(),
 	}
 	if h.Futex {
 		s.bell = newFutexBell(s.slots, false)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
@@ -26,15 +25,9 @@ type seat struct {
 	running uint32     // the call that runs
 	ended   uint32     // the last call that was cancelled
 	stop    context.CancelFunc
-
-	lengthy *time.Timer // runs while a run does, and fires when it has become a long one
 }
 
-func newSeat(s *servant, i uint32) *seat {
-	t := &seat{s: s, i: i, lengthy: time.AfterFunc(time.Hour, s.stride.lengthen)}
-	t.lengthy.Stop()
-	return t
-}
+func newSeat(s *servant, i uint32) *seat { return &seat{s: s, i: i} }
 
 // serve answers calls as long as the process lasts.
 func (t *seat) serve(ctx context.Context) {
@@ -104,10 +97,7 @@ func (t *seat) answer(ctx context.Context, call uint32) {
 	}
 	t.drop()
 	ctx, stop := t.begin(ctx, call)
-	began := time.Now()
-	t.lengthy.Reset(longRun)
 	varies, err := t.run(ctx, t.s.model(id), parts[:inputs], parts[inputs:])
-	t.s.stride.ended(time.Since(began), !t.lengthy.Stop())
 	stop()
 	if err != nil {
 		writeFault(words, err)
