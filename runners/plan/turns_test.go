@@ -230,8 +230,9 @@ func TestWhoComesStartsWithThoseWhoWait(t *testing.T) {
 	})
 }
 
-// Whatever tenants did before, little or much or nothing, when all want everything each has an equal share from then on, but for a run or
-// two that others had begun.
+// Whatever tenants did before, little or much or nothing, when all want everything each has an equal share from then on, but for the
+// runs that others had begun, one for each place, and what may be owed: less than 5 % of the share over this window in 6,000
+// draws, the most by a tenant of short runs beside one of long ones.
 func TestTenantsComeToEqualShares(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		const before, window = 2 * time.Second, 4 * time.Second
@@ -257,7 +258,7 @@ func TestTenantsComeToEqualShares(t *testing.T) {
 			want := window * time.Duration(cores+1) / time.Duration(len(takes))
 			for i, l := range lines {
 				got := time.Duration(l.done.Load()-had[i]) * l.takes
-				if lost := want - got; lost > time.Duration(cores+3)*40*time.Millisecond {
+				if lost := want - got; lost > want/20+time.Duration(cores+3)*40*time.Millisecond {
 					t.Errorf("on %d cores, runs of %v ms, after %v callers with pauses of %v ms: tenant %d had %v, want %v", cores, takes, callers, pauses, i, got, want)
 				}
 			}

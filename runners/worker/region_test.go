@@ -96,7 +96,7 @@ func FuzzReadReply(f *testing.F) {
 		words := make([]uint64, len(data)/8)
 		copy(bytesOf(words), data)
 		var r reply
-		if err := readReply(words, outputs%8, &r); err != nil || r.err != nil {
+		if err := readReply(words, outputs&7, &r); err != nil || r.err != nil {
 			return
 		}
 		for _, p := range r.parts {
