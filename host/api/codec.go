@@ -47,10 +47,13 @@ func reserve(buf *bytes.Buffer, n int) {
 	*buf = *bytes.NewBuffer(append(room, buf.Bytes()...))
 }
 
+// sized is for messages whose size has been asked for, within the one that holds them: it need not be counted again at each level.
+func sized() proto.MarshalOptions { return proto.MarshalOptions{UseCachedSize: true} }
+
 // appendMessage appends the encoding of m, which takes size bytes, to b. Fields of large messages come in any order.
 func appendMessage(b []byte, m protoreflect.Message, size int) ([]byte, error) {
 	if size <= value.PieceBytes {
-		return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m.Interface()) //nolint:wrapcheck // connect wraps it
+		return sized().MarshalAppend(b, m.Interface()) //nolint:wrapcheck // connect wraps it
 	}
 	rest := m.New() // fields that are not large
 	rest.SetUnknown(m.GetUnknown())
@@ -98,7 +101,7 @@ func appendMap(b []byte, f protoreflect.FieldDescriptor, entries protoreflect.Ma
 			err = fmt.Errorf("field %s has a key that is not a UTF-8 string", f.FullName())
 			return false
 		}
-		size := proto.Size(m.Interface())
+		size := sized().Size(m.Interface())
 		b = protowire.AppendTag(b, f.Number(), protowire.BytesType)
 		b = protowire.AppendVarint(b, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(key))+protowire.SizeTag(2)+protowire.SizeBytes(size)))
 		b = protowire.AppendTag(b, f.MapKey().Number(), protowire.BytesType)
@@ -111,7 +114,7 @@ func appendMap(b []byte, f protoreflect.FieldDescriptor, entries protoreflect.Ma
 
 // appendField appends a message as a field.
 func appendField(b []byte, n protowire.Number, m protoreflect.Message) ([]byte, error) {
-	size := proto.Size(m.Interface())
+	size := sized().Size(m.Interface())
 	b = protowire.AppendTag(b, n, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
 	return appendMessage(b, m, size)

@@ -80,8 +80,8 @@ type Config struct {
 	RequestMemory int64
 	// CacheMemory bounds what the caches of nodes hold, in bytes. Default 256 MiB.
 	CacheMemory int64
-	// Headroom bounds by how many bytes Go's heap may grow before garbage is collected, beyond as much as is in use. It is used
-	// while collections would come less than a second apart. Default: collections are left to Go. See DefaultHeadroom.
+	// Headroom bounds by how many bytes Go's heap may grow between two collections of garbage, when it has to grow by more than what is
+	// in use for them to be four seconds apart. Default: collections are left to Go. See DefaultHeadroom.
 	Headroom int64
 	// StopTimeout bounds a graceful stop. Default DefaultStopTimeout.
 	StopTimeout time.Duration

@@ -3,7 +3,6 @@ package server
 import (
 	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 	"sync/atomic"
 	"time"
 )
@@ -11,8 +10,8 @@ import (
 const (
 	// leastHeadroom is what the heap may grow between two collections of garbage, or by as much as is in use if that is more.
 	leastHeadroom = 32 << 20
-	// MaxHeadroom bounds the default of Config.Headroom.
-	MaxHeadroom = 1 << 30
+	// mostHeadroom bounds the default of Config.Headroom.
+	mostHeadroom = 1 << 30
 	// rare is how far collections should be apart.
 	rare = 4 * time.Second
 	// tooRare is the time between two collections above which the next one gets half of the headroom.
@@ -21,8 +20,8 @@ const (
 	steepest = 8
 )
 
-// DefaultHeadroom returns a sixteenth of the memory that the machine, or the container, has, and at most MaxHeadroom.
-func DefaultHeadroom() int64 { return min(machineMemory()/16, MaxHeadroom) }
+// DefaultHeadroom returns a sixteenth of the memory that the machine, or the container, has, and at most 1 GiB.
+func DefaultHeadroom() int64 { return min(machineMemory()/16, mostHeadroom) }
 
 // headroom spaces collections out. Go collects when the heap has doubled, which a server with little in use and large requests does many
 // times a second, and each collection has all cores for some milliseconds: whoever makes garbage makes others wait. What the
@@ -68,11 +67,7 @@ func (h *headroom) apply(live int64) {
 }
 
 // liveHeap returns the bytes that the latest collection left in use.
-func liveHeap() int64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	return int64(min(sample[0].Value.Uint64(), 1<<62))
-}
+func liveHeap() int64 { return int64(min(runtimeBytes("/gc/heap/live:bytes"), 1<<62)) }
 
 // collections tells of collections: its channel has one value when there have been some since the last was taken out.
 type collections struct {

@@ -77,7 +77,7 @@ func TestCollectionsAreRareWhileGarbageIsMade(t *testing.T) {
 var garbage []byte //nolint:gochecknoglobals // what is not seen from outside is not put on the heap
 
 func TestDefaultHeadroom(t *testing.T) {
-	if got := DefaultHeadroom(); got <= 0 || got > MaxHeadroom || got > machineMemory()/16 {
+	if got := DefaultHeadroom(); got <= 0 || got > mostHeadroom || got > machineMemory()/16 {
 		t.Errorf("got %d bytes of %d", got, machineMemory())
 	}
 }

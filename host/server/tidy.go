@@ -75,9 +75,7 @@ func (t *tidier) run(ctx context.Context) error {
 // calm reports whether little was allocated since the last time. Giving memory back makes others wait for tens of milliseconds, and
 // a server that is busy soon wants it again.
 func (t *tidier) calm() bool {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(sample)
-	made := sample[0].Value.Uint64()
+	made := runtimeBytes("/gc/heap/allocs:bytes")
 	few := made-t.made < calmBytes
 	t.made = made
 	return few
@@ -96,13 +94,19 @@ func (t *tidier) look(ctx context.Context) bool {
 }
 
 // heldByGo returns the bytes of the heap that the system has not got back: objects, garbage and free spans.
-func heldByGo() (n uint64) {
-	samples := []metrics.Sample{
-		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+func heldByGo() uint64 {
+	return runtimeBytes("/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/free:bytes")
+}
+
+// runtimeBytes returns the sum of metrics of the Go runtime that are bytes.
+func runtimeBytes(names ...string) (n uint64) {
+	samples := make([]metrics.Sample, len(names))
+	for i, name := range names {
+		samples[i].Name = name
 	}
 	metrics.Read(samples)
-	for _, s := range samples {
-		n += s.Value.Uint64()
+	for i := range samples {
+		n += samples[i].Value.Uint64()
 	}
 	return n
 }
