@@ -19,6 +19,7 @@ import (
 	"connectrpc.com/validate"
 
 	"github.com/tandem-serve/tandem/host/audit"
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
@@ -46,7 +47,9 @@ type Config struct {
 	Usage  *usage.Ledger
 	Audit  *audit.Log
 	Server ServerInfo
-	Logger *slog.Logger
+	// Background has the work of busy tenants done behind that of others. Default: it is not.
+	Background *background.Scheduler
+	Logger     *slog.Logger
 	// Meter counts calls. Default: nothing is counted.
 	Meter Meter
 	// MaxRequestBytes bounds one message after decompression. Default DefaultMaxRequestBytes.
@@ -81,7 +84,7 @@ func NewHandler(cfg Config) http.Handler {
 		cfg.Meter = noMeter{}
 	}
 	h := &handler{cfg: cfg}
-	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), admit(cfg.Door, cfg.Usage), keepToScope(h), takeTurns(cfg.Door),
+	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), working(cfg.Background), admit(cfg.Door, cfg.Usage), keepToScope(h), takeTurns(cfg.Door),
 		validate.NewServerInterceptor())
 	tandemv1connect.RegisterInferenceServiceHandler(s, inference{h})
 	tandemv1connect.RegisterModelServiceHandler(s, models{h})

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/engine"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/proto/gen/tandem/v1/tandemv1connect"
@@ -22,6 +23,8 @@ func (h inference) InferStream(ctx context.Context, req *tandemv1.InferStreamReq
 	var failed error
 	var running sync.WaitGroup
 	running.Go(func() {
+		ctx, task := background.Fork(ctx)
+		defer task.End()
 		defer events.close()
 		// A panic here would end the process: the call's own recovery is on another goroutine.
 		failed = protect(func() (err error) {

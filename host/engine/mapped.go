@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
@@ -120,12 +121,13 @@ func (r *run) items(ctx context.Context, m *mapping) *Error {
 		fault *Error
 		wg    sync.WaitGroup
 	)
-	work := func() {
+	work := func(ctx context.Context) {
 		for {
 			i := int(next.Add(1)) - 1
 			if i >= len(m.items) || ctx.Err() != nil {
 				return
 			}
+			background.Look(ctx)
 			if err := r.item(ctx, m, i); err != nil {
 				first.Do(func() {
 					fault = err
@@ -142,10 +144,12 @@ func (r *run) items(ctx context.Context, m *mapping) *Error {
 		}
 		wg.Go(func() {
 			defer r.helpers.Add(-1)
-			work()
+			ctx, task := background.Fork(ctx)
+			defer task.End()
+			work(ctx)
 		})
 	}
-	work()
+	work(ctx)
 	wg.Wait()
 	if fault == nil && ctx.Err() != nil {
 		return classify(context.Cause(ctx))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/value"
 )
@@ -172,12 +173,17 @@ func (r *run) launch(ctx context.Context, cancel context.CancelCauseFunc) {
 }
 
 func (r *run) spawn(ctx context.Context, cancel context.CancelCauseFunc, id int) {
-	r.wg.Go(func() { r.walk(ctx, cancel, id) })
+	r.wg.Go(func() {
+		ctx, task := background.Fork(ctx)
+		defer task.End()
+		r.walk(ctx, cancel, id)
+	})
 }
 
 // walk runs a node and then, on the same goroutine, one of those that it made ready.
 func (r *run) walk(ctx context.Context, cancel context.CancelCauseFunc, id int) {
 	for id >= 0 {
+		background.Look(ctx)
 		if err := r.node(ctx, id); err != nil {
 			if !r.inShadow {
 				r.fail(id, err, cancel)

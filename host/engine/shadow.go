@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/tenant"
 )
@@ -51,6 +52,8 @@ func (s *shadows) start(ctx context.Context, f func(ctx context.Context)) bool {
 	s.cut[&cancel] = struct{}{}
 	s.wg.Go(func() {
 		defer s.end(who, &cancel)
+		ctx, task := background.Fork(ctx)
+		defer task.End()
 		f(ctx)
 	})
 	return true

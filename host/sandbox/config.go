@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
 )
 
@@ -42,6 +43,9 @@ type Config struct {
 	// Cores is how many guests run at once; others wait for their turn, fairly between tenants. Set it to what the machine
 	// has when GOMAXPROCS is more. Default GOMAXPROCS.
 	Cores int
+	// Background says which tenants are behind: guests of the others need not wait for their turns, since they take the core anyway.
+	// Default: none is.
+	Background *background.Scheduler
 	// MaxInstances bounds the live instances of the host, running and idle. Callers beyond it wait. While plugins of several tenants
 	// are loaded, a tenant has no more in use than are free: half of them while no other calls. Default 256.
 	MaxInstances int

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tetratelabs/wazero/api"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 )
 
@@ -91,6 +92,7 @@ func yield(ctx context.Context, _ api.Module, _ []uint64) {
 		if err := s.tell(now); err != nil {
 			s.stop(KindQuota, "the tenant used its fuel", err)
 		}
+		background.Look(ctx)
 		yieldCore()
 	}
 	if !s.host.turns.pass(ctx, s.deadline, &s.turn, now) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
 )
@@ -281,6 +282,8 @@ func hostModelStart(c hostCall) {
 	m.open++
 	changed, models := m.changed, s.services.Models
 	m.wg.Go(func() {
+		ctx, task := background.Fork(ctx)
+		defer task.End()
 		t.out, t.err = runModel(ctx, models, model, in)
 		cancel()
 		close(t.done)

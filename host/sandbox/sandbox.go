@@ -63,7 +63,7 @@ func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 	h := &Host{cfg: cfg, base: context.WithoutCancel(ctx), programs: map[[32]byte]*program{}, resetter: newResetter(best)}
 	h.memory.limit = uint64(cfg.GuestBytes)
 	h.pools = newPools(&cfg, h.shut)
-	h.turns, h.watch, h.stacks = newTurns(cfg.Cores), newWatch(), newCallStacks(cfg.Cores)
+	h.turns, h.watch, h.stacks = newTurns(cfg.Cores, cfg.Background), newWatch(), newCallStacks(cfg.Cores)
 	fns := hostFuncs()
 	h.allowed = allowedImports(fns)
 	rc, err := h.openCache()

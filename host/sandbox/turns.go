@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tandem-serve/tandem/host/background"
 )
 
 // turnLength is how long a guest may keep a core for which others wait.
@@ -20,11 +22,16 @@ const turnLength = time.Millisecond
 //
 // A tenant that is alone may start more guests than there are cores; Go's scheduler mixes them. They wait for a turn
 // like others once they have run for longer than a slice of fuel.
+//
+// Guests of tenants that are not behind (package background) do not wait for those that are: the system gives them a core
+// whatever the others do. As many as there are cores may have such a turn.
 type turns struct {
-	cores int
+	cores      int
+	background *background.Scheduler
 
 	mu      sync.Mutex    // guards the following, and the marked fields of accounts
 	running int           // guests that have a turn
+	ahead   int           // of these, such that did not wait for those behind
 	waiting int           // guests that wait for one
 	active  int           // accounts with a guest that runs or waits
 	clock   time.Duration // virtual time of the account that had the latest turn, when that began
@@ -34,6 +41,8 @@ type turns struct {
 
 // account is what one tenant's guests use together. It lives as long as its host, so that what it counts only grows.
 type account struct {
+	tenant string
+
 	cpu atomic.Int64 // what CoreTime says
 
 	virtual time.Duration // time on cores, moved up by what it did not want; guarded by turns.mu
@@ -48,13 +57,16 @@ type account struct {
 type turn struct {
 	account *account
 	has     bool
+	ahead   bool          // it did not wait for tenants that are behind
 	since   time.Time     // when it last began
 	used    time.Duration // time on a core, and of the host's work beside it
 	waited  time.Duration
 	ready   chan struct{} // receives once after each wait
 }
 
-func newTurns(cores int) *turns { return &turns{cores: cores, byName: map[string]*account{}} }
+func newTurns(cores int, b *background.Scheduler) *turns {
+	return &turns{cores: cores, background: b, byName: map[string]*account{}}
+}
 
 // account returns the account of a tenant.
 func (s *turns) account(tenant string) *account {
@@ -62,7 +74,7 @@ func (s *turns) account(tenant string) *account {
 	defer s.mu.Unlock()
 	a := s.byName[tenant]
 	if a == nil {
-		a = &account{}
+		a = &account{tenant: tenant}
 		s.byName[tenant] = a
 	}
 	return a
@@ -77,9 +89,21 @@ func (s *turns) enter(ctx context.Context, deadline time.Time, t *turn, now time
 		s.mu.Unlock()
 		return true
 	}
+	if s.goesAheadLocked(t.account) {
+		s.ahead++
+		t.ahead = true
+		s.beginLocked(t, now)
+		s.mu.Unlock()
+		return true
+	}
 	at := s.pushLocked(t)
 	s.mu.Unlock()
 	return s.wait(ctx, deadline, t, at, now)
+}
+
+// goesAheadLocked tells whether a guest of a need not wait.
+func (s *turns) goesAheadLocked(a *account) bool {
+	return s.ahead < s.cores && s.background.Split() && !s.background.Behind(a.tenant)
 }
 
 // leave ends a turn.
@@ -126,6 +150,10 @@ func (s *turns) beginLocked(t *turn, now time.Time) {
 
 func (s *turns) endLocked(t *turn, now time.Time) {
 	s.running--
+	if t.ahead {
+		s.ahead--
+		t.ahead = false
+	}
 	ran := max(now.Sub(t.since), 0)
 	t.has = false
 	t.used += ran

@@ -44,7 +44,7 @@ func TestTurnsAreFair(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const cores, run = 2, 2 * time.Second
-				s := newTurns(cores)
+				s := newTurns(cores, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), run)
 				defer cancel()
 				var wg sync.WaitGroup
@@ -78,7 +78,7 @@ func TestTurnsAreFair(t *testing.T) {
 // A short call of a tenant waits for about one turn, whatever another tenant has running.
 func TestTurnsLetShortCallsIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(2)
+		s := newTurns(2, nil)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 50 {
@@ -108,7 +108,7 @@ func TestTurnsLetShortCallsIn(t *testing.T) {
 // A tenant that did nothing for long is not owed that time.
 func TestTurnsForgiveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(1)
+		s := newTurns(1, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		late := s.account("late")
@@ -129,7 +129,7 @@ func TestTurnsForgiveNothing(t *testing.T) {
 // Guests of a tenant that is alone all run; once they have run for long they wait for each other.
 func TestTurnsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(2)
+		s := newTurns(2, nil)
 		a := s.account("a")
 		guests := make([]turn, 10)
 		for i := range guests {
@@ -184,7 +184,7 @@ func TestTurnsKeepTheBooks(t *testing.T) {
 			})
 		}
 		synctest.Test(t, func(t *testing.T) {
-			s := newTurns(cores)
+			s := newTurns(cores, nil)
 			var wg sync.WaitGroup
 			for _, g := range guests {
 				wg.Go(func() {
@@ -231,7 +231,7 @@ func TestTurnsSaveNothingUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newTurns(c.cores)
+				s := newTurns(c.cores, nil)
 				ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 				defer cancel()
 				var wg sync.WaitGroup
@@ -282,7 +282,7 @@ func TestTurnsComeToEqualShares(t *testing.T) {
 		guests := rapid.SliceOfN(rapid.IntRange(0, 6), 2, 4).Draw(rt, "guests")
 		short := rapid.SliceOfN(rapid.Bool(), len(guests), len(guests)).Draw(rt, "short")
 		synctest.Test(t, func(t *testing.T) {
-			s := newTurns(cores)
+			s := newTurns(cores, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			early, stop := context.WithTimeout(ctx, before)

@@ -35,7 +35,7 @@ func (s *Server) openSandbox(ctx context.Context, p *parts) (err error) {
 	p.sandbox, err = sandbox.New(ctx, sandbox.Config{
 		Compiler: compiler,
 		CacheDir: filepath.Join(s.cfg.DataDir, "compiled"), MemoryLimitBytes: s.cfg.PluginMemory, Logger: s.cfg.Logger,
-		DescribeTimeout: describeTimeout, UploadTimeout: uploadTimeout, Cores: s.cfg.Cores,
+		DescribeTimeout: describeTimeout, UploadTimeout: uploadTimeout, Cores: s.cfg.Cores, Background: p.background,
 		GuestBytes:   max(machineMemory()/2, s.cfg.PluginMemory),
 		TenantMemory: func(t string) int64 { return limits(tenant.ID(t)).PluginMemoryBytes },
 	})
@@ -86,7 +86,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	mux.Handle("/", api.NewHandler(api.Config{
 		Auth: p.auth, Catalog: p.catalog, Control: s.control, Engine: s.engine, Records: p.records, Uploads: p.blobs,
 		Door: door, Usage: p.usage, Audit: p.audit,
-		Logger: s.cfg.Logger, Meter: metrics, MaxRequestBytes: s.cfg.MaxRequestBytes,
+		Background: p.background, Logger: s.cfg.Logger, Meter: metrics, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Server: api.ServerInfo{
 			Version: s.cfg.Version, ONNXRuntime: p.models.version(), Missing: p.models.missing(), Started: time.Now(),
 		},

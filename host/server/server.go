@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tandem-serve/tandem/host/audit"
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
@@ -54,8 +55,10 @@ type parts struct {
 	usage   *usage.Ledger
 	audit   *audit.Log
 	auth    *tenant.Authenticator
-	sandbox *sandbox.Host
-	models  models
+	// background is nil where threads cannot be moved between scheduling classes.
+	background *background.Scheduler
+	sandbox    *sandbox.Host
+	models     models
 }
 
 // New opens the data folder, starts what the server is made of, and listens. When it fails, what was started is stopped
@@ -79,7 +82,7 @@ func (s *Server) build(ctx context.Context) error {
 		return err
 	}
 	p := &parts{}
-	for _, step := range []func(context.Context, *parts) error{s.openStores, s.openSandbox, s.openModels, s.assemble} {
+	for _, step := range []func(context.Context, *parts) error{s.openStores, s.openBackground, s.openSandbox, s.openModels, s.assemble} {
 		if err := step(ctx, p); err != nil {
 			return err
 		}

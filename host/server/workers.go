@@ -26,7 +26,7 @@ var _ models = (*workerModels)(nil)
 func (s *Server) openWorkers(ctx context.Context, p *parts, providers onnx.Providers) error {
 	pool, err := worker.New(ctx, worker.Config{
 		Command: s.cfg.WorkerCommand, Library: s.cfg.ONNXRuntime, Threads: s.machine().Whole(), Memory: s.cfg.WorkerMemory,
-		MaxWorkers: s.cfg.MaxWorkers, Logger: s.cfg.Logger,
+		MaxWorkers: s.cfg.MaxWorkers, Logger: s.cfg.Logger, Behind: p.background.Behind,
 	})
 	if err != nil {
 		return err

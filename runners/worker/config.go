@@ -52,6 +52,9 @@ type Config struct {
 	NoFutex bool
 	// Unconfined starts workers with all the rights of this process, for devices whose drivers do not work otherwise.
 	Unconfined bool
+	// Behind tells whether the work of a tenant goes behind that of others: its processes run then only where no other thread of the
+	// machine wants to, which takes a right: see package schedclass. It must not block. Default: nobody's does. See [Pool.Reclass].
+	Behind func(tenant string) bool
 	// Logger takes what workers say and what happens to them. Default slog.Default.
 	Logger *slog.Logger
 }
@@ -63,6 +66,9 @@ const (
 )
 
 func (c Config) withDefaults() Config {
+	if c.Behind == nil {
+		c.Behind = func(string) bool { return false }
+	}
 	orDefault(&c.Memory, DefaultMemory)
 	orDefault(&c.Shared, DefaultShared)
 	orDefault(&c.Recycle, c.Memory/4*3)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tandem-serve/tandem/internal/confine"
+	"github.com/tandem-serve/tandem/internal/schedclass"
 	"github.com/tandem-serve/tandem/runners"
 )
 
@@ -45,6 +46,9 @@ type process struct {
 	cause    death               // why it ended; set before dead
 	suspects map[*Model]struct{} // what was about when it ended; set before gone is closed
 	others   sync.WaitGroup      // its start, the slots in use, loads, and goroutines, but for the one that waits for it
+
+	classing sync.Mutex // held while threads are moved; guards class
+	class    schedclass.Class
 
 	mu      sync.Mutex // mu guards the following
 	all     []*slot
@@ -155,6 +159,7 @@ func (p *process) launch(ctx context.Context) error {
 			started <- errors.Join(err, l.close())
 			return
 		}
+		p.reclass()
 		started <- nil
 		p.end(p.cmd.Wait())
 	})

@@ -1,0 +1,26 @@
+package api
+
+import (
+	"context"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/tandem-serve/tandem/host/background"
+	"github.com/tandem-serve/tandem/host/tenant"
+)
+
+// working counts a call as its tenant's work, which goes behind that of others when the tenant has more than its share of it. What is
+// done for the call on the way, reading and checking messages included, is done on this goroutine.
+func working(s *background.Scheduler) connect.ServerInterceptor {
+	return func(next connect.ServerFunc) connect.ServerFunc {
+		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
+			t, err := tenant.From(ctx)
+			if err != nil {
+				return err
+			}
+			ctx, task := s.Begin(ctx, string(t))
+			defer task.End()
+			return next(ctx, spec, stream)
+		}
+	}
+}

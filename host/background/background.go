@@ -1,0 +1,215 @@
+// Package background has tenants that keep the cores busy work behind those that do not: the threads of the former run only where
+// none of the latter wants to.
+//
+// A tenant's load is how many goroutines it has at work, waits included, as an average over the latest fifth of a second or so. Half of
+// the cores are shared out by need: everybody gets what they ask for, and those who ask for more than is left an equal part of it
+// (max-min fairness). Who asks for more than that part is behind, for as long as there is somebody who does not. So those that go first take
+// half of the cores together at most, and nobody is behind on a server that has one tenant, is not busy, or is filled by tenants that
+// want equally much.
+//
+// Locks: Scheduler.mu, under which nothing blocks. The package starts no goroutines.
+package background
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tandem-serve/tandem/internal/schedclass"
+)
+
+const (
+	// memory is the time constant of loads: of what a load was so long ago, 1/e still counts.
+	memory = 200 * time.Millisecond
+	// judgeEach is the least time between two judgements.
+	judgeEach = 5 * time.Millisecond
+	// stay is how long a tenant is behind at least.
+	stay = 100 * time.Millisecond
+	// forgotten is the load below which a tenant that has nothing at work is forgotten.
+	forgotten = 0.001
+)
+
+// Config configures a [Scheduler].
+type Config struct {
+	// Cores is what the tenants share. Default 1.
+	Cores int
+	// Changed is called after it has changed whether a tenant is behind; [Scheduler.Behind] says how it is now. Calls may overlap. It is
+	// for what works for the tenant in other processes. Default: nobody is told.
+	Changed func(tenant string)
+	// Logger is told when threads cannot be moved any more. Default: nobody is.
+	Logger *slog.Logger
+}
+
+// Scheduler judges tenants and moves the threads that work for them. A nil Scheduler moves none. Its methods may overlap.
+type Scheduler struct {
+	cfg    Config
+	start  time.Time
+	move   func(schedclass.Class) error // of the calling goroutine's thread
+	broken atomic.Bool                  // threads cannot be moved any more
+
+	judged atomic.Int64 // when it was last judged, since the start
+	split  atomic.Bool  // somebody is behind
+
+	mu      sync.Mutex // guards the following, and the marked fields of accounts
+	tenants map[string]*account
+}
+
+// account is one tenant's.
+type account struct {
+	s      *Scheduler
+	tenant string
+	behind atomic.Bool
+
+	tasks int           // guarded by Scheduler.mu
+	load  float64       // at the time at; guarded by Scheduler.mu
+	at    time.Duration // since the start; guarded by Scheduler.mu
+	since time.Duration // when it went behind; guarded by Scheduler.mu
+}
+
+// New returns a scheduler. Where threads cannot be moved there and back, it returns why, and no scheduler.
+func New(cfg Config) (*Scheduler, error) {
+	if err := schedclass.Available(); err != nil {
+		return nil, err
+	}
+	return newScheduler(cfg, schedclass.Thread), nil
+}
+
+func newScheduler(cfg Config, move func(schedclass.Class) error) *Scheduler {
+	cfg.Cores = max(cfg.Cores, 1)
+	if cfg.Changed == nil {
+		cfg.Changed = func(string) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Scheduler{cfg: cfg, start: time.Now(), move: move, tenants: map[string]*account{}}
+}
+
+// Behind tells whether a tenant's threads go behind those of others.
+func (s *Scheduler) Behind(tenant string) bool {
+	if s == nil || !s.split.Load() {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.tenants[tenant]
+	return a != nil && a.behind.Load()
+}
+
+// Split tells whether there are tenants that are behind, and so others that go before them. It is cheap.
+func (s *Scheduler) Split() bool { return s != nil && s.split.Load() }
+
+// Count returns how many tenants are behind.
+func (s *Scheduler) Count() int {
+	if !s.Split() {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, a := range s.tenants {
+		if a.behind.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+// Begin says that the calling goroutine works for a tenant until the task ends. The context carries the task to [Look] and [Fork].
+func (s *Scheduler) Begin(ctx context.Context, tenant string) (context.Context, *Task) {
+	if s == nil {
+		return ctx, nil
+	}
+	now := time.Since(s.start)
+	s.mu.Lock()
+	a := s.tenants[tenant]
+	if a == nil {
+		a = &account{s: s, tenant: tenant, at: now}
+		s.tenants[tenant] = a
+	}
+	a.setLocked(now, +1)
+	s.mu.Unlock()
+	t := &Task{account: a}
+	t.Look()
+	return context.WithValue(ctx, taskKey{}, t), t
+}
+
+func (s *Scheduler) end(a *account) {
+	now := time.Since(s.start)
+	s.mu.Lock()
+	a.setLocked(now, -1)
+	s.mu.Unlock()
+}
+
+// setLocked brings the load up to date and changes how many tasks there are.
+func (a *account) setLocked(now time.Duration, by int) {
+	if now > a.at {
+		old := math.Exp(-float64(now-a.at) / float64(memory))
+		a.load = a.load*old + float64(a.tasks)*(1-old)
+		a.at = now
+	}
+	a.tasks += by
+}
+
+// judge finds out who is behind, unless that was done of late.
+func (s *Scheduler) judge() {
+	now, last := time.Since(s.start), s.judged.Load()
+	if now-time.Duration(last) < judgeEach || !s.judged.CompareAndSwap(last, int64(now)) {
+		return
+	}
+	s.mu.Lock()
+	changed := s.judgeLocked(now)
+	s.mu.Unlock()
+	for _, tenant := range changed {
+		s.cfg.Changed(tenant)
+	}
+}
+
+// judgeLocked returns the tenants for which something has changed.
+func (s *Scheduler) judgeLocked(now time.Duration) (changed []string) {
+	loads := make([]float64, 0, len(s.tenants))
+	for name, a := range s.tenants {
+		a.setLocked(now, 0)
+		if a.tasks == 0 && a.load < forgotten {
+			delete(s.tenants, name)
+			if a.behind.Swap(false) {
+				changed = append(changed, name)
+			}
+			continue
+		}
+		loads = append(loads, a.load)
+	}
+	part := share(loads, float64(s.cfg.Cores)/2)
+	first := slices.ContainsFunc(loads, func(load float64) bool { return load <= part })
+	split := false
+	for name, a := range s.tenants {
+		behind := first && a.load > part
+		if a.behind.Load() && first && !behind {
+			behind = a.load > part/2 || now-a.since < stay
+		}
+		if a.behind.Swap(behind) != behind {
+			a.since = now
+			changed = append(changed, name)
+		}
+		split = split || behind
+	}
+	s.split.Store(split)
+	return changed
+}
+
+// share returns the most that anybody gets when capacity is shared out by need, +Inf when it is enough for all. It sorts the loads.
+func share(loads []float64, capacity float64) float64 {
+	slices.Sort(loads)
+	for i, load := range loads {
+		part := capacity / float64(len(loads)-i)
+		if load > part {
+			return part
+		}
+		capacity -= load
+	}
+	return math.Inf(1)
+}

@@ -1,0 +1,199 @@
+package background
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tandem-serve/tandem/internal/schedclass"
+)
+
+// moves counts what a scheduler would have done to threads.
+type moves struct{ idle, normal atomic.Int64 }
+
+func (m *moves) move(c schedclass.Class) error {
+	if c == schedclass.Idle {
+		m.idle.Add(1)
+	} else {
+		m.normal.Add(1)
+	}
+	return nil
+}
+
+// occupy has n goroutines work for a tenant until the function that it returns is called; each looks every millisecond.
+func occupy(s *Scheduler, tenant string, n int) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	for range n {
+		go func() {
+			ctx, task := s.Begin(ctx, tenant)
+			tick := time.NewTicker(time.Millisecond)
+			for ctx.Err() == nil {
+				<-tick.C
+				Look(ctx)
+			}
+			tick.Stop()
+			task.End()
+			ended <- struct{}{}
+		}()
+	}
+	return func() {
+		cancel()
+		for range n {
+			<-ended
+		}
+	}
+}
+
+// call works for a tenant for some time, without looking.
+func call(s *Scheduler, tenant string, d time.Duration) {
+	_, task := s.Begin(context.Background(), tenant)
+	<-time.After(d)
+	task.End()
+}
+
+func TestBusyTenantGoesBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m moves
+		var told []string
+		var s *Scheduler
+		s = newScheduler(Config{Cores: 2, Changed: func(tenant string) { told = append(told, fmt.Sprint(tenant, s.Behind(tenant))) }}, m.move)
+		stop := occupy(s, "busy", 8)
+		<-time.After(time.Second)
+		if s.Behind("busy") || s.Split() || m.idle.Load() > 0 {
+			t.Fatal("a tenant that is alone is behind")
+		}
+		for range 100 { // a quarter of a core
+			call(s, "quiet", 2500*time.Microsecond)
+			<-time.After(7500 * time.Microsecond)
+		}
+		if !s.Behind("busy") || s.Behind("quiet") || !s.Split() || s.Count() != 1 {
+			t.Errorf("busy is behind: %v, quiet: %v, %d in all", s.Behind("busy"), s.Behind("quiet"), s.Count())
+		}
+		if idle := m.idle.Load(); idle != 8 || m.normal.Load() != 0 {
+			t.Errorf("%d of 8 threads are idle, %d came back", idle, m.normal.Load())
+		}
+		<-time.After(5 * time.Second) // the quiet one is forgotten
+		if s.Behind("busy") || s.Split() || m.normal.Load() != 8 {
+			t.Errorf("with nobody else there busy is behind: %v; %d of 8 threads came back", s.Behind("busy"), m.normal.Load())
+		}
+		stop()
+		if want := []string{"busytrue", "busyfalse"}; !slices.Equal(told, want) {
+			t.Errorf("told %v, want %v", told, want)
+		}
+	})
+}
+
+func TestEqualTenantsAreNotBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m moves
+		s := newScheduler(Config{Cores: 2}, m.move)
+		stop, stopOther := occupy(s, "one", 8), occupy(s, "other", 8)
+		<-time.After(3 * time.Second)
+		if s.Behind("one") || s.Behind("other") || m.idle.Load() > 0 {
+			t.Error("of two that want equally much one is behind")
+		}
+		stop()
+		stopOther()
+	})
+}
+
+// TestFirstTakeHalf makes up loads: those that go first want half of the cores at most, and nobody is behind who wants less than one that is not.
+func TestFirstTakeHalf(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cores := rapid.IntRange(1, 64).Draw(t, "cores")
+		s := newScheduler(Config{Cores: cores}, func(schedclass.Class) error { return nil })
+		loads := rapid.SliceOfN(rapid.Float64Range(forgotten, 100), 1, 20).Draw(t, "loads")
+		sum := 0.0
+		for i, load := range loads {
+			s.tenants[fmt.Sprint(i)] = &account{s: s, load: load, tasks: 1}
+			sum += load
+		}
+		s.judgeLocked(0)
+		first, most, least := 0.0, 0.0, math.Inf(1)
+		for _, a := range s.tenants {
+			if a.behind.Load() {
+				least = min(least, a.load)
+			} else {
+				first += a.load
+				most = max(most, a.load)
+			}
+		}
+		half := float64(cores) / 2
+		if !math.IsInf(least, 1) {
+			if first > half+1e-9 {
+				t.Fatalf("those that go first want %g of %g", first, half)
+			}
+			if first == 0 {
+				t.Fatal("all are behind, nobody is before them")
+			}
+		}
+		if least < most {
+			t.Fatalf("one with %g is behind and one with %g is not", least, most)
+		}
+		if sum <= half && !math.IsInf(least, 1) {
+			t.Fatalf("there is enough for all and one is behind")
+		}
+	})
+}
+
+func TestTenantsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+		for i := range 1000 {
+			call(s, fmt.Sprint(i), time.Millisecond)
+		}
+		<-time.After(10 * time.Second)
+		call(s, "last", time.Millisecond)
+		if n := len(s.tenants); n != 1 {
+			t.Errorf("%d tenants are known", n)
+		}
+	})
+}
+
+func TestThreadsThatCannotBeMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tries atomic.Int64
+		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error {
+			tries.Add(1)
+			return errors.New("not today")
+		})
+		stop := occupy(s, "busy", 8)
+		for range 100 {
+			call(s, "quiet", time.Millisecond)
+			<-time.After(9 * time.Millisecond)
+		}
+		stop()
+		if n := tries.Load(); n == 0 || n > 8 {
+			t.Errorf("%d tries", n)
+		}
+	})
+}
+
+func TestNoScheduler(t *testing.T) {
+	var s *Scheduler
+	ctx, task := s.Begin(t.Context(), "tenant")
+	Look(ctx)
+	_, other := Fork(ctx)
+	other.End()
+	task.End()
+	if s.Behind("tenant") || s.Split() || s.Count() != 0 {
+		t.Error("somebody is behind")
+	}
+}
+
+func BenchmarkTask(b *testing.B) {
+	s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+	for b.Loop() {
+		_, task := s.Begin(context.Background(), "tenant")
+		task.End()
+	}
+}

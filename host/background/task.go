@@ -1,0 +1,88 @@
+package background
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+
+	"github.com/tandem-serve/tandem/internal/schedclass"
+)
+
+// Task is a goroutine that works for a tenant. Its methods are called on that goroutine only; a nil Task is one that no scheduler
+// knows of.
+type Task struct {
+	account *account
+	idle    bool // the goroutine is locked to its thread, which is of the idle class
+}
+
+type taskKey struct{}
+
+// Fork says that the calling goroutine works for the same tenant as that of ctx, until the task ends.
+func Fork(ctx context.Context) (context.Context, *Task) {
+	t, _ := ctx.Value(taskKey{}).(*Task)
+	if t == nil {
+		return ctx, nil
+	}
+	return t.account.s.Begin(ctx, t.account.tenant)
+}
+
+// Look is [Task.Look] of the task that ctx carries, which must be that of the calling goroutine.
+func Look(ctx context.Context) {
+	t, _ := ctx.Value(taskKey{}).(*Task)
+	t.Look()
+}
+
+// Look moves the goroutine's thread to the class in which the tenant is now. To be called from time to time by what works for long.
+func (t *Task) Look() {
+	if t == nil {
+		return
+	}
+	s := t.account.s
+	s.judge()
+	behind := t.account.behind.Load() && !s.broken.Load()
+	if behind == t.idle {
+		return
+	}
+	if behind {
+		t.fallBehind()
+	} else {
+		t.comeBack()
+	}
+}
+
+// End says that the goroutine does not work for the tenant any more.
+func (t *Task) End() {
+	if t == nil {
+		return
+	}
+	if t.idle {
+		t.comeBack()
+	}
+	t.account.s.end(t.account)
+}
+
+func (t *Task) fallBehind() {
+	runtime.LockOSThread()
+	if err := t.account.s.move(schedclass.Idle); err != nil {
+		runtime.UnlockOSThread()
+		t.account.s.fail(err)
+		return
+	}
+	t.idle = true
+}
+
+// comeBack leaves a thread that cannot be moved back to the goroutine, with which it ends.
+func (t *Task) comeBack() {
+	t.idle = false
+	if err := t.account.s.move(schedclass.Normal); err != nil {
+		t.account.s.fail(err)
+		return
+	}
+	runtime.UnlockOSThread()
+}
+
+func (s *Scheduler) fail(err error) {
+	if !s.broken.Swap(true) {
+		s.cfg.Logger.Warn("threads cannot be moved between scheduling classes any more: busy tenants work beside the others", slog.Any("error", err))
+	}
+}

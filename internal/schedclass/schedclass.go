@@ -1,0 +1,39 @@
+// Package schedclass moves threads between the system's normal scheduling class and its idle class, whose threads run only where no
+// normal one wants to: a normal thread that wakes takes the core at once. Linux has that (SCHED_IDLE); elsewhere all fails with
+// [errors.ErrUnsupported].
+//
+// Every process may have its threads idle. To have them normal again it needs the right to their niceness: CAP_SYS_NICE, or a limit
+// RLIMIT_NICE of 20 minus the niceness at least. [Available] says whether this one has it.
+package schedclass
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// Class is how the system schedules a thread.
+type Class int
+
+// Classes of threads.
+const (
+	Normal Class = iota
+	Idle
+)
+
+// Available tells whether threads can be moved to the idle class and back. The error says why not, and what would help.
+func Available() error {
+	came := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // a thread that cannot come back ends with this goroutine
+		err := errors.Join(Thread(Idle), Thread(Normal))
+		if err == nil {
+			runtime.UnlockOSThread()
+		}
+		came <- err
+	}()
+	if err := <-came; err != nil {
+		return fmt.Errorf("threads cannot leave the idle class again (CAP_SYS_NICE or a limit of 20 for nice, as of ulimit -e, allows it): %w", err)
+	}
+	return nil
+}
