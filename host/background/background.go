@@ -1,7 +1,7 @@
 // Package background has tenants that keep the cores busy work behind those that do not: the threads of the former run only where
 // none of the latter wants to.
 //
-// A tenant's load is how many goroutines it has at work, waits included, as an average over the latest fifth of a second or so. Half of
+// A tenant's load is how many goroutines it has at work, waits included, as an average over the latest tenth of a second or so. Half of
 // the cores are shared out by need: everybody gets what they ask for, and those who ask for more than is left an equal part of it
 // (max-min fairness). Who asks for more than that part is behind, for as long as there is somebody who does not. So those that go first take
 // half of the cores together at most, and nobody is behind on a server that has one tenant, is not busy, or is filled by tenants that
@@ -24,9 +24,9 @@ import (
 
 const (
 	// memory is the time constant of loads: of what a load was so long ago, 1/e still counts.
-	memory = 200 * time.Millisecond
+	memory = 100 * time.Millisecond
 	// judgeEach is the least time between two judgements.
-	judgeEach = 5 * time.Millisecond
+	judgeEach = 2 * time.Millisecond
 	// stay is how long a tenant is behind at least.
 	stay = 100 * time.Millisecond
 	// forgotten is the load below which a tenant that has nothing at work is forgotten.

@@ -50,6 +50,19 @@ func (t *Task) Look() {
 	}
 }
 
+// Room tells whether one goroutine more would do good to what the task of ctx works on. A tenant that is behind has as many tasks as can
+// run, and some that wait: each takes a processor of Go's from the others, also while it has no core.
+func Room(ctx context.Context) bool {
+	t, _ := ctx.Value(taskKey{}).(*Task)
+	if t == nil || !t.account.behind.Load() {
+		return true
+	}
+	s := t.account.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return t.account.tasks < 2*s.cfg.Cores
+}
+
 // End says that the goroutine does not work for the tenant any more.
 func (t *Task) End() {
 	if t == nil {

@@ -87,6 +87,9 @@ type Config struct {
 	Logger  *slog.Logger
 	// Machine is what models share. Default: as many cores as GOMAXPROCS.
 	Machine plan.Machine
+	// Behind tells whether the work of a tenant goes behind that of others, whose models' runs then do not wait for its own. It must not
+	// block. Default: nobody's does.
+	Behind func(tenant string) bool
 	// ModelMemory bounds the memory of the models that are loaded, in bytes; those used longest ago are unloaded for others, and
 	// loaded again when they are called. Default 0: no bound.
 	ModelMemory int64

@@ -36,7 +36,7 @@ type life struct {
 func newLife(cfg Config) *life {
 	return &life{
 		models: cfg.Models, blobs: cfg.Blobs, log: cfg.Logger, measure: cfg.MeasureModels, unloaded: cfg.Unloaded,
-		shelf: newShelf(cfg.ModelMemory, cfg.limits()), shares: newShares(cfg.Machine), memory: &memory{dir: cfg.LearnedDir, log: cfg.Logger},
+		shelf: newShelf(cfg.ModelMemory, cfg.limits()), shares: newShares(cfg.Machine, cfg.Behind), memory: &memory{dir: cfg.LearnedDir, log: cfg.Logger},
 		all: map[*resident]struct{}{},
 	}
 }

@@ -34,13 +34,13 @@ type remade struct {
 // text says it.
 func (r remade) text() string { return strings.TrimSpace(r.model + " " + r.what) }
 
-func newShares(machine plan.Machine) *shares {
+func newShares(machine plan.Machine, behind func(tenant string) bool) *shares {
 	if machine.Cores <= 0 {
 		n := runtime.GOMAXPROCS(0)
 		machine = plan.Machine{Cores: float64(n), Source: fmt.Sprintf("GOMAXPROCS is %d", n)}
 	}
 	s := &shares{
-		gate: &plan.Gate{}, models: map[*resident]plan.Model{}, now: plan.Plan{Machine: machine},
+		gate: &plan.Gate{Behind: behind}, models: map[*resident]plan.Model{}, now: plan.Plan{Machine: machine},
 		why: remade{what: "nothing was loaded yet", at: time.Now()},
 	}
 	s.gate.Set(machine)

@@ -121,13 +121,16 @@ func (r *run) items(ctx context.Context, m *mapping) *Error {
 		fault *Error
 		wg    sync.WaitGroup
 	)
-	work := func(ctx context.Context) {
+	work := func(ctx context.Context, helper bool) {
 		for {
+			background.Look(ctx)
+			if helper && !background.Room(ctx) {
+				return
+			}
 			i := int(next.Add(1)) - 1
 			if i >= len(m.items) || ctx.Err() != nil {
 				return
 			}
-			background.Look(ctx)
 			if err := r.item(ctx, m, i); err != nil {
 				first.Do(func() {
 					fault = err
@@ -138,6 +141,9 @@ func (r *run) items(ctx context.Context, m *mapping) *Error {
 		}
 	}
 	for range min(limit, len(m.items)) - 1 {
+		if !background.Room(ctx) {
+			break
+		}
 		if r.helpers.Add(1) > int64(limit-1) {
 			r.helpers.Add(-1)
 			break
@@ -146,10 +152,10 @@ func (r *run) items(ctx context.Context, m *mapping) *Error {
 			defer r.helpers.Add(-1)
 			ctx, task := background.Fork(ctx)
 			defer task.End()
-			work(ctx)
+			work(ctx, true)
 		})
 	}
-	work(ctx)
+	work(ctx, false)
 	wg.Wait()
 	if fault == nil && ctx.Err() != nil {
 		return classify(context.Cause(ctx))

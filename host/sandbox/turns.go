@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/tandem-serve/tandem/host/background"
 )
 
 // turnLength is how long a guest may keep a core for which others wait.
@@ -27,7 +25,7 @@ const turnLength = time.Millisecond
 // whatever the others do. As many as there are cores may have such a turn.
 type turns struct {
 	cores      int
-	background *background.Scheduler
+	background ranks
 
 	mu      sync.Mutex    // guards the following, and the marked fields of accounts
 	running int           // guests that have a turn
@@ -37,6 +35,12 @@ type turns struct {
 	clock   time.Duration // virtual time of the account that had the latest turn, when that began
 	queue   accountHeap   // accounts with guests that wait
 	byName  map[string]*account
+}
+
+// ranks says which tenants are behind, and whether any is: a [background.Scheduler].
+type ranks interface {
+	Split() bool
+	Behind(tenant string) bool
 }
 
 // account is what one tenant's guests use together. It lives as long as its host, so that what it counts only grows.
@@ -64,8 +68,8 @@ type turn struct {
 	ready   chan struct{} // receives once after each wait
 }
 
-func newTurns(cores int, b *background.Scheduler) *turns {
-	return &turns{cores: cores, background: b, byName: map[string]*account{}}
+func newTurns(cores int, r ranks) *turns {
+	return &turns{cores: cores, background: r, byName: map[string]*account{}}
 }
 
 // account returns the account of a tenant.

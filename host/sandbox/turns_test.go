@@ -44,7 +44,7 @@ func TestTurnsAreFair(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const cores, run = 2, 2 * time.Second
-				s := newTurns(cores, nil)
+				s := newTurns(cores, behind{})
 				ctx, cancel := context.WithTimeout(t.Context(), run)
 				defer cancel()
 				var wg sync.WaitGroup
@@ -78,7 +78,7 @@ func TestTurnsAreFair(t *testing.T) {
 // A short call of a tenant waits for about one turn, whatever another tenant has running.
 func TestTurnsLetShortCallsIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(2, nil)
+		s := newTurns(2, behind{})
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 50 {
@@ -108,7 +108,7 @@ func TestTurnsLetShortCallsIn(t *testing.T) {
 // A tenant that did nothing for long is not owed that time.
 func TestTurnsForgiveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(1, nil)
+		s := newTurns(1, behind{})
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		late := s.account("late")
@@ -129,7 +129,7 @@ func TestTurnsForgiveNothing(t *testing.T) {
 // Guests of a tenant that is alone all run; once they have run for long they wait for each other.
 func TestTurnsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(2, nil)
+		s := newTurns(2, behind{})
 		a := s.account("a")
 		guests := make([]turn, 10)
 		for i := range guests {
@@ -184,7 +184,7 @@ func TestTurnsKeepTheBooks(t *testing.T) {
 			})
 		}
 		synctest.Test(t, func(t *testing.T) {
-			s := newTurns(cores, nil)
+			s := newTurns(cores, behind{})
 			var wg sync.WaitGroup
 			for _, g := range guests {
 				wg.Go(func() {
@@ -231,7 +231,7 @@ func TestTurnsSaveNothingUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newTurns(c.cores, nil)
+				s := newTurns(c.cores, behind{})
 				ctx, cancel := context.WithTimeout(t.Context(), 7*time.Second)
 				defer cancel()
 				var wg sync.WaitGroup
@@ -282,7 +282,7 @@ func TestTurnsComeToEqualShares(t *testing.T) {
 		guests := rapid.SliceOfN(rapid.IntRange(0, 6), 2, 4).Draw(rt, "guests")
 		short := rapid.SliceOfN(rapid.Bool(), len(guests), len(guests)).Draw(rt, "short")
 		synctest.Test(t, func(t *testing.T) {
-			s := newTurns(cores, nil)
+			s := newTurns(cores, behind{})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			early, stop := context.WithTimeout(ctx, before)
@@ -328,5 +328,72 @@ func TestTurnsComeToEqualShares(t *testing.T) {
 			wg.Wait()
 			wantIdle(t, s)
 		})
+	})
+}
+
+// behind has the names of tenants that are behind.
+type behind map[string]bool
+
+func (b behind) Split() bool               { return len(b) > 0 }
+func (b behind) Behind(tenant string) bool { return b[tenant] }
+
+// While tenants are behind, guests of others find a core at once, as many as there are cores; those behind make room.
+func TestTurnsGoAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const cores = 2
+		s := newTurns(cores, behind{"busy": true})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		busy, other := s.account("busy"), s.account("other")
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() { spin(ctx, s, busy) })
+		}
+		s.account("third")
+		wg.Go(func() { spin(ctx, s, s.account("third")) }) // the busy one is not alone
+		time.Sleep(time.Second)
+		deadline := time.Now().Add(time.Minute)
+		guests := make([]turn, cores)
+		for i := range guests {
+			guests[i].account = other
+			came := time.Now()
+			if !s.enter(ctx, deadline, &guests[i], came) {
+				t.Fatal("it did not come to its turn")
+			}
+			if i == 0 && time.Since(came) > 0 {
+				t.Errorf("a guest of a tenant that is not behind waited for %v", time.Since(came))
+			}
+		}
+		time.Sleep(time.Millisecond)
+		for i := range guests {
+			s.leave(&guests[i], time.Now())
+		}
+		cancel()
+		wg.Wait()
+		wantIdle(t, s)
+		if s.ahead != 0 {
+			t.Errorf("%d turns are said to have gone ahead", s.ahead)
+		}
+	})
+}
+
+// Where nobody is behind, a guest that finds no core waits, whoever it is.
+func TestTurnsWithoutRanks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns(1, behind{})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() { spin(ctx, s, s.account("busy")) })
+		time.Sleep(time.Second)
+		other := turn{account: s.account("other")}
+		came := time.Now()
+		if !s.enter(ctx, came.Add(time.Minute), &other, came) || time.Since(came) == 0 {
+			t.Error("it did not wait")
+		}
+		s.leave(&other, time.Now())
+		cancel()
+		wg.Wait()
+		wantIdle(t, s)
 	})
 }

@@ -26,7 +26,7 @@ func TestWorkIsSharedOut(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const cores, pieces = 4, 20
-				s := newTurns(cores, nil)
+				s := newTurns(cores, behind{})
 				most, guests := make([]atomic.Int64, tenants), make([]*turn, tenants)
 				var wg sync.WaitGroup
 				for i := range tenants {
@@ -66,7 +66,7 @@ func TestWorkIsSharedOut(t *testing.T) {
 // Work that waits ends with its call, and one that was granted at that moment is passed on.
 func TestWorkIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(1, nil)
+		s := newTurns(1, behind{})
 		a := s.account("a")
 		var now, most atomic.Int64
 		var done, gone atomic.Int64
@@ -101,7 +101,7 @@ func TestWorkIsGivenUp(t *testing.T) {
 // What the host did for a tenant counts like time of its guests: others have turns until they had as much.
 func TestWorkIsCharged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newTurns(1, nil)
+		s := newTurns(1, behind{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		a, b := s.account("a"), s.account("b")

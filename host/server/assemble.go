@@ -64,10 +64,14 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	if err := sandboxGauges(metrics, p.sandbox); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	if err := metrics.Gauge("tandem_tenants_behind", "Tenants whose work is done behind that of others, for having more than their share of it.",
+		func() float64 { return float64(p.background.Count()) }); err != nil {
+		return fmt.Errorf("make the metrics: %w", err)
+	}
 	s.control = control.New(control.Config{
 		Catalog: p.catalog, Blobs: p.blobs, Sandbox: p.sandbox, Models: p.models, Logger: s.cfg.Logger,
 		Limits: limits, Owned: []control.Owned{p.records, p.usage},
-		Machine: s.machine(), ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
+		Machine: s.machine(), Behind: p.background.Behind, ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
 	})
 	if err := workerGauges(metrics, p.models); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)

@@ -23,6 +23,8 @@ var mayImport = map[string][]string{
 	"host/tenant/system":   {"host/tenant"},
 	"host/tenant/oidc":     {"host/tenant"},
 	"internal/confine":     {},
+	"internal/schedclass":  {},
+	"host/background":      {"internal/schedclass"},
 
 	// Native model execution: nothing of host/.
 	"runners":               {},
@@ -36,10 +38,10 @@ var mayImport = map[string][]string{
 	"runners/onnx/onnxtest": {"runners"},
 	"runners/onnx":          {"runners", "runners/onnx/ortlib"},
 	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch", "runners/madeup"},
-	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine"},
+	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine", "internal/schedclass"},
 
 	// The server, from below to above.
-	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value", "internal/confine"},
+	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value", "host/background", "internal/confine"},
 	"host/graph":   {"runners", "host/sandbox/abi"},
 	"host/blob":    {"host/tenant"},
 	"host/catalog": {"host/blob", "host/tenant"},
@@ -48,7 +50,7 @@ var mayImport = map[string][]string{
 	"host/audit":   {"host/catalog", "host/tenant"},
 	"host/quota":   {"host/tenant"},
 	"host/engine": {
-		"host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging", "host/tenant",
+		"host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging", "host/tenant", "host/background",
 		"runners", "runners/batch", "runners/plan",
 	},
 	"host/control": {
@@ -57,11 +59,11 @@ var mayImport = map[string][]string{
 	},
 	"host/api": {
 		"proto/gen", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
-		"host/catalog", "host/blob", "host/tenant", "host/record", "host/usage", "host/audit", "host/quota", "host/tenant/oidc", "runners", "runners/batch",
+		"host/catalog", "host/blob", "host/tenant", "host/record", "host/usage", "host/audit", "host/quota", "host/background", "host/tenant/oidc", "runners", "runners/batch",
 	},
 	"host/server": {
 		"proto/gen", "host/api", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
-		"host/catalog", "host/blob", "host/tenant", "host/tenant/system", "host/record", "host/usage", "host/audit", "host/quota", "host/console", "host/telemetry",
+		"host/catalog", "host/blob", "host/tenant", "host/tenant/system", "host/record", "host/usage", "host/audit", "host/quota", "host/background", "host/console", "host/telemetry",
 		"runners", "runners/batch", "runners/plan", "runners/onnx", "runners/onnx/ortlib", "runners/worker", "runners/oip",
 	},
 	"cmd/tandem": {

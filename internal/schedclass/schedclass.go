@@ -8,7 +8,6 @@ package schedclass
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 )
 
@@ -23,17 +22,17 @@ const (
 
 // Available tells whether threads can be moved to the idle class and back. The error says why not, and what would help.
 func Available() error {
+	if err := mayReturn(); err != nil {
+		return err
+	}
 	came := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // a thread that cannot come back ends with this goroutine
+		runtime.LockOSThread() // a thread that cannot come back after all ends with this goroutine
 		err := errors.Join(Thread(Idle), Thread(Normal))
 		if err == nil {
 			runtime.UnlockOSThread()
 		}
 		came <- err
 	}()
-	if err := <-came; err != nil {
-		return fmt.Errorf("threads cannot leave the idle class again (CAP_SYS_NICE or a limit of 20 for nice, as of ulimit -e, allows it): %w", err)
-	}
-	return nil
+	return <-came
 }

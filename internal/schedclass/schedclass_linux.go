@@ -10,6 +10,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// mayReturn tells whether the system will let threads leave the idle class: see setpriority(2) and sched(7).
+func mayReturn() error {
+	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 minus the niceness
+	if err != nil {
+		return fmt.Errorf("getpriority: %w", err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NICE, &limit); err == nil && limit.Cur >= uint64(raw) {
+		return nil
+	}
+	var data [2]unix.CapUserData // the version's format has two
+	err = unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &data[0])
+	if err == nil && data[0].Effective&(1<<unix.CAP_SYS_NICE) != 0 {
+		return nil
+	}
+	return fmt.Errorf("threads could not leave the idle class again: it takes CAP_SYS_NICE, or %d as limit of niceness (ulimit -e); there is %d", raw, limit.Cur)
+}
+
 // Thread moves the calling goroutine's thread, to which it must be locked. Its niceness stays.
 func Thread(c Class) error { return set(0, c) }
 

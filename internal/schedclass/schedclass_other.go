@@ -4,6 +4,8 @@ package schedclass
 
 import "errors"
 
+func mayReturn() error { return errors.ErrUnsupported }
+
 // Thread moves the calling goroutine's thread, to which it must be locked.
 func Thread(Class) error { return errors.ErrUnsupported }
 

@@ -26,6 +26,7 @@ type device struct {
 	clock    time.Duration // the least virtual time of those who waited or began when a run began last
 	busy     []*account    // that run or wait
 	accounts map[string]*account
+	behind   func(tenant string) bool // nil: nobody is
 }
 
 // run is one that goes on.
@@ -104,10 +105,27 @@ func (d *device) mayLocked(s *Seat, now time.Time) bool {
 		first := len(a.waiting) == 0 || a.waiting[0] == s
 		return s.running < s.guaranteed || len(d.runs) < d.room && first
 	}
+	if d.goesAheadLocked(a) {
+		return true
+	}
 	if d.taken < d.room+toFollow {
 		return d.waiting == 0 || d.firstLocked(now) == s
 	}
 	return d.passesLocked(s)
+}
+
+// goesAheadLocked reports whether a run of a need not wait for those that go on, since enough of them are behind it.
+func (d *device) goesAheadLocked(a *account) bool {
+	if d.behind == nil || d.behind(a.tenant) {
+		return false
+	}
+	behind := 0
+	for _, r := range d.runs {
+		if d.behind(r.seat.account.tenant) {
+			behind += r.places
+		}
+	}
+	return behind > 0 && d.taken-behind < d.room+toFollow
 }
 
 // firstLocked returns who is first in line of all that wait: of the account that has had the least the one that came first.

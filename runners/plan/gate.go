@@ -14,7 +14,13 @@ import (
 // tenant whose runs have had the least, in time by threads. Runs cannot be interrupted, so there is one way past: a run begins at once when all that go on
 // are expected to be more than eight times as long. There are never more than three of these, since what is shorter than half a millisecond or
 // longer than two seconds counts as that.
+//
+// On the cores, runs of tenants that are not behind do not wait for runs of those that are: the system gives them the cores anyway.
 type Gate struct {
+	// Behind tells whether the work of a tenant goes behind that of others. It is asked with a lock held and must not block. Default:
+	// nobody's does. To be set before the first Seat.
+	Behind func(tenant string) bool
+
 	mu      sync.Mutex // mu guards the following
 	devices map[string]*device
 }
@@ -58,6 +64,9 @@ func (g *Gate) deviceLocked(name string) *device {
 	d := g.devices[name]
 	if d == nil {
 		d = &device{room: deviceRuns, accounts: map[string]*account{}}
+		if name == CPU {
+			d.behind = g.Behind
+		}
 		g.devices[name] = d
 	}
 	return d

@@ -313,3 +313,47 @@ func TestGateOfSeveralTenants(t *testing.T) {
 		}
 	})
 }
+
+// While a tenant is behind, its runs do not keep those of others from the cores, however long they are.
+func TestRunsGoAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const cores, long = 2, 5 * time.Second
+		for _, behind := range []bool{false, true} {
+			gate := &plan.Gate{Behind: func(tenant string) bool { return behind && tenant == "busy" }}
+			gate.Set(plan.Machine{Cores: cores})
+			var all sync.WaitGroup
+			busy, other := newLine(gate, "busy", 1, 10*time.Millisecond), newLine(gate, "other", 1, 5*time.Millisecond)
+			busy.callers(&all, 8, 0, long)
+			other.callers(&all, 1, 20*time.Millisecond, long)
+			most := watch(gate, long)
+			all.Wait()
+			late := time.Duration(other.late.Load())
+			if behind && late > 0 {
+				t.Errorf("a run of a tenant that is not behind waited for %v", late)
+			}
+			if !behind && late == 0 {
+				t.Error("no run ever waited: the test shows nothing")
+			}
+			if limit := cores + 2; most > limit {
+				t.Errorf("%d runs went on at once, want at most %d", most, limit)
+			}
+		}
+	})
+}
+
+// Runs on an accelerator are not the system's to schedule: there a tenant that is behind holds its place like others.
+func TestNobodyGoesAheadOnAccelerators(t *testing.T) {
+	gate := &plan.Gate{Behind: func(tenant string) bool { return tenant == "busy" }}
+	busy, other := gate.Seat("cuda", "busy", func() {}), gate.Seat("cuda", "other", func() {})
+	first := 0
+	for other.Take() {
+		other.Give()
+		if !busy.Take() {
+			break
+		}
+		first++
+	}
+	if first == 0 || first > 100 {
+		t.Errorf("%d runs of the busy tenant began before the other found no room", first)
+	}
+}
