@@ -78,8 +78,9 @@ var procedures = map[string]access{
 // anyRole lets every caller with a valid credential in.
 const anyRole tenant.Action = ""
 
-// authenticate finds out who calls and whether they may, before a body is read.
+// authenticate finds out who calls and whether they may, before a body is read. Who may not is told so a little later.
 func authenticate(auth *tenant.Authenticator) connect.ServerInterceptor {
+	refused := newRefusals()
 	return func(next connect.ServerFunc) connect.ServerFunc {
 		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
 			header := ""
@@ -87,12 +88,15 @@ func authenticate(auth *tenant.Authenticator) connect.ServerInterceptor {
 				header = info.RequestHeader().Get("Authorization")
 			}
 			if header == "" {
+				refused.wait(ctx)
 				return errNoKey
 			}
-			ctx, leave, err := auth.Enter(ctx, header)
+			entered, leave, err := auth.Enter(ctx, header)
 			if err != nil {
+				refused.wait(ctx)
 				return err
 			}
+			ctx = entered
 			defer leave()
 			access, known := procedures[spec.Procedure]
 			if !known {

@@ -31,6 +31,9 @@ const (
 	stay = 100 * time.Millisecond
 	// forgotten is the load below which a tenant that has nothing at work is forgotten.
 	forgotten = 0.001
+	// mostThreads is how many threads are held at most by goroutines that are behind, which each has one also while it waits: a Go program
+	// may have 10,000. Who finds none stays as it is.
+	mostThreads = 1000
 )
 
 // Config configures a [Scheduler].
@@ -50,6 +53,7 @@ type Scheduler struct {
 	start  time.Time
 	move   func(schedclass.Class) error // of the calling goroutine's thread
 	broken atomic.Bool                  // threads cannot be moved any more
+	held   atomic.Int64                 // threads of goroutines that are behind
 
 	judged atomic.Int64 // when it was last judged, since the start
 	split  atomic.Bool  // somebody is behind

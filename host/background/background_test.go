@@ -178,6 +178,26 @@ func TestThreadsThatCannotBeMoved(t *testing.T) {
 	})
 }
 
+// TestThreadsAreBounded has more goroutines behind than there may be threads.
+func TestThreadsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m moves
+		s := newScheduler(Config{Cores: 2}, m.move)
+		stop := occupy(s, "busy", mostThreads+100)
+		for range 20 {
+			call(s, "quiet", time.Millisecond)
+			<-time.After(9 * time.Millisecond)
+		}
+		if n := m.idle.Load() - m.normal.Load(); n != mostThreads {
+			t.Errorf("%d threads are held, want %d", n, mostThreads)
+		}
+		stop()
+		if n := m.idle.Load() - m.normal.Load(); n != 0 || s.held.Load() != 0 {
+			t.Errorf("%d threads are held after the end, %d are counted", n, s.held.Load())
+		}
+	})
+}
+
 func TestNoScheduler(t *testing.T) {
 	var s *Scheduler
 	ctx, task := s.Begin(t.Context(), "tenant")

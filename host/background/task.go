@@ -75,10 +75,16 @@ func (t *Task) End() {
 }
 
 func (t *Task) fallBehind() {
+	s := t.account.s
+	if s.held.Add(1) > mostThreads {
+		s.held.Add(-1)
+		return
+	}
 	runtime.LockOSThread()
-	if err := t.account.s.move(schedclass.Idle); err != nil {
+	if err := s.move(schedclass.Idle); err != nil {
 		runtime.UnlockOSThread()
-		t.account.s.fail(err)
+		s.held.Add(-1)
+		s.fail(err)
 		return
 	}
 	t.idle = true
@@ -87,6 +93,7 @@ func (t *Task) fallBehind() {
 // comeBack leaves a thread that cannot be moved back to the goroutine, with which it ends.
 func (t *Task) comeBack() {
 	t.idle = false
+	t.account.s.held.Add(-1)
 	if err := t.account.s.move(schedclass.Normal); err != nil {
 		t.account.s.fail(err)
 		return
