@@ -42,7 +42,9 @@ func TestReclass(t *testing.T) {
 		t.Skip(err)
 	}
 	var behind atomic.Bool
-	p := newPool(t, func(c *worker.Config) { c.Behind = func(tenant string) bool { return tenant == "busy" && behind.Load() } })
+	p := newPool(t, func(c *worker.Config) {
+		c.Behind = func(tenant string) bool { return tenant == "busy" && behind.Load() }
+	})
 	busy, other := loadFor(t, p, worker.Key{Tenant: "busy"}, onnxtest.AddSub()), loadFor(t, p, worker.Key{Tenant: "other"}, onnxtest.AddSub())
 	normal, idle := fmt.Sprint(unix.SCHED_NORMAL), fmt.Sprint(unix.SCHED_IDLE)
 	for range 2 {
