@@ -18,10 +18,9 @@ func TestRefusalsAreLate(t *testing.T) {
 		for range mostRefused + 50 {
 			all.Go(func() {
 				r.wait(t.Context())
-				switch time.Since(began) {
-				case refusalDelay:
+				if waited := time.Since(began); waited == refusalDelay {
 					late.Add(1)
-				case 0:
+				} else if waited == 0 {
 					atOnce.Add(1)
 				}
 			})

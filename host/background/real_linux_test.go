@@ -3,24 +3,13 @@ package background
 import (
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// policyOf returns the scheduling policy of the calling thread, as the system has it.
-func policyOf(t *testing.T) string {
-	t.Helper()
-	stat, err := os.ReadFile("/proc/self/task/" + strconv.Itoa(unix.Gettid()) + "/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	return fields[41-3] // field 41 of proc_pid_stat(5); the first two were cut off
-}
+	"github.com/tandem-serve/tandem/internal/schedclass/schedclasstest"
+)
 
 // TestThreadsOfTheSystem sees real threads move there and back.
 func TestThreadsOfTheSystem(t *testing.T) {
@@ -30,26 +19,27 @@ func TestThreadsOfTheSystem(t *testing.T) {
 	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	normal := policyOf(t)
+	policy := func() int { return schedclasstest.Policies(t, os.Getpid())[unix.Gettid()] }
+	normal := policy()
 	s.tenants["busy"] = &account{s: s, tenant: "busy"}
 	s.judged.Store(int64(time.Since(s.start) + time.Hour)) // it stays as it is put here
 	_, task := s.Begin(t.Context(), "busy")
 	for range 3 {
 		s.tenants["busy"].behind.Store(true)
 		task.Look()
-		if got := policyOf(t); got != strconv.Itoa(unix.SCHED_IDLE) {
-			t.Fatalf("a thread that works for a tenant behind has policy %s", got)
+		if got := policy(); got != unix.SCHED_IDLE {
+			t.Fatalf("a thread that works for a tenant behind has policy %d", got)
 		}
 		s.tenants["busy"].behind.Store(false)
 		task.Look()
-		if got := policyOf(t); got != normal {
-			t.Fatalf("the thread came back with policy %s, it had %s", got, normal)
+		if got := policy(); got != normal {
+			t.Fatalf("the thread came back with policy %d, it had %d", got, normal)
 		}
 	}
 	s.tenants["busy"].behind.Store(true)
 	task.Look()
 	task.End()
-	if got := policyOf(t); got != normal {
-		t.Errorf("after the end the thread has policy %s, it had %s", got, normal)
+	if got := policy(); got != normal {
+		t.Errorf("after the end the thread has policy %d, it had %d", got, normal)
 	}
 }

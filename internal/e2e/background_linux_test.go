@@ -2,10 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,28 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tandem-serve/tandem/internal/rig"
+	"github.com/tandem-serve/tandem/internal/schedclass/schedclasstest"
 )
-
-// idleThreads counts the threads of a process that the system lets run only where no other wants to.
-func idleThreads(t *testing.T, pid int) int {
-	t.Helper()
-	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for _, name := range stats {
-		stat, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if fields[41-3] == fmt.Sprint(unix.SCHED_IDLE) { // field 41 of proc_pid_stat(5); the first two were cut off
-			n++
-		}
-	}
-	return n
-}
 
 // canMove tells whether this process, and so a server that it starts, may move threads out of the idle class: it asks for the right, and
 // not the server's own code.
@@ -58,14 +34,14 @@ func TestBusyTenantWorksBehind(t *testing.T) {
 	busy := newTenant(t, s, "busy")
 	pushHostile(t, busy)
 	quiet := newVictim(t, s)
-	if n := idleThreads(t, s.PID()); n > 0 {
+	if n := schedclasstest.Count(t, s.PID(), unix.SCHED_IDLE); n > 0 {
 		t.Fatalf("%d threads are idle ones before anybody called", n)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var spinning sync.WaitGroup
 	for range 4 {
-		spinning.Go(func() { _, _ = busy.Infer(ctx, "spin", mode(0)) }) //nolint:errcheck // it ends when the test stops it
+		spinning.Go(func() { _, _ = busy.Infer(ctx, "spin", mode(0)) }) // it ends when the test stops it
 	}
 	until := func(what string, met func() bool) {
 		t.Helper()
@@ -77,12 +53,12 @@ func TestBusyTenantWorksBehind(t *testing.T) {
 				return
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("not within 20 s: %s (%d threads are idle ones)", what, idleThreads(t, s.PID()))
+				t.Fatalf("not within 20 s: %s (%d threads are idle ones)", what, schedclasstest.Count(t, s.PID(), unix.SCHED_IDLE))
 			}
 		}
 	}
-	until("the threads that spin are idle ones", func() bool { return idleThreads(t, s.PID()) > 0 })
+	until("the threads that spin are idle ones", func() bool { return schedclasstest.Count(t, s.PID(), unix.SCHED_IDLE) > 0 })
 	stop()
 	spinning.Wait()
-	until("no thread is an idle one any more", func() bool { return idleThreads(t, s.PID()) == 0 })
+	until("no thread is an idle one any more", func() bool { return schedclasstest.Count(t, s.PID(), unix.SCHED_IDLE) == 0 })
 }

@@ -1,53 +1,30 @@
-package schedclass
+package schedclass_test
 
 import (
 	"bufio"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-// policies returns the scheduling policy of each thread of a process, as the system has it.
-func policies(t *testing.T, pid int) map[int]string {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[int]string{}
-	for _, name := range stats {
-		stat, err := os.ReadFile(name)
-		if err != nil {
-			continue // the thread has ended
-		}
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		tid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		out[tid] = fields[41-3] // field 41 of proc_pid_stat(5); the first two were cut off
-	}
-	return out
-}
+	"github.com/tandem-serve/tandem/internal/schedclass"
+	"github.com/tandem-serve/tandem/internal/schedclass/schedclasstest"
+)
 
 func want(t *testing.T, pid, policy int) {
 	t.Helper()
-	for tid, got := range policies(t, pid) {
-		if got != strconv.Itoa(policy) {
-			t.Errorf("thread %d of process %d has policy %s, want %d", tid, pid, got, policy)
+	for tid, got := range schedclasstest.Policies(t, pid) {
+		if got != policy {
+			t.Errorf("thread %d of process %d has policy %d, want %d", tid, pid, got, policy)
 		}
 	}
 }
 
 func needAvailable(t *testing.T) {
 	t.Helper()
-	if err := Available(); err != nil {
+	if err := schedclass.Available(); err != nil {
 		t.Skip(err)
 	}
 }
@@ -61,16 +38,16 @@ func TestThread(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		for class, policy := range map[Class]int{Idle: unix.SCHED_IDLE, Normal: unix.SCHED_NORMAL} {
-			if err := Thread(class); err != nil {
+		for class, policy := range map[schedclass.Class]int{schedclass.Idle: unix.SCHED_IDLE, schedclass.Normal: unix.SCHED_NORMAL} {
+			if err := schedclass.Thread(class); err != nil {
 				t.Fatal(err)
 			}
-			if got := policies(t, os.Getpid())[unix.Gettid()]; got != strconv.Itoa(policy) {
-				t.Errorf("class %v has policy %s, want %d", class, got, policy)
+			if got := schedclasstest.Policies(t, os.Getpid())[unix.Gettid()]; got != policy {
+				t.Errorf("class %v has policy %d, want %d", class, got, policy)
 			}
 		}
 	}
-	if err := Thread(Normal); err != nil {
+	if err := schedclass.Thread(schedclass.Normal); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || got != nice {
@@ -81,7 +58,7 @@ func TestThread(t *testing.T) {
 // TestAvailableLeavesNothing asks often: threads that cannot come back must not stay with the program.
 func TestAvailableLeavesNothing(t *testing.T) {
 	for range 50 {
-		_ = Available() //nolint:errcheck // whatever it is here
+		_ = schedclass.Available()
 	}
 	want(t, os.Getpid(), unix.SCHED_NORMAL)
 }
@@ -105,14 +82,14 @@ func TestProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := child.Process.Pid
-	if n := len(policies(t, pid)); n < 2 {
+	if n := len(schedclasstest.Policies(t, pid)); n < 2 {
 		t.Fatalf("the child has %d threads, the test needs several", n)
 	}
 	for _, c := range []struct {
-		class  Class
+		class  schedclass.Class
 		policy int
-	}{{Idle, unix.SCHED_IDLE}, {Normal, unix.SCHED_NORMAL}} {
-		if err := Process(pid, c.class); err != nil {
+	}{{schedclass.Idle, unix.SCHED_IDLE}, {schedclass.Normal, unix.SCHED_NORMAL}} {
+		if err := schedclass.Process(pid, c.class); err != nil {
 			t.Fatal(err)
 		}
 		want(t, pid, c.policy)
@@ -123,7 +100,7 @@ func TestProcess(t *testing.T) {
 	if err := child.Wait(); err != nil {
 		t.Error(err)
 	}
-	if err := Process(pid, Idle); err == nil {
+	if err := schedclass.Process(pid, schedclass.Idle); err == nil {
 		t.Error("a process that has ended was moved")
 	}
 }
@@ -138,5 +115,5 @@ func TestChild(t *testing.T) {
 	if _, err := os.Stdout.WriteString("ready\n"); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = os.Stdin.Read(make([]byte, 1)) //nolint:errcheck // its end is what it waits for
+	_, _ = os.Stdin.Read(make([]byte, 1)) // its end is what it waits for
 }
