@@ -44,3 +44,18 @@ func TestReclass(t *testing.T) {
 		t.Errorf("%d threads of a worker that started behind are normal ones", n)
 	}
 }
+
+// TestReclassDuringStart has the tenant fall behind while its worker starts, when the pool cannot be told of that worker yet.
+func TestReclassDuringStart(t *testing.T) {
+	if err := schedclass.Available(); err != nil {
+		t.Skip(err)
+	}
+	var asked atomic.Int64
+	p := newPool(t, func(c *worker.Config) {
+		c.Behind = func(tenant string) bool { return tenant == "busy" && asked.Add(1) > 1 }
+	})
+	m := loadFor(t, p, worker.Key{Tenant: "busy"}, onnxtest.AddSub())
+	if n := schedclasstest.Count(t, m.PID(), unix.SCHED_NORMAL); n > 0 {
+		t.Errorf("%d threads of the worker are normal ones", n)
+	}
+}

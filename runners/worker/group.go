@@ -118,7 +118,10 @@ func (g *group) start(s *starting, previous *process, wait time.Duration) {
 		g.current = p
 	}
 	g.mu.Unlock()
-	if err == nil && s.err != nil {
+	switch {
+	case s.err == nil:
+		p.reclass() // what changed while it started has not reached it
+	case err == nil:
 		p.kill(death{asked: true})
 	}
 	close(s.done)
