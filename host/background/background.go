@@ -56,7 +56,7 @@ type Scheduler struct {
 	held   atomic.Int64                 // threads of goroutines that are behind
 
 	judged atomic.Int64 // when it was last judged, since the start
-	split  atomic.Bool  // somebody is behind
+	behind atomic.Int64 // tenants that are
 
 	mu      sync.Mutex // guards the following, and the marked fields of accounts
 	tenants map[string]*account
@@ -95,7 +95,7 @@ func newScheduler(cfg Config, move func(schedclass.Class) error) *Scheduler {
 
 // Behind tells whether a tenant's threads go behind those of others.
 func (s *Scheduler) Behind(tenant string) bool {
-	if s == nil || !s.split.Load() {
+	if !s.Split() {
 		return false
 	}
 	s.mu.Lock()
@@ -105,22 +105,14 @@ func (s *Scheduler) Behind(tenant string) bool {
 }
 
 // Split tells whether there are tenants that are behind, and so others that go before them. It is cheap.
-func (s *Scheduler) Split() bool { return s != nil && s.split.Load() }
+func (s *Scheduler) Split() bool { return s.Count() > 0 }
 
-// Count returns how many tenants are behind.
+// Count returns how many tenants are behind. It is cheap.
 func (s *Scheduler) Count() int {
-	if !s.Split() {
+	if s == nil {
 		return 0
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, a := range s.tenants {
-		if a.behind.Load() {
-			n++
-		}
-	}
-	return n
+	return int(s.behind.Load())
 }
 
 // Begin says that the calling goroutine works for a tenant until the task ends. The context carries the task to [Look] and [Fork].
@@ -189,7 +181,7 @@ func (s *Scheduler) judgeLocked(now time.Duration) (changed []string) {
 	}
 	part := share(loads, float64(s.cfg.Cores)/2)
 	first := slices.ContainsFunc(loads, func(load float64) bool { return load <= part })
-	split := false
+	count := int64(0)
 	for name, a := range s.tenants {
 		behind := first && a.load > part
 		if a.behind.Load() && first && !behind {
@@ -199,9 +191,11 @@ func (s *Scheduler) judgeLocked(now time.Duration) (changed []string) {
 			a.since = now
 			changed = append(changed, name)
 		}
-		split = split || behind
+		if behind {
+			count++
+		}
 	}
-	s.split.Store(split)
+	s.behind.Store(count)
 	return changed
 }
 

@@ -88,14 +88,7 @@ func (s *turns) account(tenant string) *account {
 func (s *turns) enter(ctx context.Context, deadline time.Time, t *turn, now time.Time) bool {
 	s.mu.Lock()
 	s.comeLocked(t.account)
-	if s.running < s.cores && len(s.queue) == 0 || s.active == 1 {
-		s.beginLocked(t, now)
-		s.mu.Unlock()
-		return true
-	}
-	if s.goesAheadLocked(t.account) {
-		s.ahead++
-		t.ahead = true
+	if s.running < s.cores && len(s.queue) == 0 || s.active == 1 || s.goAheadLocked(t) {
 		s.beginLocked(t, now)
 		s.mu.Unlock()
 		return true
@@ -105,9 +98,14 @@ func (s *turns) enter(ctx context.Context, deadline time.Time, t *turn, now time
 	return s.wait(ctx, deadline, t, at, now)
 }
 
-// goesAheadLocked tells whether a guest of a need not wait.
-func (s *turns) goesAheadLocked(a *account) bool {
-	return s.ahead < s.cores && s.background.Split() && !s.background.Behind(a.tenant)
+// goAheadLocked has a guest go before those of tenants that are behind, or returns false when it has to wait.
+func (s *turns) goAheadLocked(t *turn) bool {
+	if s.ahead >= s.cores || !s.background.Split() || s.background.Behind(t.account.tenant) {
+		return false
+	}
+	s.ahead++
+	t.ahead = true
+	return true
 }
 
 // leave ends a turn.

@@ -349,7 +349,6 @@ func TestTurnsGoAhead(t *testing.T) {
 		for range 8 {
 			wg.Go(func() { spin(ctx, s, busy) })
 		}
-		s.account("third")
 		wg.Go(func() { spin(ctx, s, s.account("third")) }) // the busy one is not alone
 		time.Sleep(time.Second)
 		deadline := time.Now().Add(time.Minute)
