@@ -38,7 +38,7 @@ func literalFrom(t graph.Type, data []byte) (value.Value, error) {
 	if !utf8.Valid(data) {
 		return value.Value{}, errors.New("not UTF-8 text")
 	}
-	return value.Text(string(data)), nil
+	return value.Text(value.StringOf(data)), nil
 }
 
 // literalList reads a JSON array whose items are texts, documents, tensors or lists of those.

@@ -57,7 +57,7 @@ func kindFrom(v *tandemv1.Value, depth int) (value.Value, error) {
 	case *tandemv1.Value_Text:
 		return value.Text(k.Text), nil
 	case *tandemv1.Value_Json:
-		return value.JSON([]byte(k.Json)), nil
+		return value.JSON(value.BytesOf(k.Json)), nil
 	case *tandemv1.Value_Image:
 		return value.Image(k.Image.GetData(), k.Image.GetMediaType()), nil
 	case *tandemv1.Value_Bytes:
@@ -70,7 +70,7 @@ func kindFrom(v *tandemv1.Value, depth int) (value.Value, error) {
 		}
 		// What it is depends on the graph, which readLiterals knows; until then it is what it looks like.
 		if utf8.Valid(k.Literal) {
-			return value.Text(string(k.Literal)), nil
+			return value.Text(value.StringOf(k.Literal)), nil
 		}
 		return value.Bytes(k.Literal, ""), nil
 	default:
@@ -121,16 +121,16 @@ func tensorFrom(t *tandemv1.Tensor) (value.Value, error) {
 	return value.Tensor(d, shape, data), nil
 }
 
-// valueTo writes a value to the wire. Raw tensor data is not copied.
+// valueTo writes a value to the wire. Data is not copied where its layout allows, and is needed until the message has been encoded.
 func valueTo(v value.Value, enc tandemv1.TensorEncoding) (*tandemv1.Value, error) {
 	switch v.Kind {
 	case abi.KindTensor:
 		t, err := tensorTo(v, enc)
 		return &tandemv1.Value{Kind: &tandemv1.Value_Tensor{Tensor: t}}, err
 	case abi.KindText:
-		return &tandemv1.Value{Kind: &tandemv1.Value_Text{Text: string(v.Data)}}, nil
+		return &tandemv1.Value{Kind: &tandemv1.Value_Text{Text: value.StringOf(v.Data)}}, nil
 	case abi.KindJSON:
-		return &tandemv1.Value{Kind: &tandemv1.Value_Json{Json: string(v.Data)}}, nil
+		return &tandemv1.Value{Kind: &tandemv1.Value_Json{Json: value.StringOf(v.Data)}}, nil
 	case abi.KindImage:
 		return &tandemv1.Value{Kind: &tandemv1.Value_Image{Image: mediaTo(v)}}, nil
 	case abi.KindBytes:

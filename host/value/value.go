@@ -25,13 +25,8 @@ type Value struct {
 	Items []Value
 }
 
-// Text returns a text value; s must be UTF-8.
-func Text(s string) Value {
-	if len(s) <= PieceBytes {
-		return Value{Kind: abi.KindText, Data: []byte(s)}
-	}
-	return Value{Kind: abi.KindText, Data: Append(make([]byte, 0, len(s)), s)}
-}
+// Text returns a text value over s, which must be UTF-8.
+func Text(s string) Value { return Value{Kind: abi.KindText, Data: BytesOf(s)} }
 
 // JSON returns a JSON value over doc, which must be one JSON document.
 func JSON(doc []byte) Value { return Value{Kind: abi.KindJSON, Data: doc} }
