@@ -12,6 +12,7 @@ import (
 const (
 	pageSize     = 4096
 	wasmPageSize = 64 << 10
+	pieceSize    = 4 << 20 // of memory that is given back at a stretch
 )
 
 // linearMemory is the memory of one guest in an address range of its own, which never moves. It implements wazero's
@@ -114,6 +115,7 @@ func (m *linearMemory) Free() {
 			return
 		}
 	}
+	m.empty()
 	// Unmapping a whole range that was mapped cannot fail.
 	_ = unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(m.all)), uintptr(len(m.all)))
 	m.all = nil
@@ -131,6 +133,14 @@ func (m *linearMemory) recycle(r *resetter) error {
 	dirty, _, err := r.reset(m)
 	m.dirty, m.started, m.grew, m.refused = dirty, false, false, false
 	return err
+}
+
+// empty gives the pages of a large memory back piece by piece. To unmap it with its pages would hold the lock of the process's memory map for
+// as long as it takes, some 50 ms for a gigabyte, and longer when the thread has to wait for a core meanwhile.
+func (m *linearMemory) empty() {
+	for lo := uint64(0); m.size > pieceSize && lo < m.size; lo += pieceSize {
+		_ = m.drop(lo, min(lo+pieceSize, m.size)) // it is unmapped anyway
+	}
 }
 
 // drop gives pages back; they read as the snapshot again, or as zero outside of it.
