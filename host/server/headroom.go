@@ -8,8 +8,10 @@ import (
 )
 
 const (
-	// leastHeadroom is what the heap may grow between two collections of garbage, or by as much as is in use if that is more.
+	// leastHeadroom is what the heap may grow between two collections of garbage, or by as much as is in use if that is more; leastPart of
+	// the limit if that is more too, so that a burst after a calm time is not met with several at once.
 	leastHeadroom = 32 << 20
+	leastPart     = 4
 	// mostHeadroom bounds the default of Config.Headroom.
 	mostHeadroom = 1 << 30
 	// rare is how far collections should be apart.
@@ -28,6 +30,7 @@ func DefaultHeadroom() int64 { return min(machineMemory()/16, mostHeadroom) }
 // heap may grow by becomes what it would take for collections to be rare, up to a limit, and halves when they are too rare.
 type headroom struct {
 	limit int64
+	least int64
 	set   func(percent int) // of garbage, of what is in use
 	room  int64
 	last  time.Time // the collection before
@@ -35,7 +38,8 @@ type headroom struct {
 }
 
 func newHeadroom(limit int64) *headroom {
-	return &headroom{limit: limit, room: leastHeadroom, now: 100, set: func(percent int) { debug.SetGCPercent(percent) }}
+	least := max(limit/leastPart, leastHeadroom)
+	return &headroom{limit: limit, least: least, room: least, now: 100, set: func(percent int) { debug.SetGCPercent(percent) }}
 }
 
 // collected notes a collection that left so many bytes in use.
@@ -44,7 +48,7 @@ func (h *headroom) collected(now time.Time, live int64) {
 	case apart < rare:
 		h.room = min(int64(float64(h.room)*min(float64(rare)/float64(max(apart, 1)), steepest)), h.limit)
 	case apart > tooRare:
-		h.room = max(h.room/2, leastHeadroom)
+		h.room = max(h.room/2, h.least)
 	}
 	h.last = now
 	h.apply(live)
@@ -52,7 +56,7 @@ func (h *headroom) collected(now time.Time, live int64) {
 
 // reset goes back to the least.
 func (h *headroom) reset(live int64) {
-	h.room = leastHeadroom
+	h.room = h.least
 	h.apply(live)
 }
 

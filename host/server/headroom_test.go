@@ -14,6 +14,7 @@ func TestHeadroom(t *testing.T) {
 	const mib = 1 << 20
 	var set []int
 	h := newHeadroom(512 * mib)
+	h.least, h.room = 32*mib, 32*mib
 	h.set = func(percent int) { set = append(set, percent) }
 	now := time.Now()
 	h.last = now
@@ -39,6 +40,22 @@ func TestHeadroom(t *testing.T) {
 		h.collected(now, step.live)
 		if step.percent == 0 && len(set) > 0 || step.percent != 0 && (len(set) != 1 || set[0] != step.percent) {
 			t.Errorf("after %v with %d MiB in use: set %v, want %d", step.after, step.live/mib, set, step.percent)
+		}
+	}
+}
+
+// The first collections after a calm time are not close to one another where there is memory.
+func TestLeastHeadroom(t *testing.T) {
+	for limit, want := range map[int64]int64{1 << 30: 256 << 20, 64 << 20: leastHeadroom} {
+		h := newHeadroom(limit)
+		h.set = func(int) {}
+		if h.room != want {
+			t.Errorf("of %d MiB at most the first headroom is %d MiB, want %d", limit>>20, h.room>>20, want>>20)
+		}
+		h.room = limit
+		h.reset(0)
+		if h.room != want {
+			t.Errorf("after a calm time it is %d MiB, want %d", h.room>>20, want>>20)
 		}
 	}
 }
