@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/quota"
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -29,6 +30,8 @@ type call struct {
 	visit   atomic.Pointer[quota.Visit]
 	refused atomic.Pointer[tenant.QuotaError] // what ended the reading of the body
 
+	// task is the handler's, once the tenant is known.
+	task *background.Task
 	// bytesOut counts the outputs of the call.
 	bytesOut int64
 	// answered, when set, is called once when the handler has returned: the answer has been encoded, if there is one.

@@ -24,7 +24,7 @@ func bounded(next http.Handler, patience time.Duration) http.Handler {
 	whole := wholeAnswers()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := &patientWriter{
-			ResponseWriter: w, control: http.NewResponseController(w), patience: patience, last: time.Now().Add(slowest * patience),
+			ResponseWriter: w, call: callOf(r.Context()), control: http.NewResponseController(w), patience: patience, last: time.Now().Add(slowest * patience),
 			whole: r.ProtoMajor == 2 && whole[r.URL.Path],
 		}
 		if p.whole && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
@@ -54,6 +54,7 @@ func wholeAnswers() map[string]bool {
 // patientWriter gives each write a deadline.
 type patientWriter struct {
 	http.ResponseWriter
+	call     *call
 	control  *http.ResponseController
 	patience time.Duration
 	set      time.Time // when the deadline was set last
@@ -72,8 +73,9 @@ func (w *patientWriter) patient() {
 	_ = w.control.SetWriteDeadline(earlier(now.Add(w.patience), w.last))
 }
 
-// Write writes within the deadline.
+// Write writes within the deadline. Others may compute meanwhile.
 func (w *patientWriter) Write(b []byte) (int, error) {
+	w.call.task.Rest()
 	w.patient()
 	return w.ResponseWriter.Write(b)
 }

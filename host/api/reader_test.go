@@ -64,7 +64,7 @@ func TestDeadlinesAreSetSeldom(t *testing.T) {
 		begin := time.Now()
 		d := &deadlines{ResponseWriter: httptest.NewRecorder()}
 		d.Reader = io.LimitReader(spacesReader{}, 100)
-		w := &patientWriter{ResponseWriter: d, control: http.NewResponseController(d), patience: 8 * time.Second, last: begin.Add(9 * time.Second)}
+		w := &patientWriter{ResponseWriter: d, call: &call{}, control: http.NewResponseController(d), patience: 8 * time.Second, last: begin.Add(9 * time.Second)}
 		c := &call{ReadCloser: d, control: http.NewResponseController(d), silence: 8 * time.Second, until: begin.Add(9 * time.Second), length: -1}
 		for range 30 {
 			if _, err := w.Write([]byte("x")); err != nil {

@@ -20,7 +20,28 @@ func working(s *background.Scheduler) connect.ServerInterceptor {
 			}
 			ctx, task := s.Begin(ctx, string(t))
 			defer task.End()
-			return next(ctx, spec, stream)
+			callOf(ctx).task = task
+			return next(ctx, spec, workingStream{stream, task})
 		}
 	}
+}
+
+// workingStream lets others compute while a message is waited for. It belongs to the goroutine of the call. When a message has come the
+// codec looks at the task, and when one is written the writer lets it rest.
+type workingStream struct {
+	connect.ServerStream
+
+	task *background.Task
+}
+
+// Receive implements connect.ServerStream.
+func (s workingStream) Receive(msg any) error {
+	s.task.Rest()
+	return s.ServerStream.Receive(msg)
+}
+
+// Send implements connect.ServerStream.
+func (s workingStream) Send(msg any) error {
+	s.task.Look()
+	return s.ServerStream.Send(msg)
 }

@@ -7,7 +7,9 @@
 // half of the cores together at most, and nobody is behind on a server that has one tenant, is not busy, or is filled by tenants that
 // want equally much.
 //
-// Locks: Scheduler.mu, under which nothing blocks. The package starts no goroutines.
+// Of the goroutines that are behind, as many compute at once as there are cores; the others wait for a slot.
+//
+// Locks: Scheduler.mu and slots.mu, under which nothing blocks. The package starts no goroutines.
 package background
 
 import (
@@ -23,8 +25,13 @@ import (
 )
 
 const (
-	// memory is the time constant of loads: of what a load was so long ago, 1/e still counts.
-	memory = 100 * time.Millisecond
+	// memory is the time constant of loads: of what a load was so long ago, 1/e still counts. They rise faster, so that who comes with
+	// much at once is found out before it is felt: four goroutines on two cores within 10 ms.
+	memory     = 100 * time.Millisecond
+	riseMemory = 40 * time.Millisecond
+	// patience is by how much the load of a tenant that goes first may be beyond its part before it does not any more. A tenant that
+	// others slow down has more at work, for waits count.
+	patience = 2
 	// judgeEach is the least time between two judgements.
 	judgeEach = 2 * time.Millisecond
 	// stay is how long a tenant is behind at least.
@@ -54,6 +61,7 @@ type Scheduler struct {
 	move   func(schedclass.Class) error // of the calling goroutine's thread
 	broken atomic.Bool                  // threads cannot be moved any more
 	held   atomic.Int64                 // threads of goroutines that are behind
+	slots  slots
 
 	judged atomic.Int64 // when it was last judged, since the start
 	behind atomic.Int64 // tenants that are
@@ -72,6 +80,8 @@ type account struct {
 	load  float64       // at the time at; guarded by Scheduler.mu
 	at    time.Duration // since the start; guarded by Scheduler.mu
 	since time.Duration // when it went behind; guarded by Scheduler.mu
+
+	places []*place // of goroutines that wait for a slot, oldest first; guarded by slots.mu
 }
 
 // New returns a scheduler. Where threads cannot be moved there and back, it returns why, and no scheduler.
@@ -90,7 +100,7 @@ func newScheduler(cfg Config, move func(schedclass.Class) error) *Scheduler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Scheduler{cfg: cfg, start: time.Now(), move: move, tenants: map[string]*account{}}
+	return &Scheduler{cfg: cfg, start: time.Now(), move: move, slots: slots{cores: cfg.Cores}, tenants: map[string]*account{}}
 }
 
 // Behind tells whether a tenant's threads go behind those of others.
@@ -115,7 +125,8 @@ func (s *Scheduler) Count() int {
 	return int(s.behind.Load())
 }
 
-// Begin says that the calling goroutine works for a tenant until the task ends. The context carries the task to [Look] and [Fork].
+// Begin says that the calling goroutine works for a tenant until the task ends. The context carries the task to [Look], [Rest] and
+// [Fork]. It does not wait, since nothing is computed yet.
 func (s *Scheduler) Begin(ctx context.Context, tenant string) (context.Context, *Task) {
 	if s == nil {
 		return ctx, nil
@@ -130,7 +141,7 @@ func (s *Scheduler) Begin(ctx context.Context, tenant string) (context.Context, 
 	a.setLocked(now, +1)
 	s.mu.Unlock()
 	t := &Task{account: a}
-	t.Look()
+	t.follow()
 	return context.WithValue(ctx, taskKey{}, t), t
 }
 
@@ -144,7 +155,11 @@ func (s *Scheduler) end(a *account) {
 // setLocked brings the load up to date and changes how many tasks there are.
 func (a *account) setLocked(now time.Duration, by int) {
 	if now > a.at {
-		old := math.Exp(-float64(now-a.at) / float64(memory))
+		constant := memory
+		if float64(a.tasks) > a.load {
+			constant = riseMemory
+		}
+		old := math.Exp(-float64(now-a.at) / float64(constant))
 		a.load = a.load*old + float64(a.tasks)*(1-old)
 		a.at = now
 	}
@@ -180,10 +195,17 @@ func (s *Scheduler) judgeLocked(now time.Duration) (changed []string) {
 		loads = append(loads, a.load)
 	}
 	part := share(loads, float64(s.cfg.Cores)/2)
-	first := slices.ContainsFunc(loads, func(load float64) bool { return load <= part })
+	split := s.Split()
+	within := func(a *account) bool {
+		return a.load <= part || split && !a.behind.Load() && a.load <= patience*part
+	}
+	first := false
+	for _, a := range s.tenants {
+		first = first || within(a)
+	}
 	count := int64(0)
 	for name, a := range s.tenants {
-		behind := first && a.load > part
+		behind := first && !within(a)
 		if a.behind.Load() && first && !behind {
 			behind = a.load > part/2 || now-a.since < stay
 		}

@@ -13,6 +13,8 @@ import (
 type Task struct {
 	account *account
 	idle    bool // the goroutine is locked to its thread, which is of the idle class
+	slot    bool // it has taken one, which it may have lost since
+	place   place
 }
 
 type taskKey struct{}
@@ -32,11 +34,35 @@ func Look(ctx context.Context) {
 	t.Look()
 }
 
-// Look moves the goroutine's thread to the class in which the tenant is now. To be called from time to time by what works for long.
+// Rest is [Task.Rest] of the task that ctx carries, which must be that of the calling goroutine.
+func Rest(ctx context.Context) {
+	t, _ := ctx.Value(taskKey{}).(*Task)
+	t.Rest()
+}
+
+// Look moves the goroutine's thread to the class in which the tenant is now, and waits for a slot if that is behind. To be called before
+// something is computed, and from time to time by what computes for long.
 func (t *Task) Look() {
 	if t == nil {
 		return
 	}
+	t.follow()
+	if t.idle {
+		t.slot = true
+		t.account.s.slots.take(t.account, &t.place)
+	}
+}
+
+// Rest gives the slot to others. To be called before the goroutine waits for something else.
+func (t *Task) Rest() {
+	if t != nil && t.slot {
+		t.slot = false
+		t.account.s.slots.give(&t.place)
+	}
+}
+
+// follow moves the goroutine's thread to the class in which the tenant is now.
+func (t *Task) follow() {
 	s := t.account.s
 	s.judge()
 	behind := t.account.behind.Load() && !s.broken.Load()
@@ -92,6 +118,7 @@ func (t *Task) fallBehind() {
 
 // comeBack leaves a thread that cannot be moved back to the goroutine, with which it ends.
 func (t *Task) comeBack() {
+	t.Rest()
 	t.idle = false
 	t.account.s.held.Add(-1)
 	if err := t.account.s.move(schedclass.Normal); err != nil {

@@ -156,6 +156,7 @@ func (r *run) items(ctx context.Context, m *mapping) *Error {
 		})
 	}
 	work(ctx, false)
+	background.Rest(ctx)
 	wg.Wait()
 	if fault == nil && ctx.Err() != nil {
 		return classify(context.Cause(ctx))

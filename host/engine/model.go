@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -38,6 +39,7 @@ func (m *modelTarget) run(ctx context.Context, c *call) (*answer, error) {
 	}
 	out := make([]runners.Tensor, len(c.node.Outputs))
 	var account batch.Account
+	background.Rest(ctx)
 	begin := time.Now()
 	err := m.runner.Run(batch.WithAccount(c.asCaller(ctx), &account), in, out)
 	figures := statsOf(&account, time.Since(begin), rowsOf(in))

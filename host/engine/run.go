@@ -129,6 +129,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		r.tellOutputs()
 	}
 	r.launch(ctx, cancel)
+	background.Rest(ctx)
 	r.wg.Wait()
 	if r.err != nil {
 		r.freeAll()

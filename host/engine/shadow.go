@@ -171,6 +171,7 @@ func (r *run) runShadow(ctx context.Context) {
 	defer stop()
 	r.after, r.inShadow, r.events, r.held = &aftermath{}, true, nil, nil
 	r.launch(ctx, func(error) {})
+	background.Rest(ctx)
 	r.wg.Wait()
 	outcome := "done"
 	switch err := r.keepShadowRecords(ctx); {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/tandem-serve/tandem/host/background"
 )
 
 // callState is everything that belongs to one entry of a guest: a call, or a step of its start. It is used by the
@@ -119,6 +121,7 @@ func (s *callState) outOfTime(ctx context.Context) *CallError {
 func (s *callState) aside(ctx context.Context, f func()) {
 	s.host.turns.leave(&s.turn, time.Now())
 	s.grantAt = time.Time{}
+	background.Rest(ctx)
 	f()
 	if !s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now()) {
 		s.end(ctx)

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tandem-serve/tandem/host/background"
 )
 
 // turnLength is how long a guest may keep a core for which others wait.
@@ -84,8 +86,10 @@ func (s *turns) account(tenant string) *account {
 	return a
 }
 
-// enter begins a turn, and waits for it when it must. It returns false when ctx or the deadline ended the wait.
+// enter begins a turn, and waits for it when it must. It returns false when ctx or the deadline ended the wait. Who is behind has a slot
+// of package background too then, and gave it up while it waited for the turn.
 func (s *turns) enter(ctx context.Context, deadline time.Time, t *turn, now time.Time) bool {
+	background.Look(ctx)
 	s.mu.Lock()
 	s.comeLocked(t.account)
 	if s.running < s.cores && len(s.queue) == 0 || s.active == 1 || s.goAheadLocked(t) {
@@ -228,10 +232,12 @@ func (s *turns) dispatchLocked(now time.Time) {
 
 // wait waits for the turn of t, which stands at at in its queue since the time from.
 func (s *turns) wait(ctx context.Context, deadline time.Time, t *turn, at *list.Element, from time.Time) bool {
+	background.Rest(ctx)
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
 	case <-t.ready:
+		background.Look(ctx)
 		t.since = time.Now() // it begins when it runs, not when it was granted
 		t.waited += t.since.Sub(from)
 		return true
