@@ -97,7 +97,7 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
-		connecthttp.WithCodecs(binaryCodec{connectproto.NewBinaryCodec()}, jsonCodec{connectproto.NewJSONCodec()}),
+		connecthttp.WithCodecs(lookingCodec{binaryCodec{connectproto.NewBinaryCodec()}}, lookingCodec{connectproto.NewJSONCodec()}),
 		connecthttp.WithCompressors(connectgzip.New(connectgzip.WithLevel(gzip.BestSpeed))), connecthttp.WithCompressMinBytes(compressFrom))
 	names := serviceNames()
 	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"unicode/utf8"
 
+	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -15,23 +16,17 @@ import (
 	"github.com/tandem-serve/tandem/host/value"
 )
 
-// jsonCodec is Protobuf's JSON.
-type jsonCodec struct{ *connectproto.JSONCodec }
+// lookingCodec has a call look at its task before a message is decoded: from there on something is computed.
+type lookingCodec struct{ connect.StableCodec }
 
 // UnmarshalRead implements connect.Codec.
-func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
+func (c lookingCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
 	callOf(ctx).task.Look()
-	return c.JSONCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
+	return c.StableCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
 }
 
 // binaryCodec is Protobuf's encoding, whose large messages are written in pieces: see value.PieceBytes.
 type binaryCodec struct{ *connectproto.BinaryCodec }
-
-// UnmarshalRead implements connect.Codec.
-func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
-	callOf(ctx).task.Look()
-	return c.BinaryCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
-}
 
 // MarshalWrite implements connect.Codec.
 func (c binaryCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) error {
