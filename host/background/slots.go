@@ -19,7 +19,7 @@ const (
 //
 // The tenants whose goroutines wait get slots in turn, and the goroutines of one in the order in which they came.
 //
-// Locks: slots.mu, under which nothing blocks; it is taken after Scheduler.mu if both are.
+// Locks: slots.mu, under which nothing blocks. It is never held together with Scheduler.mu.
 type slots struct {
 	cores int
 

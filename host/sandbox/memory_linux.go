@@ -136,7 +136,7 @@ func (m *linearMemory) recycle(r *resetter) error {
 }
 
 // empty gives the pages of a large memory back piece by piece. To unmap it with its pages would hold the lock of the process's memory map for
-// as long as it takes, some 50 ms for a gigabyte, and longer when the thread has to wait for a core meanwhile.
+// as long as it takes, 60 ms for a gigabyte, and longer when the thread has to wait for a core meanwhile.
 func (m *linearMemory) empty() {
 	for lo := uint64(0); m.size > pieceSize && lo < m.size; lo += pieceSize {
 		_ = m.drop(lo, min(lo+pieceSize, m.size)) // it is unmapped anyway

@@ -123,7 +123,7 @@ func (s *callState) aside(ctx context.Context, f func()) {
 	s.grantAt = time.Time{}
 	background.Rest(ctx)
 	f()
-	if !s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now()) {
+	if !s.enter(ctx) {
 		s.end(ctx)
 	}
 }

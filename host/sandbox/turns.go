@@ -86,10 +86,9 @@ func (s *turns) account(tenant string) *account {
 	return a
 }
 
-// enter begins a turn, and waits for it when it must. It returns false when ctx or the deadline ended the wait. Who is behind has a slot
-// of package background too then, and gave it up while it waited for the turn.
+// enter begins a turn, and waits for it when it must. It returns false when ctx or the deadline ended the wait. Who is behind has no
+// slot of package background while it waits, and has one again afterwards.
 func (s *turns) enter(ctx context.Context, deadline time.Time, t *turn, now time.Time) bool {
-	background.Look(ctx)
 	s.mu.Lock()
 	s.comeLocked(t.account)
 	if s.running < s.cores && len(s.queue) == 0 || s.active == 1 || s.goAheadLocked(t) {

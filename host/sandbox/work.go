@@ -3,6 +3,8 @@ package sandbox
 import (
 	"context"
 	"time"
+
+	"github.com/tandem-serve/tandem/host/background"
 )
 
 // What the host does for a guest is its tenant's as well: writing requests, checking and copying answers, making instances and
@@ -84,10 +86,16 @@ func (s *turns) charge(a *account, took time.Duration) {
 
 // hold waits for a turn, unless the call has one.
 func (s *callState) hold(ctx context.Context) *CallError {
-	if s.turn.has || s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now()) {
+	if s.turn.has || s.enter(ctx) {
 		return nil
 	}
 	return s.outOfTime(ctx)
+}
+
+// enter waits for a turn. Who is behind has a slot of package background first; the wait for that is no time on a core.
+func (s *callState) enter(ctx context.Context) bool {
+	background.Look(ctx)
+	return s.host.turns.enter(ctx, s.deadline, &s.turn, time.Now())
 }
 
 // letGo ends the call's turn, if it has one.
