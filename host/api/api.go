@@ -4,20 +4,18 @@
 package api
 
 import (
-	"compress/gzip"
 	"context"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"connectrpc.com/connect/v2"
-	"connectrpc.com/connect/v2/connectgzip"
 	"connectrpc.com/connect/v2/connecthttp"
-	"connectrpc.com/connect/v2/connectproto"
 	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
 	"connectrpc.com/validate"
 
+	"github.com/tandem-serve/tandem/host/api/wire"
 	"github.com/tandem-serve/tandem/host/audit"
 	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/blob"
@@ -97,13 +95,13 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
-		connecthttp.WithCodecs(lookingCodec{binaryCodec{connectproto.NewBinaryCodec()}}, lookingCodec{connectproto.NewJSONCodec()}),
-		connecthttp.WithCompressors(connectgzip.New(connectgzip.WithLevel(gzip.BestSpeed))), connecthttp.WithCompressMinBytes(compressFrom))
+		connecthttp.WithCodecs(lookingCodec{wire.Binary()}, lookingCodec{wire.JSON()}),
+		connecthttp.WithCompressors(wire.Gzip()), connecthttp.WithCompressMinBytes(compressFrom))
 	names := serviceNames()
 	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...)))
-	return roomy(counted(bounded(mux, slowReader), slowSender, slowBody))
+	return roomy(counted(wire.Handler(bounded(mux, slowReader), int64(cfg.MaxRequestBytes), worker), slowSender, slowBody))
 }
 
 func serviceNames() []string {

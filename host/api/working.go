@@ -5,6 +5,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/tandem-serve/tandem/host/api/wire"
 	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/tenant"
 )
@@ -25,6 +26,9 @@ func working(s *background.Scheduler) connect.ServerInterceptor {
 		}
 	}
 }
+
+// worker returns what is told of the work for the call of ctx while its messages are read.
+func worker(ctx context.Context) wire.Worker { return callOf(ctx).task }
 
 // workingStream lets others compute while a message is waited for. It belongs to the goroutine of the call. When a message has come the
 // codec looks at the task, and when one is written the writer lets it rest.

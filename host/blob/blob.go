@@ -9,10 +9,11 @@
 package blob
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // Blob is an open blob. Its methods may overlap, but Close must come last: the memory that Bytes returned is unmapped
@@ -37,7 +38,7 @@ func (b *Blob) Bytes() []byte { return b.data }
 
 // Verify reads the whole blob and returns an error wrapping [ErrDigest] unless it still has the digest it is named by.
 func (b *Blob) Verify() error {
-	if got := sha256.Sum256(b.data); digestOf(got[:]) != b.digest {
+	if got := pieces.SHA256(b.data); digestOf(got[:]) != b.digest {
 		return fmt.Errorf("%w: stored blob %s hashes to %s", ErrDigest, b.digest, digestOf(got[:]))
 	}
 	return nil

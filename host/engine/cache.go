@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"container/list"
 	"encoding/binary"
 	"hash/maphash"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // cache keeps answers of nodes by everything that they depend on. Two keys are equal when every byte of them is: the hash
@@ -254,7 +254,7 @@ func (k cacheKey) equal(other cacheKey) bool {
 
 func equalValue(a, b value.Value) bool {
 	return a.Kind == b.Kind && a.DType == b.DType && a.Media == b.Media && slices.Equal(a.Shape, b.Shape) &&
-		bytes.Equal(a.Data, b.Data) && slices.EqualFunc(a.Items, b.Items, equalValue)
+		pieces.Equal(a.Data, b.Data) && slices.EqualFunc(a.Items, b.Items, equalValue)
 }
 
 func sizeOf(vs []value.Value) (n int64) {

@@ -13,6 +13,7 @@ import (
 	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/graph"
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // run is one request on its way through a plan.
@@ -365,7 +366,7 @@ func (r *run) freeAll() {
 
 // detach copies v's data.
 func detach(v value.Value) value.Value {
-	v.Data = slices.Clone(v.Data)
+	v.Data = pieces.Clone(v.Data)
 	v.Items = slices.Clone(v.Items)
 	for i := range v.Items {
 		v.Items[i] = detach(v.Items[i])

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // reader reads values out of a guest's memory while the guest does not run.
@@ -205,7 +206,7 @@ func (r *reader) detach() (n int64) {
 	block := make([]byte, 0, r.viewed)
 	for _, v := range r.views {
 		off := len(block)
-		block = value.Append(block, *v)
+		block = pieces.Append(block, *v)
 		n += int64(len(*v))
 		*v = block[off:len(block):len(block)]
 		pad := int(align(int64(len(block)), abi.DataAlign)) - len(block)

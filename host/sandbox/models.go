@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 const (
@@ -236,7 +237,7 @@ func (c hostCall) handOver(desc []byte, d *descriptor, v value.Value) int32 {
 	if !ok {
 		return abi.ErrBadPtr
 	}
-	value.Copy(dst, v.Data)
+	pieces.Copy(dst, v.Data)
 	fillDescriptor(desc, &v, 0)
 	putData(desc, d.dataPtr, len(v.Data))
 	return 0

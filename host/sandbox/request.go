@@ -3,6 +3,7 @@ package sandbox
 import (
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // errorCap is the size of the buffer for a guest's error text.
@@ -99,7 +100,7 @@ func (w *writer) skip(to int64) {
 
 func (w *writer) put(b []byte) (addr uint32) {
 	addr = w.base + uint32(w.off)
-	w.off += value.Copy(w.buf[w.off:], b)
+	w.off += pieces.Copy(w.buf[w.off:], b)
 	return addr
 }
 

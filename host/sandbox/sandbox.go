@@ -14,7 +14,6 @@ package sandbox
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // Host owns a WebAssembly runtime and every plugin in it. It may be used by many goroutines.
@@ -152,7 +152,7 @@ func (h *Host) LoadFor(ctx context.Context, tenant string, wasm []byte) (*Plugin
 		return nil, err
 	}
 	defer h.pools.release()
-	digest := sha256.Sum256(wasm)
+	digest := pieces.SHA256(wasm)
 	for {
 		prog, mine := h.program(digest)
 		if mine {

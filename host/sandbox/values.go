@@ -3,6 +3,7 @@ package sandbox
 import (
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 func hostValInfo(c hostCall) {
@@ -39,7 +40,7 @@ func hostValRead(c hostCall) {
 		c.ret(abi.ErrBadPtr)
 		return
 	}
-	c.ret(int32(value.Copy(dst, src)))
+	c.ret(int32(pieces.Copy(dst, src)))
 }
 
 func hostValMake(c hostCall) {

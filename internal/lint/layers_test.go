@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"host/tenant/system":                 {"host/tenant"},
 	"host/tenant/oidc":                   {"host/tenant"},
 	"internal/confine":                   {},
+	"internal/pieces":                    {},
 	"internal/schedclass":                {},
 	"internal/schedclass/schedclasstest": {},
 	"host/background":                    {"internal/schedclass"},
@@ -31,7 +32,7 @@ var mayImport = map[string][]string{
 	"runners":               {},
 	"runners/fake":          {"runners"},
 	"runners/runnertest":    {"runners"},
-	"runners/batch":         {"runners"},
+	"runners/batch":         {"runners", "internal/pieces"},
 	"runners/plan":          {"runners"},
 	"runners/madeup":        {"runners", "runners/batch"},
 	"runners/oip":           {"runners", "proto/gen"},
@@ -39,12 +40,12 @@ var mayImport = map[string][]string{
 	"runners/onnx/onnxtest": {"runners"},
 	"runners/onnx":          {"runners", "runners/onnx/ortlib"},
 	"runners/probe":         {"runners", "runners/onnx", "runners/onnx/ortlib", "runners/onnx/onnxtest", "runners/batch", "runners/madeup"},
-	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine", "internal/schedclass"},
+	"runners/worker":        {"runners", "runners/onnx", "runners/onnx/ortlib", "internal/confine", "internal/pieces", "internal/schedclass"},
 
 	// The server, from below to above.
-	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value", "host/background", "internal/confine"},
+	"host/sandbox": {"host/sandbox/abi", "host/sandbox/wasmbin", "host/value", "host/background", "internal/confine", "internal/pieces"},
 	"host/graph":   {"runners", "host/sandbox/abi"},
-	"host/blob":    {"host/tenant"},
+	"host/blob":    {"host/tenant", "internal/pieces"},
 	"host/catalog": {"host/blob", "host/tenant"},
 	"host/record":  {"host/catalog", "host/tenant"},
 	"host/usage":   {"host/catalog", "host/tenant"},
@@ -52,15 +53,17 @@ var mayImport = map[string][]string{
 	"host/quota":   {"host/tenant"},
 	"host/engine": {
 		"host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging", "host/tenant", "host/background",
-		"runners", "runners/batch", "runners/plan",
+		"runners", "runners/batch", "runners/plan", "internal/pieces",
 	},
 	"host/control": {
 		"host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/catalog", "host/blob", "host/tenant",
 		"host/tenant/system", "runners", "runners/batch", "runners/plan", "runners/madeup",
 	},
+	"host/api/wire": {"internal/pieces", "host/value"},
 	"host/api": {
 		"proto/gen", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",
-		"host/catalog", "host/blob", "host/tenant", "host/record", "host/usage", "host/audit", "host/quota", "host/background", "host/tenant/oidc", "runners", "runners/batch",
+		"host/catalog", "host/blob", "host/tenant", "host/record", "host/usage", "host/audit", "host/quota", "host/background", "host/tenant/oidc", "host/api/wire",
+		"runners", "runners/batch",
 	},
 	"host/server": {
 		"proto/gen", "host/api", "host/control", "host/engine", "host/graph", "host/sandbox", "host/sandbox/abi", "host/value", "host/imaging",

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/tandem-serve/tandem/internal/pieces"
 	"github.com/tandem-serve/tandem/runners"
 )
 
@@ -97,7 +98,7 @@ func join(room []byte, parts []*runners.Tensor) ([]byte, error) {
 	}
 	at := 0
 	for _, p := range parts {
-		at += copy(room[at:], p.Data)
+		at += pieces.Copy(room[at:], p.Data)
 	}
 	return room, nil
 }
@@ -123,7 +124,7 @@ func joinStrings(room []byte, parts []*runners.Tensor) ([]byte, error) {
 			at++
 			le.PutUint32(room[4*at:], body+le.Uint32(p.Data[4*(i+1):]))
 		}
-		body += uint32(copy(room[head+int64(body):], p.Data[4*(n+1):]))
+		body += uint32(pieces.Copy(room[head+int64(body):], p.Data[4*(n+1):]))
 	}
 	return room[:length], nil
 }

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tandem-serve/tandem/internal/pieces"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx"
 )
@@ -58,7 +58,7 @@ type place struct {
 }
 
 func newModel(g *group, params LoadParams) (*Model, error) {
-	sum := sha256.Sum256(params.Model)
+	sum := pieces.SHA256(params.Model)
 	m := &Model{
 		g: g, label: params.Label, identity: g.key.Tenant + "\x00" + string(sum[:]), options: params.Options, again: params.Again,
 	}
@@ -77,7 +77,7 @@ func fileOf(model []byte) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: memory for a model of %d MiB: %w", runners.ErrUnavailable, len(model)>>20, err)
 	}
-	copy(mem, model)
+	pieces.Copy(mem, model)
 	unmap(mem)
 	return file, nil
 }

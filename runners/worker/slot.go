@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tandem-serve/tandem/internal/pieces"
 	"github.com/tandem-serve/tandem/runners"
 )
 
@@ -163,7 +164,7 @@ func (s *slot) lend(t *runners.Tensor) (at int64, err error) {
 		if at, ok = shm.take(len(t.Data)); !ok {
 			return 0, s.p.full(len(t.Data))
 		}
-		copy(shm.bytes(at, len(t.Data)), t.Data)
+		pieces.Copy(shm.bytes(at, len(t.Data)), t.Data)
 		s.copied(len(t.Data))
 	}
 	s.in = append(s.in, at)

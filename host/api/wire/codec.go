@@ -1,0 +1,83 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"io"
+
+	"connectrpc.com/connect/v2"
+	"connectrpc.com/connect/v2/connectproto"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+)
+
+// Binary returns the codec of Protobuf's encoding. Fields of large messages come in any order.
+func Binary() connect.StableCodec { return binaryCodec{connectproto.NewBinaryCodec()} }
+
+// JSON returns the codec of Protobuf's JSON. Fields of large messages come in any order.
+func JSON() connect.StableCodec { return jsonCodec{connectproto.NewJSONCodec()} }
+
+type binaryCodec struct{ *connectproto.BinaryCodec }
+
+// UnmarshalRead implements connect.Codec.
+func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
+	data := bodyOf(ctx).take()
+	m, isMessage := msg.(proto.Message)
+	if data == nil || !isMessage {
+		return c.BinaryCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
+	}
+	o := c.UnmarshalOptions
+	o.Merge, o.RecursionLimit = true, protowire.DefaultRecursionLimit
+	return binaryDecoder{o, largeField}.merge(m.ProtoReflect(), data)
+}
+
+// MarshalWrite implements connect.Codec.
+func (c binaryCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) error {
+	m, buf, size := large(dst, msg)
+	if buf == nil {
+		return c.BinaryCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
+	}
+	reserve(buf, size)
+	out, err := appendMessage(buf.AvailableBuffer(), m.ProtoReflect(), size)
+	if err != nil {
+		return err
+	}
+	_, _ = buf.Write(out) // what is written lies there already; it does not fail
+	return nil
+}
+
+type jsonCodec struct{ *connectproto.JSONCodec }
+
+// UnmarshalRead implements connect.Codec.
+func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
+	data := bodyOf(ctx).take()
+	m, isMessage := msg.(proto.Message)
+	if data == nil || !isMessage {
+		return c.JSONCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
+	}
+	return jsonDecoder{c.UnmarshalOptions, largeField, largeDepth}.message(m.ProtoReflect(), data)
+}
+
+// MarshalWrite implements connect.Codec.
+func (c jsonCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) error {
+	m, buf, _ := large(dst, msg)
+	if buf == nil {
+		return c.JSONCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
+	}
+	return jsonEncoder{growing{buf}, c.MarshalOptions, largeField}.message(m.ProtoReflect())
+}
+
+// large returns the message that is to be written, the buffer that it is written to and its size in Protobuf's encoding, when it is to
+// be written in pieces.
+func large(dst io.Writer, msg any) (proto.Message, *bytes.Buffer, int) {
+	m, isMessage := msg.(proto.Message)
+	buf, isBuffer := dst.(*bytes.Buffer)
+	if !isMessage || !isBuffer {
+		return nil, nil, 0
+	}
+	size := proto.Size(m)
+	if size <= largeMessage {
+		return nil, nil, 0
+	}
+	return m, buf, size
+}

@@ -1,0 +1,101 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/tandem-serve/tandem/internal/pieces"
+)
+
+// reserve makes room for n bytes in buf. Its own Grow would clear all at a stretch.
+func reserve(buf *bytes.Buffer, n int) {
+	if buf.Available() >= n {
+		return
+	}
+	room := make([]byte, 0, buf.Len()+n)
+	*buf = *bytes.NewBuffer(pieces.Append(room, buf.Bytes()))
+}
+
+// sized is for messages whose size has been asked for, within the one that holds them: it need not be counted again at each level.
+func sized() proto.MarshalOptions { return proto.MarshalOptions{UseCachedSize: true} }
+
+// appendMessage appends the encoding of m, which takes size bytes, to b. Fields of large messages come in any order.
+func appendMessage(b []byte, m protoreflect.Message, size int) ([]byte, error) {
+	if size <= pieces.Size {
+		return sized().MarshalAppend(b, m.Interface()) //nolint:wrapcheck // connect wraps it
+	}
+	rest := m.New() // fields that are not large
+	rest.SetUnknown(m.GetUnknown())
+	var err error
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap() && f.MapValue().Message() != nil:
+			b, err = appendMap(b, f, v.Map())
+		case f.IsMap():
+			rest.Set(f, v)
+		case f.IsList() && f.Message() != nil:
+			for i := range v.List().Len() {
+				if b, err = appendField(b, f.Number(), v.List().Get(i).Message()); err != nil {
+					break
+				}
+			}
+		case f.IsList():
+			rest.Set(f, v)
+		case f.Kind() == protoreflect.MessageKind:
+			b, err = appendField(b, f.Number(), v.Message())
+		case f.Kind() == protoreflect.BytesKind:
+			b = appendBytes(b, f.Number(), v.Bytes())
+		case f.Kind() == protoreflect.StringKind && len(v.String()) > pieces.Size:
+			if !utf8.ValidString(v.String()) {
+				err = fmt.Errorf("field %s is not UTF-8", f.FullName())
+			}
+			b = appendBytes(b, f.Number(), v.String())
+		default:
+			rest.Set(f, v)
+		}
+		return err == nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return proto.MarshalOptions{}.MarshalAppend(b, rest.Interface()) //nolint:wrapcheck // connect wraps it
+}
+
+// appendMap appends a map of messages.
+func appendMap(b []byte, f protoreflect.FieldDescriptor, entries protoreflect.Map) (_ []byte, err error) {
+	entries.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+		m := v.Message()
+		key := k.String()
+		if f.MapKey().Kind() != protoreflect.StringKind || !utf8.ValidString(key) {
+			err = fmt.Errorf("field %s has a key that is not a UTF-8 string", f.FullName())
+			return false
+		}
+		size := sized().Size(m.Interface())
+		b = protowire.AppendTag(b, f.Number(), protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(key))+protowire.SizeTag(2)+protowire.SizeBytes(size)))
+		b = protowire.AppendTag(b, f.MapKey().Number(), protowire.BytesType)
+		b = protowire.AppendString(b, key)
+		b, err = appendField(b, f.MapValue().Number(), m)
+		return err == nil
+	})
+	return b, err
+}
+
+// appendField appends a message as a field.
+func appendField(b []byte, n protowire.Number, m protoreflect.Message) ([]byte, error) {
+	size := sized().Size(m.Interface())
+	b = protowire.AppendTag(b, n, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	return appendMessage(b, m, size)
+}
+
+// appendBytes appends a field of bytes or text.
+func appendBytes[T []byte | string](b []byte, n protowire.Number, data T) []byte {
+	b = protowire.AppendTag(b, n, protowire.BytesType)
+	return pieces.Append(protowire.AppendVarint(b, uint64(len(data))), data)
+}
