@@ -17,7 +17,7 @@ import (
 // attacks returns all attacks in the order in which they run.
 func attacks(t *testing.T) []attack {
 	t.Helper()
-	return []attack{
+	return append([]attack{
 		plugin("infinite loops", "spin", 0, 1, 4, 5, 6, 15),
 		plugin("traps and deep recursion", "trap", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10),
 		plugin("memory bombs", "memory", 0, 1, 3, 4),
@@ -38,7 +38,7 @@ func attacks(t *testing.T) []attack {
 		failingModel(),
 		badModels(t),
 		keyGuessing(),
-	}
+	}, giantMessages()...)
 }
 
 // plugin calls one function of the hostile plugin in several modes by turns.
@@ -48,26 +48,6 @@ func plugin(name, graph string, modes ...byte) attack {
 		prepare: func(t *testing.T, a *attacker) { t.Helper(); pushHostile(t, a.client) },
 		strike: func(ctx context.Context, a *attacker, worker, n int) error {
 			_, err := a.client.Infer(ctx, graph, mode(modes[(worker+n)%len(modes)]))
-			return err
-		},
-	}
-}
-
-// giantOutputs asks for the same megabytes many times in one answer.
-func giantOutputs() attack {
-	var outputs []string
-	for i := range 64 {
-		outputs = append(outputs, fmt.Sprintf("o%d: {from: text}", i))
-	}
-	big := strings.Repeat("x", 4<<20)
-	return attack{
-		name: "giant outputs", workers: 4,
-		prepare: func(t *testing.T, a *attacker) {
-			t.Helper()
-			mustPublish(t, a.client, "graph: giant\ninputs: {text: text}\noutputs: {"+strings.Join(outputs, ", ")+"}\n")
-		},
-		strike: func(ctx context.Context, a *attacker, _, _ int) error {
-			_, err := a.client.Infer(ctx, "giant", map[string]*tandemv1.Value{"text": client.Text(big)})
 			return err
 		},
 	}
