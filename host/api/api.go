@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	connect1 "connectrpc.com/connect"
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connecthttp"
 	"connectrpc.com/grpchealth"
@@ -93,15 +94,25 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterRecordServiceHandler(s, records{h})
 	tandemv1connect.RegisterServerServiceHandler(s, servers{h})
 	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
-	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
+	services := http.NewServeMux()
+	connecthttp.Mount(services, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
 		connecthttp.WithCodecs(lookingCodec{wire.Binary()}, lookingCodec{wire.JSON()}),
 		connecthttp.WithCompressors(wire.Gzip()), connecthttp.WithCompressMinBytes(compressFrom))
-	names := serviceNames()
-	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...)))
-	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...)))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...)))
-	return roomy(counted(wire.Handler(bounded(mux, slowReader), int64(cfg.MaxRequestBytes), worker), slowSender, slowBody))
+	mux := http.NewServeMux()
+	mux.Handle("/", wire.Handler(services, int64(cfg.MaxRequestBytes), worker))
+	handlePublic(mux)
+	return roomy(counted(bounded(mux, slowReader), slowSender, slowBody))
+}
+
+// publicBytes bounds one message to the services that need no key, after decompression: 64 KiB, and they need less than one.
+const publicBytes = 64 << 10
+
+// handlePublic adds health and reflection, which need no key and so nothing of what bounds who has one.
+func handlePublic(mux *http.ServeMux) {
+	names, most := serviceNames(), connect1.WithReadMaxBytes(publicBytes)
+	mux.Handle(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...), most))
+	mux.Handle(grpcreflect.NewHandlerV1(grpcreflect.NewStaticReflector(names...), most))
+	mux.Handle(grpcreflect.NewHandlerV1Alpha(grpcreflect.NewStaticReflector(names...), most))
 }
 
 func serviceNames() []string {
