@@ -96,7 +96,7 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
 	services := http.NewServeMux()
 	connecthttp.Mount(services, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
-		connecthttp.WithCodecs(lookingCodec{wire.Binary()}, lookingCodec{wire.JSON()}),
+		connecthttp.WithCodecs(wire.Binary(worker), wire.JSON(worker)),
 		connecthttp.WithCompressors(wire.Gzip()), connecthttp.WithCompressMinBytes(compressFrom))
 	mux := http.NewServeMux()
 	mux.Handle("/", wire.Handler(services, int64(cfg.MaxRequestBytes), worker))

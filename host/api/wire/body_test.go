@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -47,6 +48,9 @@ const mostBytes = 4 << 20
 // counter counts what a worker is told.
 type counter struct{ looks, rests int }
 
+// toldNothing is for tests that do not look at what a worker is told.
+func toldNothing(context.Context) Worker { return &counter{} }
+
 func (c *counter) Look() { c.looks++ }
 func (c *counter) Rest() { c.rests++ }
 
@@ -57,7 +61,7 @@ func serve(t *testing.T) (url string, client *http.Client, told *counter) {
 	s := connect.NewServer()
 	tandemv1connect.RegisterInferenceServiceHandler(s, echo{})
 	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(mostBytes), connecthttp.WithCodecs(Binary(), JSON()), connecthttp.WithCompressors(Gzip()))
+	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(mostBytes), connecthttp.WithCodecs(Binary(toldNothing), JSON(toldNothing)), connecthttp.WithCompressors(Gzip()))
 	web := httptest.NewUnstartedServer(Handler(mux, mostBytes, func(context.Context) Worker { return told }))
 	web.EnableHTTP2 = true
 	web.StartTLS()
@@ -299,5 +303,31 @@ func TestWorkersAreTold(t *testing.T) {
 	}
 	if told.looks < len(data)/(32<<10) {
 		t.Errorf("it looked %d times while %d bytes were inflated", told.looks, len(data))
+	}
+}
+
+// While a large message is encoded and decoded the worker looks for each piece of its texts and bytes.
+func TestWorkersLookMeanwhile(t *testing.T) {
+	const size = 4 << 20
+	m := &tandemv1.InferResponse{Outputs: map[string]*tandemv1.Value{}}
+	for i := range 4 {
+		m.Outputs[fmt.Sprint("text", i)] = &tandemv1.Value{Kind: &tandemv1.Value_Text{Text: strings.Repeat("é", size/2)}}
+	}
+	for name, codec := range map[string]func(WorkerOf) connect.StableCodec{"binary": Binary, "JSON": JSON} {
+		told := &counter{}
+		worker := func(context.Context) Worker { return told }
+		var buf bytes.Buffer
+		if err := codec(worker).MarshalWrite(t.Context(), &buf, m); err != nil || told.looks < len(m.GetOutputs()) {
+			t.Errorf("%s: it looked %d times while %d texts were encoded: %v", name, told.looks, len(m.GetOutputs()), err)
+		}
+		told.looks = 0
+		ctx := context.WithValue(t.Context(), bodyKey{}, &body{large: buf.Bytes()})
+		var got tandemv1.InferResponse
+		if err := codec(worker).UnmarshalRead(ctx, strings.NewReader("\x00"), &got); err != nil || !proto.Equal(&got, m) {
+			t.Errorf("%s: another message came back: %v", name, err)
+		}
+		if want := 4 * size / pieces.Size; told.looks < want {
+			t.Errorf("%s: it looked %d times while %d pieces were decoded", name, told.looks, want)
+		}
 	}
 }

@@ -11,16 +11,26 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Binary returns the codec of Protobuf's encoding. Fields of large messages come in any order.
-func Binary() connect.StableCodec { return binaryCodec{connectproto.NewBinaryCodec()} }
+// Binary returns the codec of Protobuf's encoding. Fields of large messages come in any order. The worker of a call looks before a message
+// is decoded, and from time to time while a large one is decoded or encoded.
+func Binary(worker WorkerOf) connect.StableCodec {
+	return binaryCodec{connectproto.NewBinaryCodec(), worker}
+}
 
-// JSON returns the codec of Protobuf's JSON. Fields of large messages come in any order.
-func JSON() connect.StableCodec { return jsonCodec{connectproto.NewJSONCodec()} }
+// JSON returns the codec of Protobuf's JSON. It is otherwise as Binary.
+func JSON(worker WorkerOf) connect.StableCodec {
+	return jsonCodec{connectproto.NewJSONCodec(), worker}
+}
 
-type binaryCodec struct{ *connectproto.BinaryCodec }
+type binaryCodec struct {
+	*connectproto.BinaryCodec
+	worker WorkerOf
+}
 
 // UnmarshalRead implements connect.Codec.
 func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
+	w := c.worker(ctx)
+	w.Look()
 	data := bodyOf(ctx).take()
 	m, isMessage := msg.(proto.Message)
 	if data == nil || !isMessage {
@@ -28,7 +38,7 @@ func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) 
 	}
 	o := c.UnmarshalOptions
 	o.Merge, o.RecursionLimit = true, protowire.DefaultRecursionLimit
-	return binaryDecoder{o, largeField}.merge(m.ProtoReflect(), data)
+	return binaryDecoder{o, largeField, w.Look}.merge(m.ProtoReflect(), data)
 }
 
 // MarshalWrite implements connect.Codec.
@@ -38,7 +48,7 @@ func (c binaryCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) e
 		return c.BinaryCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
 	}
 	reserve(buf, size)
-	out, err := appendMessage(buf.AvailableBuffer(), m.ProtoReflect(), size)
+	out, err := binaryEncoder{c.worker(ctx).Look}.message(buf.AvailableBuffer(), m.ProtoReflect(), size)
 	if err != nil {
 		return err
 	}
@@ -46,16 +56,21 @@ func (c binaryCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) e
 	return nil
 }
 
-type jsonCodec struct{ *connectproto.JSONCodec }
+type jsonCodec struct {
+	*connectproto.JSONCodec
+	worker WorkerOf
+}
 
 // UnmarshalRead implements connect.Codec.
 func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
+	w := c.worker(ctx)
+	w.Look()
 	data := bodyOf(ctx).take()
 	m, isMessage := msg.(proto.Message)
 	if data == nil || !isMessage {
 		return c.JSONCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
 	}
-	return jsonDecoder{c.UnmarshalOptions, largeField, largeDepth}.message(m.ProtoReflect(), data)
+	return jsonDecoder{c.UnmarshalOptions, w.Look, largeField, largeDepth}.message(m.ProtoReflect(), data)
 }
 
 // MarshalWrite implements connect.Codec.
@@ -64,7 +79,7 @@ func (c jsonCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) err
 	if buf == nil {
 		return c.JSONCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
 	}
-	return jsonEncoder{growing{buf}, c.MarshalOptions, largeField}.message(m.ProtoReflect())
+	return jsonEncoder{growing{buf, c.worker(ctx).Look}, c.MarshalOptions, largeField}.message(m.ProtoReflect())
 }
 
 // large returns the message that is to be written, the buffer that it is written to and its size in Protobuf's encoding, when it is to

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // binaryDecoder reads large messages as Protobuf does, but that large texts and bytes are those of the encoding, which is the message's
@@ -18,6 +19,7 @@ import (
 type binaryDecoder struct {
 	proto.UnmarshalOptions     // with Merge and a limit
 	large                  int // from how many bytes more a field is large
+	look                   func()
 }
 
 // merge merges the encoding b into m.
@@ -87,7 +89,7 @@ func (d binaryDecoder) field(m protoreflect.Message, f protoreflect.FieldDescrip
 	case f.Kind() == protoreflect.MessageKind:
 		return d.inner(m.Mutable(f).Message(), data)
 	}
-	v, err := viewOf(f, data)
+	v, err := d.view(f, data)
 	if err != nil {
 		return err
 	}
@@ -119,7 +121,7 @@ func (d binaryDecoder) entry(entries protoreflect.Map, f protoreflect.FieldDescr
 		switch {
 		case kind != protowire.BytesType:
 		case number == f.MapKey().Number():
-			key, err = viewOf(f.MapKey(), heldBy(b))
+			key, err = d.view(f.MapKey(), heldBy(b))
 		case number == f.MapValue().Number():
 			err = d.inner(v.Message(), heldBy(b))
 		}
@@ -132,13 +134,29 @@ func (d binaryDecoder) entry(entries protoreflect.Map, f protoreflect.FieldDescr
 	return nil
 }
 
-// viewOf returns data as what a field of text or bytes holds, without copying it.
-func viewOf(f protoreflect.FieldDescriptor, data []byte) (protoreflect.Value, error) {
+// view returns data as what a field of text or bytes holds, without copying it.
+func (d binaryDecoder) view(f protoreflect.FieldDescriptor, data []byte) (protoreflect.Value, error) {
 	if f.Kind() == protoreflect.BytesKind {
 		return protoreflect.ValueOfBytes(slices.Clip(data)), nil
 	}
-	if !utf8.Valid(data) {
+	if !validText(data, d.look, utf8.Valid) {
 		return protoreflect.Value{}, fmt.Errorf("field %s contains invalid UTF-8", f.FullName())
 	}
 	return protoreflect.ValueOfString(value.StringOf(data)), nil
+}
+
+// validText reports whether valid holds for all pieces of a text, which look is called between.
+func validText(b []byte, look func(), valid func([]byte) bool) bool {
+	for len(b) > 0 {
+		n := min(pieces.Size, len(b))
+		for n < len(b) && !utf8.RuneStart(b[n]) {
+			n++
+		}
+		look()
+		if !valid(b[:n]) {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
 }

@@ -18,7 +18,7 @@ import (
 const small = 6
 
 func decoder() binaryDecoder {
-	return binaryDecoder{proto.UnmarshalOptions{Merge: true, RecursionLimit: protowire.DefaultRecursionLimit}, small}
+	return binaryDecoder{proto.UnmarshalOptions{Merge: true, RecursionLimit: protowire.DefaultRecursionLimit}, small, func() {}}
 }
 
 // What Protobuf reads and refuses is read and refused, whatever the bytes are.

@@ -24,8 +24,11 @@ func reserve(buf *bytes.Buffer, n int) {
 // sized is for messages whose size has been asked for, within the one that holds them: it need not be counted again at each level.
 func sized() proto.MarshalOptions { return proto.MarshalOptions{UseCachedSize: true} }
 
-// appendMessage appends the encoding of m, which takes size bytes, to b. Fields of large messages come in any order.
-func appendMessage(b []byte, m protoreflect.Message, size int) ([]byte, error) {
+// binaryEncoder appends large messages as Protobuf does, but for the order of fields. It calls look before each field.
+type binaryEncoder struct{ look func() }
+
+// message appends the encoding of m, which takes size bytes, to b.
+func (e binaryEncoder) message(b []byte, m protoreflect.Message, size int) ([]byte, error) {
 	if size <= pieces.Size {
 		return sized().MarshalAppend(b, m.Interface()) //nolint:wrapcheck // connect wraps it
 	}
@@ -33,21 +36,22 @@ func appendMessage(b []byte, m protoreflect.Message, size int) ([]byte, error) {
 	rest.SetUnknown(m.GetUnknown())
 	var err error
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		e.look()
 		switch {
 		case f.IsMap() && f.MapValue().Message() != nil:
-			b, err = appendMap(b, f, v.Map())
+			b, err = e.entries(b, f, v.Map())
 		case f.IsMap():
 			rest.Set(f, v)
 		case f.IsList() && f.Message() != nil:
 			for i := range v.List().Len() {
-				if b, err = appendField(b, f.Number(), v.List().Get(i).Message()); err != nil {
+				if b, err = e.field(b, f.Number(), v.List().Get(i).Message()); err != nil {
 					break
 				}
 			}
 		case f.IsList():
 			rest.Set(f, v)
 		case f.Kind() == protoreflect.MessageKind:
-			b, err = appendField(b, f.Number(), v.Message())
+			b, err = e.field(b, f.Number(), v.Message())
 		case f.Kind() == protoreflect.BytesKind:
 			b = appendBytes(b, f.Number(), v.Bytes())
 		case f.Kind() == protoreflect.StringKind && len(v.String()) > pieces.Size:
@@ -66,8 +70,8 @@ func appendMessage(b []byte, m protoreflect.Message, size int) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(b, rest.Interface()) //nolint:wrapcheck // connect wraps it
 }
 
-// appendMap appends a map of messages.
-func appendMap(b []byte, f protoreflect.FieldDescriptor, entries protoreflect.Map) (_ []byte, err error) {
+// entries appends a map of messages.
+func (e binaryEncoder) entries(b []byte, f protoreflect.FieldDescriptor, entries protoreflect.Map) (_ []byte, err error) {
 	entries.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
 		m := v.Message()
 		key := k.String()
@@ -80,18 +84,18 @@ func appendMap(b []byte, f protoreflect.FieldDescriptor, entries protoreflect.Ma
 		b = protowire.AppendVarint(b, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(key))+protowire.SizeTag(2)+protowire.SizeBytes(size)))
 		b = protowire.AppendTag(b, f.MapKey().Number(), protowire.BytesType)
 		b = protowire.AppendString(b, key)
-		b, err = appendField(b, f.MapValue().Number(), m)
+		b, err = e.field(b, f.MapValue().Number(), m)
 		return err == nil
 	})
 	return b, err
 }
 
-// appendField appends a message as a field.
-func appendField(b []byte, n protowire.Number, m protoreflect.Message) ([]byte, error) {
+// field appends a message as a field.
+func (e binaryEncoder) field(b []byte, n protowire.Number, m protoreflect.Message) ([]byte, error) {
 	size := sized().Size(m.Interface())
 	b = protowire.AppendTag(b, n, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
-	return appendMessage(b, m, size)
+	return e.message(b, m, size)
 }
 
 // appendBytes appends a field of bytes or text.

@@ -55,7 +55,7 @@ func messages(sizes ...int) *rapid.Generator[*tandemv1.InferResponse] {
 
 // Large messages are the same on the wire as Protobuf's own encoding makes them, but for the order of fields.
 func TestLargeMessagesKeepTheirContent(t *testing.T) {
-	codec := Binary()
+	codec := Binary(toldNothing)
 	rapid.Check(t, func(t *rapid.T) {
 		m := messages(0, 1, 100, pieces.Size-1, pieces.Size, pieces.Size+1, 2*pieces.Size+7).Draw(t, "message")
 		m.ProtoReflect().SetUnknown([]byte{0xf8, 0x3f, 1}) // field 1023 is 1
@@ -80,7 +80,7 @@ func TestLargeMessagesKeepTheirContent(t *testing.T) {
 
 // Messages of any shape go through, not only the answers of graphs.
 func TestLargeMessagesOfAnyShape(t *testing.T) {
-	codec := Binary()
+	codec := Binary(toldNothing)
 	text := strings.Repeat("x", 2*pieces.Size)
 	numbers := make([]*structpb.Value, 300_000)
 	for i := range numbers {
@@ -105,7 +105,7 @@ func TestLargeMessagesOfAnyShape(t *testing.T) {
 }
 
 func TestLargeMessagesMustBeUTF8(t *testing.T) {
-	codec := Binary()
+	codec := Binary(toldNothing)
 	bad := strings.Repeat("\xff", pieces.Size+1)
 	for name, m := range map[string]proto.Message{
 		"a text": structpb.NewStringValue(bad),
@@ -120,7 +120,7 @@ func TestLargeMessagesMustBeUTF8(t *testing.T) {
 
 // The encoding of a large message is written where it stays.
 func TestLargeMessagesAreCopiedOnce(t *testing.T) {
-	codec := Binary()
+	codec := Binary(toldNothing)
 	const size = 32 << 20
 	m := &tandemv1.Media{Data: make([]byte, size)}
 	var buf bytes.Buffer

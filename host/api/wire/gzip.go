@@ -22,7 +22,7 @@ type compressor struct{ *connectgzip.Compressor }
 // Compress implements connect.Compressor.
 func (c compressor) Compress(dst io.Writer) (io.WriteCloser, error) {
 	if buf, ok := dst.(*bytes.Buffer); ok {
-		dst = growing{buf}
+		dst = growing{buf, func() {}}
 	}
 	w, err := c.Compressor.Compress(dst)
 	return inPieces{w}, err //nolint:wrapcheck // connect wraps it
@@ -34,12 +34,16 @@ type inPieces struct{ io.WriteCloser }
 // Write implements io.Writer.
 func (w inPieces) Write(p []byte) (int, error) { return pieces.Write(w.WriteCloser, p) }
 
-// growing writes to a buffer that doubles as it fills.
-type growing struct{ buf *bytes.Buffer }
+// growing writes to a buffer that doubles as it fills. It calls look before that.
+type growing struct {
+	buf  *bytes.Buffer
+	look func()
+}
 
 // Write implements io.Writer.
 func (g growing) Write(p []byte) (int, error) {
 	if n := g.buf.Len(); n+len(p) > pieces.Size && g.buf.Available() < len(p) {
+		g.look()
 		reserve(g.buf, max(n, len(p)))
 	}
 	return g.buf.Write(p) //nolint:wrapcheck // it does not fail

@@ -14,7 +14,7 @@ import (
 )
 
 func readJSON(m proto.Message, doc []byte) error {
-	return jsonDecoder{protojson.UnmarshalOptions{DiscardUnknown: true}, small, largeDepth}.message(m.ProtoReflect(), doc)
+	return jsonDecoder{protojson.UnmarshalOptions{DiscardUnknown: true}, func() {}, small, largeDepth}.message(m.ProtoReflect(), doc)
 }
 
 // What is written is what protojson reads, and what protojson writes is read.
@@ -22,7 +22,7 @@ func TestJSONGoesThereAndBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := messages(0, 1, small-1, small, small+1, 40).Draw(t, "message")
 		var buf bytes.Buffer
-		if err := (jsonEncoder{growing{&buf}, protojson.MarshalOptions{}, small}).message(m.ProtoReflect()); err != nil {
+		if err := (jsonEncoder{growing{&buf, func() {}}, protojson.MarshalOptions{}, small}).message(m.ProtoReflect()); err != nil {
 			t.Fatal(err)
 		}
 		var got tandemv1.InferResponse
@@ -92,7 +92,7 @@ func TestJSONNestedTooDeep(t *testing.T) {
 func TestJSONMustBeUTF8(t *testing.T) {
 	var buf bytes.Buffer
 	m := &tandemv1.InferResponse{RequestId: strings.Repeat("x", 2*small) + "\xff"}
-	if err := (jsonEncoder{growing{&buf}, protojson.MarshalOptions{}, small}).message(m.ProtoReflect()); err == nil {
+	if err := (jsonEncoder{growing{&buf, func() {}}, protojson.MarshalOptions{}, small}).message(m.ProtoReflect()); err == nil {
 		t.Errorf("it was written as %q", buf.Bytes())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,6 +25,7 @@ const largeDepth = 32
 // members that are not known are left out without a look at what is in them.
 type jsonDecoder struct {
 	protojson.UnmarshalOptions
+	look  func()
 	large int // from how many bytes more a member is large
 	depth int // how many messages more may stand in one another
 }
@@ -192,10 +194,11 @@ func (d jsonDecoder) text(quoted []byte) (string, error) {
 	}
 	in := quoted[1 : len(quoted)-1]
 	if pieces.IndexByte(in, '\\') < 0 {
-		return value.StringOf(in), checkText(in)
+		return value.StringOf(in), d.check(in)
 	}
 	out := make([]byte, 0, len(in))
 	for len(in) > 0 {
+		d.look()
 		n := unescapedEnd(in, d.large)
 		var s wrapperspb.StringValue
 		if err := protojson.Unmarshal([]byte(`"`+value.StringOf(in[:n])+`"`), &s); err != nil {
@@ -207,15 +210,13 @@ func (d jsonDecoder) text(quoted []byte) (string, error) {
 	return value.StringOf(out), nil
 }
 
-// checkText reports what is wrong with a text without escapes.
-func checkText(b []byte) error {
-	if !utf8.Valid(b) {
+// check reports what is wrong with a text without escapes.
+func (d jsonDecoder) check(b []byte) error {
+	if !validText(b, d.look, utf8.Valid) {
 		return errors.New("invalid UTF-8 in JSON")
 	}
-	for _, c := range b {
-		if c < ' ' {
-			return fmt.Errorf("%q in JSON must be escaped", c)
-		}
+	if !validText(b, d.look, func(b []byte) bool { return !slices.ContainsFunc(b, func(c byte) bool { return c < ' ' }) }) {
+		return errors.New("control characters in JSON must be escaped")
 	}
 	return nil
 }

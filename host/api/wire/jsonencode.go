@@ -131,6 +131,7 @@ func (e jsonEncoder) list(m protoreflect.Message, f protoreflect.FieldDescriptor
 // items writes some items of a list of numbers or texts from the one at i on, and returns how many. m is an empty message with the list f.
 func (e jsonEncoder) items(m protoreflect.Message, f protoreflect.FieldDescriptor, items protoreflect.List, i int) (n int, err error) {
 	const most = 4 << 10
+	e.look()
 	some, size := m.Mutable(f).List(), 0
 	for n < most && i+n < items.Len() && size < e.large {
 		v := items.Get(i + n)
@@ -163,6 +164,7 @@ func (e jsonEncoder) bytes(data []byte) {
 	piece := max(e.large/3*3, 3)
 	e.text(`"`)
 	for len(data) > 0 {
+		e.look()
 		n := min(piece, len(data))
 		_, _ = e.Write(base64.StdEncoding.AppendEncode(nil, data[:n]))
 		data = data[n:]
@@ -174,6 +176,7 @@ func (e jsonEncoder) bytes(data []byte) {
 func (e jsonEncoder) quoted(f protoreflect.FieldDescriptor, s string) error {
 	e.text(`"`)
 	for len(s) > 0 {
+		e.look()
 		n := min(e.large, len(s))
 		for n < len(s) && !utf8.RuneStart(s[n]) {
 			n++

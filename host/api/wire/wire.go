@@ -21,12 +21,15 @@ type Worker interface {
 	Rest()
 }
 
+// WorkerOf returns the worker of the call that a context belongs to.
+type WorkerOf func(context.Context) Worker
+
 type bodyKey struct{}
 
 // Handler reads the large messages of next's requests. most bounds one message in bytes, after decompression; worker returns that of a
 // call; next's codecs are those of this package. What it has read belongs to the message that is decoded from it, whose texts and bytes
 // stand in it.
-func Handler(next http.Handler, most int64, worker func(context.Context) Worker) http.Handler {
+func Handler(next http.Handler, most int64, worker WorkerOf) http.Handler {
 	gzip := Gzip()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b := newBody(r, most, gzip); b != nil {

@@ -60,11 +60,12 @@ func past() http.Handler {
 	s := connect.NewServer()
 	tandemv1connect.RegisterInferenceServiceHandler(s, sink{})
 	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(most), connecthttp.WithCodecs(Binary(), JSON()), connecthttp.WithCompressors(Gzip()))
-	return Handler(mux, most, func(context.Context) Worker { return &counter{} })
+	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(most), connecthttp.WithCodecs(Binary(toldNothing), JSON(toldNothing)), connecthttp.WithCompressors(Gzip()))
+	return Handler(mux, most, toldNothing)
 }
 
 func send(b *testing.B, h http.Handler, encoding string, data []byte) {
+	b.Helper()
 	web := httptest.NewServer(h)
 	defer web.Close()
 	b.SetBytes(int64(len(data)))
@@ -91,7 +92,7 @@ func send(b *testing.B, h http.Handler, encoding string, data []byte) {
 func BenchmarkAnswer(b *testing.B) {
 	for _, size := range []int{300 << 10, 16 << 20} {
 		m := &tandemv1.InferResponse{Outputs: map[string]*tandemv1.Value{"t": {Kind: &tandemv1.Value_Text{Text: string(bytes.Repeat([]byte("a text\n"), size/7))}}}}
-		for by, codec := range map[string]connect.Codec{"proto": Binary(), "json": JSON()} {
+		for by, codec := range map[string]connect.Codec{"proto": Binary(toldNothing), "json": JSON(toldNothing)} {
 			b.Run(fmt.Sprintf("%s/%dKiB", by, size>>10), func(b *testing.B) {
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
