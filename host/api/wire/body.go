@@ -15,7 +15,7 @@ import (
 )
 
 // body is what connect reads of a request. Large messages are kept from it: its buffers double while they fill, which clears and
-// copies megabytes at a stretch (see pieces.Size), and what they hold is copied again when it is decoded. Such a message is read
+// copies megabytes at a stretch (see package pieces), and what they hold is copied again when it is decoded. Such a message is read
 // into memory of its own, connect reads one byte in its place, and the codec asks for what that byte stands for. Compressed messages
 // are inflated here for the same reason. It belongs to the goroutine of the call.
 type body struct {
@@ -230,8 +230,9 @@ const flowing = 16 << 10
 // firstRead is what is read of a message before more memory is taken for it.
 const firstRead = 16 << 10
 
-// readMessage reads r to its end, at most most bytes, and calls before ahead of each piece with what the last one had. Unless expected bytes of memory have been
-// counted for the caller, memory is taken as bytes come, so that who announces many and sends few takes little.
+// readMessage reads r to its end, at most most bytes, and calls before ahead of each piece with how many bytes the last one had. Unless
+// expected bytes of memory have been counted for the caller, memory is taken as bytes come, so that who announces many and sends few
+// takes little.
 func readMessage(r io.Reader, expected, most int64, before func(last int)) ([]byte, error) {
 	m := make([]byte, 0, max(expected+1, firstRead)) // one more to find the end
 	last := 0

@@ -29,16 +29,13 @@ type binaryCodec struct {
 
 // UnmarshalRead implements connect.Codec.
 func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
-	w := c.worker(ctx)
-	w.Look()
-	data := bodyOf(ctx).take()
-	m, isMessage := msg.(proto.Message)
-	if data == nil || !isMessage {
+	m, data, look := received(ctx, c.worker, msg)
+	if data == nil {
 		return c.BinaryCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
 	}
 	o := c.UnmarshalOptions
 	o.Merge, o.RecursionLimit = true, protowire.DefaultRecursionLimit
-	return binaryDecoder{o, largeField, w.Look}.merge(m.ProtoReflect(), data)
+	return binaryDecoder{o, largeField, look}.merge(m.ProtoReflect(), data)
 }
 
 // MarshalWrite implements connect.Codec.
@@ -63,14 +60,11 @@ type jsonCodec struct {
 
 // UnmarshalRead implements connect.Codec.
 func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) error {
-	w := c.worker(ctx)
-	w.Look()
-	data := bodyOf(ctx).take()
-	m, isMessage := msg.(proto.Message)
-	if data == nil || !isMessage {
+	m, data, look := received(ctx, c.worker, msg)
+	if data == nil {
 		return c.JSONCodec.UnmarshalRead(ctx, src, msg) //nolint:wrapcheck // it is what connect made of it
 	}
-	return jsonDecoder{c.UnmarshalOptions, w.Look, largeField, largeDepth}.message(m.ProtoReflect(), data)
+	return jsonDecoder{c.UnmarshalOptions, look, largeField, largeDepth}.message(m.ProtoReflect(), data)
 }
 
 // MarshalWrite implements connect.Codec.
@@ -80,6 +74,18 @@ func (c jsonCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) err
 		return c.JSONCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
 	}
 	return jsonEncoder{growing{buf, c.worker(ctx).Look}, c.MarshalOptions, largeField}.message(m.ProtoReflect())
+}
+
+// received has the call's worker look, and returns the message to decode into, what it is decoded from when that went past connect, and
+// what is called from time to time meanwhile.
+func received(ctx context.Context, worker WorkerOf, msg any) (m proto.Message, data []byte, look func()) {
+	w := worker(ctx)
+	w.Look()
+	m, isMessage := msg.(proto.Message)
+	if !isMessage {
+		return nil, nil, nil
+	}
+	return m, bodyOf(ctx).take(), w.Look
 }
 
 // large returns the message that is to be written, the buffer that it is written to and its size in Protobuf's encoding, when it is to

@@ -145,13 +145,19 @@ func (d binaryDecoder) view(f protoreflect.FieldDescriptor, data []byte) (protor
 	return protoreflect.ValueOfString(value.StringOf(data)), nil
 }
 
+// runeEnd returns where b can be cut that is at n or soon after: not in a character.
+func runeEnd[T []byte | string](b T, n int) int {
+	n = min(n, len(b))
+	for n < len(b) && !utf8.RuneStart(b[n]) {
+		n++
+	}
+	return n
+}
+
 // validText reports whether valid holds for all pieces of a text, which look is called between.
 func validText(b []byte, look func(), valid func([]byte) bool) bool {
 	for len(b) > 0 {
-		n := min(pieces.Size, len(b))
-		for n < len(b) && !utf8.RuneStart(b[n]) {
-			n++
-		}
+		n := runeEnd(b, pieces.Size)
 		look()
 		if !valid(b[:n]) {
 			return false

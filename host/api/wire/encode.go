@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/tandem-serve/tandem/host/value"
 	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
@@ -55,7 +56,7 @@ func (e binaryEncoder) message(b []byte, m protoreflect.Message, size int) ([]by
 		case f.Kind() == protoreflect.BytesKind:
 			b = appendBytes(b, f.Number(), v.Bytes())
 		case f.Kind() == protoreflect.StringKind && len(v.String()) > pieces.Size:
-			if !utf8.ValidString(v.String()) {
+			if !validText(value.BytesOf(v.String()), e.look, utf8.Valid) {
 				err = fmt.Errorf("field %s is not UTF-8", f.FullName())
 			}
 			b = appendBytes(b, f.Number(), v.String())

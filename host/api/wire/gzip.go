@@ -16,7 +16,7 @@ func Gzip() connect.Compressor {
 	return compressor{connectgzip.New(connectgzip.WithLevel(flate.BestSpeed))}
 }
 
-// compressor is gzip into buffers that grow in pieces: see pieces.Size.
+// compressor is gzip into buffers that grow in pieces: see package pieces.
 type compressor struct{ *connectgzip.Compressor }
 
 // Compress implements connect.Compressor.

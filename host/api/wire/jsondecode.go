@@ -242,8 +242,5 @@ func unescapedEnd(b []byte, n int) int {
 			i += 2
 		}
 	}
-	for i < len(b) && !utf8.RuneStart(b[i]) {
-		i++
-	}
-	return min(i, len(b))
+	return runeEnd(b, i)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -177,10 +176,7 @@ func (e jsonEncoder) quoted(f protoreflect.FieldDescriptor, s string) error {
 	e.text(`"`)
 	for len(s) > 0 {
 		e.look()
-		n := min(e.large, len(s))
-		for n < len(s) && !utf8.RuneStart(s[n]) {
-			n++
-		}
+		n := runeEnd(s, e.large)
 		out, err := e.Marshal(wrapperspb.String(s[:n]))
 		if err != nil {
 			return fmt.Errorf("field %s: %w", f.FullName(), err)

@@ -1,5 +1,5 @@
 // Package wire carries messages between HTTP bodies and Protobuf. Small ones are connect's and Protobuf's business. Large ones go past
-// their buffers, which double as they fill, and are read, decoded and encoded in pieces, with few copies: see pieces.Size.
+// their buffers, which double as they fill, and are read, decoded and encoded in pieces, with few copies: see package pieces.
 package wire
 
 import (
