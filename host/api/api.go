@@ -70,10 +70,6 @@ type ServerInfo struct {
 	Started     time.Time
 }
 
-// compressFrom is the size in bytes from which answers are compressed for clients that take gzip. Many clients say so unasked,
-// and preparing gzip's tables costs more than a small answer does.
-const compressFrom = 4 << 10
-
 // NewHandler returns the handler of all services, of gRPC health and of gRPC reflection.
 func NewHandler(cfg Config) http.Handler {
 	if cfg.MaxRequestBytes <= 0 {
@@ -95,11 +91,9 @@ func NewHandler(cfg Config) http.Handler {
 	tandemv1connect.RegisterServerServiceHandler(s, servers{h})
 	tandemv1connect.RegisterTenantServiceHandler(s, tenants{h})
 	services := http.NewServeMux()
-	connecthttp.Mount(services, s, connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet(),
-		connecthttp.WithCodecs(wire.Binary(worker), wire.JSON(worker)),
-		connecthttp.WithCompressors(wire.Gzip()), connecthttp.WithCompressMinBytes(compressFrom))
+	connecthttp.Mount(services, s, append(wire.Options(exchangeOf), connecthttp.WithReadMaxBytes(cfg.MaxRequestBytes), connecthttp.WithHTTPGet())...)
 	mux := http.NewServeMux()
-	mux.Handle("/", wire.Handler(services, int64(cfg.MaxRequestBytes), worker))
+	mux.Handle("/", wire.Handler(services, int64(cfg.MaxRequestBytes), exchangeOf))
 	handlePublic(mux)
 	return roomy(counted(bounded(mux, slowReader), slowSender, slowBody))
 }

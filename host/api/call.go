@@ -10,6 +10,7 @@ import (
 
 	"connectrpc.com/connect/v2"
 
+	"github.com/tandem-serve/tandem/host/api/wire"
 	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/quota"
@@ -32,6 +33,8 @@ type call struct {
 
 	// task is the handler's, once the tenant is known.
 	task *background.Task
+	// exchange is of messages.
+	exchange wire.Exchange
 	// bytesOut counts the outputs of the call.
 	bytesOut int64
 	// answered, when set, is called once when the handler has returned: the answer has been encoded, if there is one.

@@ -21,14 +21,15 @@ func working(s *background.Scheduler) connect.ServerInterceptor {
 			}
 			ctx, task := s.Begin(ctx, string(t))
 			defer task.End()
-			callOf(ctx).task = task
+			c := callOf(ctx)
+			c.task, c.exchange.Worker = task, task
 			return next(ctx, spec, workingStream{stream, task})
 		}
 	}
 }
 
-// worker returns what is told of the work for the call of ctx while its messages are read.
-func worker(ctx context.Context) wire.Worker { return callOf(ctx).task }
+// exchangeOf returns what is known of the messages of the call that ctx belongs to.
+func exchangeOf(ctx context.Context) *wire.Exchange { return &callOf(ctx).exchange }
 
 // workingStream lets others compute while a message is waited for. It belongs to the goroutine of the call. When a message has come the
 // codec looks at the task, and when one is written the writer lets it rest.

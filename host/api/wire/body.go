@@ -25,7 +25,7 @@ type body struct {
 	most      int64              // bytes of one message
 	enveloped bool               // messages are framed as gRPC's are
 	gzip      connect.Compressor // inflates messages; nil when they are not compressed
-	worker    func() Worker
+	exchange  *Exchange
 
 	ready   []byte // what connect reads next
 	through int64  // bytes of the body that it reads itself after that
@@ -35,27 +35,39 @@ type body struct {
 }
 
 // newBody returns what connect reads instead of the body of r, or nil when it may as well read that.
-func newBody(r *http.Request, most int64, gzip connect.Compressor) *body {
-	b := &body{ReadCloser: r.Body, length: r.ContentLength, most: most}
-	encoding := "Content-Encoding"
-	switch kind := r.Header.Get("Content-Type"); {
-	case strings.HasPrefix(kind, "application/grpc"):
-		encoding, b.enveloped = "Grpc-Encoding", true
-	case strings.HasPrefix(kind, "application/connect+"):
-		encoding, b.enveloped = "Connect-Content-Encoding", true
-	case r.Method != http.MethodPost:
+func newBody(r *http.Request, most int64, gzip connect.Compressor, x *Exchange) *body {
+	kind := kindOf(r)
+	if !kind.enveloped && r.Method != http.MethodPost {
 		return nil
 	}
-	if r.Header.Get(encoding) == gzip.Name() {
+	compressed := r.Header.Get(kind.encoding) == gzip.Name()
+	if !kind.enveloped && !compressed && r.ContentLength >= 0 && r.ContentLength <= largeMessage {
+		return nil
+	}
+	b := &body{ReadCloser: r.Body, length: r.ContentLength, most: most, enveloped: kind.enveloped, exchange: x}
+	if compressed {
 		b.gzip = gzip
 		if !b.enveloped {
-			r.Header.Del(encoding) // connect reads what has been inflated
+			r.Header.Del(kind.encoding) // connect reads what has been inflated
 		}
 	}
-	if !b.enveloped && b.gzip == nil && b.length >= 0 && b.length <= largeMessage {
-		return nil
-	}
 	return b
+}
+
+// kind is what a protocol does with messages.
+type kind struct {
+	enveloped bool   // they are framed as gRPC's are
+	encoding  string // the header that says how they are compressed
+}
+
+func kindOf(r *http.Request) kind {
+	switch t := r.Header.Get("Content-Type"); {
+	case strings.HasPrefix(t, "application/grpc"):
+		return kind{true, "Grpc-Encoding"}
+	case strings.HasPrefix(t, "application/connect+"):
+		return kind{true, "Connect-Content-Encoding"}
+	}
+	return kind{false, "Content-Encoding"}
 }
 
 // take returns the message that the byte stands for that connect has read, or nil when it has read the message itself.
@@ -150,12 +162,11 @@ func (b *body) standIn(head, m []byte) []byte {
 
 // message reads the message that is in the next size bytes of the body; -1 is all of it.
 func (b *body) message(size int64, compressed bool) ([]byte, error) {
-	w := b.worker()
 	counted := min(b.length, size) // by the door, before anything is read
 	m, err := readMessage(b.next(size), counted, b.most, func(last int) {
-		w.Look()
+		b.exchange.look()
 		if last < flowing {
-			w.Rest()
+			b.exchange.rest()
 		}
 	})
 	if got := int64(len(m)); err == nil && got < size {
@@ -164,18 +175,18 @@ func (b *body) message(size int64, compressed bool) ([]byte, error) {
 	if err != nil || !compressed || len(m) == 0 {
 		return m, err
 	}
-	return b.inflated(m, w)
+	return b.inflated(m)
 }
 
 // inflated returns what data is when it is not compressed.
-func (b *body) inflated(data []byte, w Worker) ([]byte, error) {
-	w.Look()
+func (b *body) inflated(data []byte) ([]byte, error) {
+	b.exchange.look()
 	z, err := b.gzip.Decompress(bytes.NewReader(data))
 	if err != nil {
 		return nil, connect.Errorf(connect.CodeInvalidArgument, "get decompressor: %s", err).WithCause(err)
 	}
 	defer z.Close() //nolint:errcheck // it only goes back to its pool
-	m, err := readMessage(z, gzipSize(data, b.most), b.most, func(int) { w.Look() })
+	m, err := readMessage(z, gzipSize(data, b.most), b.most, func(int) { b.exchange.look() })
 	if _, is := errors.AsType[*connect.Error](err); err != nil && !is {
 		err = connect.Errorf(connect.CodeInvalidArgument, "decompress: %s", err).WithCause(err)
 	}

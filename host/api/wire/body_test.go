@@ -43,26 +43,46 @@ func (echo) InferStream(_ context.Context, req *tandemv1.InferStreamRequest, str
 	return nil
 }
 
-const mostBytes = 4 << 20
+const mostBytes = 2 << 20
 
 // counter counts what a worker is told.
 type counter struct{ looks, rests int }
 
-// toldNothing is for tests that do not look at what a worker is told.
-func toldNothing(context.Context) Worker { return &counter{} }
-
 func (c *counter) Look() { c.looks++ }
 func (c *counter) Rest() { c.rests++ }
+
+type exchangeKey struct{}
+
+// exchangeIn returns the exchange that ctx has been given.
+func exchangeIn(ctx context.Context) *Exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*Exchange)
+	if x == nil {
+		x = &Exchange{}
+	}
+	return x
+}
+
+// exchanging gives each request an exchange with this worker.
+func exchanging(next http.Handler, w Worker) http.Handler {
+	return http.HandlerFunc(func(res http.ResponseWriter, req *http.Request) {
+		next.ServeHTTP(res, req.WithContext(context.WithValue(req.Context(), exchangeKey{}, &Exchange{Worker: w})))
+	})
+}
+
+// mounted returns a server of the inferences of h, as this package has them.
+func mounted(h tandemv1connect.InferenceServiceHandler, most int, w Worker) http.Handler {
+	s := connect.NewServer()
+	tandemv1connect.RegisterInferenceServiceHandler(s, h)
+	mux := http.NewServeMux()
+	connecthttp.Mount(mux, s, append(Options(exchangeIn), connecthttp.WithReadMaxBytes(most))...)
+	return exchanging(Handler(mux, int64(most), exchangeIn), w)
+}
 
 // serve starts a server of echo, over HTTP/1.1 and HTTP/2.
 func serve(t *testing.T) (url string, client *http.Client, told *counter) {
 	t.Helper()
 	told = &counter{}
-	s := connect.NewServer()
-	tandemv1connect.RegisterInferenceServiceHandler(s, echo{})
-	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(mostBytes), connecthttp.WithCodecs(Binary(toldNothing), JSON(toldNothing)), connecthttp.WithCompressors(Gzip()))
-	web := httptest.NewUnstartedServer(Handler(mux, mostBytes, func(context.Context) Worker { return told }))
+	web := httptest.NewUnstartedServer(mounted(echo{}, mostBytes, told))
 	web.EnableHTTP2 = true
 	web.StartTLS()
 	t.Cleanup(web.Close)
@@ -76,7 +96,7 @@ func TestMessagesArrive(t *testing.T) {
 		"Connect": nil, "gRPC": {connecthttp.WithGRPC()}, "gRPC-Web": {connecthttp.WithGRPCWeb()}, "JSON": {connecthttp.WithProtoJSON()},
 		"JSON in gRPC-Web": {connecthttp.WithProtoJSON(), connecthttp.WithGRPCWeb()},
 	} {
-		for encoding, more := range map[string]connecthttp.Option{"plain": nil, "compressed": connecthttp.WithSendGzip()} {
+		for encoding, more := range map[string]connecthttp.Option{"plain": connecthttp.WithCompressors(), "compressed answers": nil, "compressed": connecthttp.WithSendGzip()} {
 			options := options
 			if more != nil {
 				options = append(slices.Clip(options), more)
@@ -140,11 +160,7 @@ func bodyOfKind(t *testing.T, contentType, encoding string, data io.Reader, n in
 	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("Content-Encoding", encoding)
 	r.Header.Set("Grpc-Encoding", encoding)
-	b := newBody(r, mostBytes, Gzip())
-	if b != nil {
-		b.worker = func() Worker { return &counter{} }
-	}
-	return b
+	return newBody(r, mostBytes, newGzip(), &Exchange{})
 }
 
 func zipped(t *testing.T, data []byte) []byte {
@@ -279,7 +295,7 @@ func TestWorkersAreTold(t *testing.T) {
 	data := bytes.Repeat([]byte{7}, mostBytes)
 	told := &counter{}
 	b := bodyOfKind(t, unary, "", bytes.NewReader(data), int64(len(data)))
-	b.worker = func() Worker { return told }
+	b.exchange.Worker = told
 	if _, _, err := read(b); err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +304,7 @@ func TestWorkersAreTold(t *testing.T) {
 	}
 	told = &counter{}
 	b = bodyOfKind(t, unary, "", iotest.OneByteReader(bytes.NewReader(data[:largeMessage+1])), int64(largeMessage+1))
-	b.worker = func() Worker { return told }
+	b.exchange.Worker = told
 	if _, _, err := read(b); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +313,7 @@ func TestWorkersAreTold(t *testing.T) {
 	}
 	told = &counter{}
 	b = bodyOfKind(t, unary, "gzip", bytes.NewReader(zipped(t, data)), -1)
-	b.worker = func() Worker { return told }
+	b.exchange.Worker = told
 	if _, _, err := read(b); err != nil {
 		t.Fatal(err)
 	}
@@ -313,21 +329,24 @@ func TestWorkersLookMeanwhile(t *testing.T) {
 	for i := range 4 {
 		m.Outputs[fmt.Sprint("text", i)] = &tandemv1.Value{Kind: &tandemv1.Value_Text{Text: strings.Repeat("é", size/2)}}
 	}
-	for name, codec := range map[string]func(WorkerOf) connect.StableCodec{"binary": Binary, "JSON": JSON} {
-		told := &counter{}
-		worker := func(context.Context) Worker { return told }
-		var buf bytes.Buffer
-		if err := codec(worker).MarshalWrite(t.Context(), &buf, m); err != nil || told.looks < len(m.GetOutputs()) {
-			t.Errorf("%s: it looked %d times while %d texts were encoded: %v", name, told.looks, len(m.GetOutputs()), err)
-		}
-		told.looks = 0
-		ctx := context.WithValue(t.Context(), bodyKey{}, &body{large: buf.Bytes()})
-		var got tandemv1.InferResponse
-		if err := codec(worker).UnmarshalRead(ctx, strings.NewReader("\x00"), &got); err != nil || !proto.Equal(&got, m) {
-			t.Errorf("%s: another message came back: %v", name, err)
-		}
-		if want := 4 * size / pieces.Size; told.looks < want {
-			t.Errorf("%s: it looked %d times while %d pieces were decoded", name, told.looks, want)
+	want := 4 * size / pieces.Size
+	for name, codec := range codecs {
+		for _, accept := range []string{"", "gzip"} {
+			told := &counter{}
+			res, err := answered(t, codec, unary, accept, m, told)
+			if err != nil || told.looks < 2*want {
+				t.Errorf("%s, %s: it looked %d times while %d pieces were checked and encoded: %v", name, accept, told.looks, want, err)
+			}
+			*told = counter{}
+			x := &Exchange{Worker: told, body: &body{large: inflated(t, res)}}
+			var got tandemv1.InferResponse
+			err = codec(exchangeIn).UnmarshalRead(context.WithValue(t.Context(), exchangeKey{}, x), strings.NewReader("\x00"), &got)
+			if err != nil || !proto.Equal(&got, m) {
+				t.Errorf("%s, %s: another message came back: %v", name, accept, err)
+			}
+			if told.looks < want {
+				t.Errorf("%s, %s: it looked %d times while %d pieces were decoded", name, accept, told.looks, want)
+			}
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"fmt"
 	"unicode/utf8"
 
@@ -10,97 +9,156 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/tandem-serve/tandem/host/value"
-	"github.com/tandem-serve/tandem/internal/pieces"
 )
-
-// reserve makes room for n bytes in buf. Its own Grow would clear all at a stretch.
-func reserve(buf *bytes.Buffer, n int) {
-	if buf.Available() >= n {
-		return
-	}
-	room := make([]byte, 0, buf.Len()+n)
-	*buf = *bytes.NewBuffer(pieces.Append(room, buf.Bytes()))
-}
 
 // sized is for messages whose size has been asked for, within the one that holds them: it need not be counted again at each level.
 func sized() proto.MarshalOptions { return proto.MarshalOptions{UseCachedSize: true} }
 
-// binaryEncoder appends large messages as Protobuf does, but for the order of fields. It calls look before each field.
-type binaryEncoder struct{ look func() }
+// binaryEncoder writes large messages as Protobuf does, but for the order of fields.
+type binaryEncoder struct{ *paced }
 
-// message appends the encoding of m, which takes size bytes, to b.
-func (e binaryEncoder) message(b []byte, m protoreflect.Message, size int) ([]byte, error) {
-	if size <= pieces.Size {
-		return sized().MarshalAppend(b, m.Interface()) //nolint:wrapcheck // connect wraps it
+// message writes the encoding of m, which takes size bytes.
+func (e binaryEncoder) message(m protoreflect.Message, size int) error {
+	if size <= largeField {
+		e.room(size)
+		return e.whole(m, sized())
 	}
 	rest := m.New() // fields that are not large
 	rest.SetUnknown(m.GetUnknown())
 	var err error
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		e.look()
 		switch {
-		case f.IsMap() && f.MapValue().Message() != nil:
-			b, err = e.entries(b, f, v.Map())
+		case entries(f):
+			err = e.entries(f, v.Map())
 		case f.IsMap():
 			rest.Set(f, v)
 		case f.IsList() && f.Message() != nil:
-			for i := range v.List().Len() {
-				if b, err = e.field(b, f.Number(), v.List().Get(i).Message()); err != nil {
-					break
-				}
-			}
+			err = e.list(f, v.List())
 		case f.IsList():
 			rest.Set(f, v)
 		case f.Kind() == protoreflect.MessageKind:
-			b, err = e.field(b, f.Number(), v.Message())
+			err = e.field(f.Number(), v.Message())
 		case f.Kind() == protoreflect.BytesKind:
-			b = appendBytes(b, f.Number(), v.Bytes())
-		case f.Kind() == protoreflect.StringKind && len(v.String()) > pieces.Size:
-			if !validText(value.BytesOf(v.String()), e.look, utf8.Valid) {
-				err = fmt.Errorf("field %s is not UTF-8", f.FullName())
-			}
-			b = appendBytes(b, f.Number(), v.String())
+			err = e.bytes(f.Number(), v.Bytes())
+		case f.Kind() == protoreflect.StringKind:
+			err = e.bytes(f.Number(), value.BytesOf(v.String()))
 		default:
 			rest.Set(f, v)
 		}
 		return err == nil
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return proto.MarshalOptions{}.MarshalAppend(b, rest.Interface()) //nolint:wrapcheck // connect wraps it
+	return e.whole(rest, proto.MarshalOptions{})
 }
 
-// entries appends a map of messages.
-func (e binaryEncoder) entries(b []byte, f protoreflect.FieldDescriptor, entries protoreflect.Map) (_ []byte, err error) {
+// whole writes m at once.
+func (e binaryEncoder) whole(m protoreflect.Message, o proto.MarshalOptions) error {
+	out, err := o.MarshalAppend(e.AvailableBuffer(), m.Interface())
+	if err != nil {
+		return err //nolint:wrapcheck // connect wraps it
+	}
+	_, err = e.Write(out)
+	return err
+}
+
+// entries reports whether f is a map of messages by texts.
+func entries(f protoreflect.FieldDescriptor) bool {
+	return f.IsMap() && f.MapKey().Kind() == protoreflect.StringKind && f.MapValue().Kind() == protoreflect.MessageKind
+}
+
+// entries writes a map of messages by texts.
+func (e binaryEncoder) entries(f protoreflect.FieldDescriptor, entries protoreflect.Map) (err error) {
 	entries.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-		m := v.Message()
 		key := k.String()
-		if f.MapKey().Kind() != protoreflect.StringKind || !utf8.ValidString(key) {
-			err = fmt.Errorf("field %s has a key that is not a UTF-8 string", f.FullName())
+		size := sized().Size(v.Message().Interface())
+		b := protowire.AppendTag(e.AvailableBuffer(), f.Number(), protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(key))+protowire.SizeTag(2)+protowire.SizeBytes(size)))
+		if _, err = e.Write(b); err != nil {
 			return false
 		}
-		size := sized().Size(m.Interface())
-		b = protowire.AppendTag(b, f.Number(), protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(protowire.SizeTag(1)+protowire.SizeBytes(len(key))+protowire.SizeTag(2)+protowire.SizeBytes(size)))
-		b = protowire.AppendTag(b, f.MapKey().Number(), protowire.BytesType)
-		b = protowire.AppendString(b, key)
-		b, err = e.field(b, f.MapValue().Number(), m)
+		if err = e.bytes(f.MapKey().Number(), value.BytesOf(key)); err == nil {
+			err = e.field(f.MapValue().Number(), v.Message())
+		}
 		return err == nil
 	})
-	return b, err
+	return err
 }
 
-// field appends a message as a field.
-func (e binaryEncoder) field(b []byte, n protowire.Number, m protoreflect.Message) ([]byte, error) {
+// list writes a list of messages.
+func (e binaryEncoder) list(f protoreflect.FieldDescriptor, items protoreflect.List) error {
+	for i := range items.Len() {
+		if err := e.field(f.Number(), items.Get(i).Message()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// field writes a message as a field.
+func (e binaryEncoder) field(n protowire.Number, m protoreflect.Message) error {
 	size := sized().Size(m.Interface())
-	b = protowire.AppendTag(b, n, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(size))
-	return e.message(b, m, size)
+	if err := e.head(n, size); err != nil {
+		return err
+	}
+	return e.message(m, size)
 }
 
-// appendBytes appends a field of bytes or text.
-func appendBytes[T []byte | string](b []byte, n protowire.Number, data T) []byte {
-	b = protowire.AppendTag(b, n, protowire.BytesType)
-	return pieces.Append(protowire.AppendVarint(b, uint64(len(data))), data)
+// bytes writes a field of bytes or text.
+func (e binaryEncoder) bytes(n protowire.Number, data []byte) error {
+	if err := e.head(n, len(data)); err != nil {
+		return err
+	}
+	_, err := e.Write(data)
+	return err
+}
+
+// head writes what precedes the size bytes of a field.
+func (e binaryEncoder) head(n protowire.Number, size int) error {
+	_, err := e.Write(protowire.AppendVarint(protowire.AppendTag(e.AvailableBuffer(), n, protowire.BytesType), uint64(size)))
+	return err
+}
+
+// encodable returns why m cannot be encoded, which is too late to say when a part of it has been written: it has a text that is not
+// UTF-8. It calls look from time to time.
+func encodable(m protoreflect.Message, look func()) (err error) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.IsMap():
+			v.Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+				if err = encodableValue(f.MapKey(), k.Value(), look); err == nil {
+					err = encodableValue(f.MapValue(), v, look)
+				}
+				return err == nil
+			})
+		case f.IsList() && f.Kind() != protoreflect.StringKind && f.Message() == nil:
+		case f.IsList():
+			for i := 0; i < v.List().Len() && err == nil; i++ {
+				if i%1024 == 0 {
+					look()
+				}
+				err = encodableValue(f, v.List().Get(i), look)
+			}
+		default:
+			err = encodableValue(f, v, look)
+		}
+		return err == nil
+	})
+	return err
+}
+
+// encodableValue is encodable for a value of the field f, or one of its items.
+func encodableValue(f protoreflect.FieldDescriptor, v protoreflect.Value, look func()) error {
+	if f.Message() != nil {
+		return encodable(v.Message(), look)
+	}
+	if f.Kind() != protoreflect.StringKind {
+		return nil
+	}
+	text := v.String()
+	if len(text) <= largeField && utf8.ValidString(text) || len(text) > largeField && validText(value.BytesOf(text), look, utf8.Valid) {
+		return nil
+	}
+	return fmt.Errorf("field %s is not UTF-8", f.FullName())
 }

@@ -13,8 +13,9 @@ import (
 
 // jsonEncoder writes large messages as protojson does, which keeps to itself what is not large and how a text or a number is written.
 type jsonEncoder struct {
-	growing
+	*paced
 	protojson.MarshalOptions
+
 	large int // from how many bytes more a field is large
 }
 
@@ -31,7 +32,7 @@ func (e jsonEncoder) message(m protoreflect.Message) error {
 			rest.Set(f, v)
 			return true
 		}
-		e.text(before + `"` + f.JSONName() + `":`)
+		_ = e.text(before + `"` + f.JSONName() + `":`)
 		before = ","
 		err = e.field(m, f, v)
 		return err == nil
@@ -50,18 +51,17 @@ func (e jsonEncoder) rest(before string, m protoreflect.Message) error {
 	}
 	out = bytes.TrimSpace(out[1 : len(out)-1])
 	if len(out) > 0 || before == "{" {
-		e.text(before)
+		_ = e.text(before)
 	}
 	_, _ = e.Write(out)
-	e.text("}")
-	return nil
+	return e.text("}")
 }
 
 // separate reports whether a field is written apart from those that are not large.
 func (e jsonEncoder) separate(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 	switch {
 	case f.IsMap():
-		return f.MapKey().Kind() == protoreflect.StringKind && f.MapValue().Kind() == protoreflect.MessageKind
+		return entries(f)
 	case f.IsList():
 		return true
 	case f.Kind() == protoreflect.MessageKind:
@@ -80,8 +80,7 @@ func (e jsonEncoder) field(m protoreflect.Message, f protoreflect.FieldDescripto
 	case f.Kind() == protoreflect.MessageKind:
 		return e.message(v.Message())
 	case f.Kind() == protoreflect.BytesKind:
-		e.bytes(v.Bytes())
-		return nil
+		return e.bytes(v.Bytes())
 	}
 	return e.quoted(f, v.String())
 }
@@ -90,25 +89,27 @@ func (e jsonEncoder) field(m protoreflect.Message, f protoreflect.FieldDescripto
 func (e jsonEncoder) entries(entries protoreflect.Map) (err error) {
 	before := "{"
 	entries.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-		e.text(before)
+		_ = e.text(before)
 		before = ","
 		if err = e.whole(wrapperspb.String(k.String())); err != nil {
 			return false
 		}
-		e.text(":")
+		_ = e.text(":")
 		err = e.message(v.Message())
 		return err == nil
 	})
-	e.text("}")
-	return err
+	if err != nil {
+		return err
+	}
+	return e.text("}")
 }
 
 // list writes a list of m.
 func (e jsonEncoder) list(m protoreflect.Message, f protoreflect.FieldDescriptor, items protoreflect.List) error {
-	e.text("[")
+	_ = e.text("[")
 	for i := 0; i < items.Len(); {
 		if i > 0 {
-			e.text(",")
+			_ = e.text(",")
 		}
 		if f.Kind() == protoreflect.MessageKind {
 			if err := e.message(items.Get(i).Message()); err != nil {
@@ -123,14 +124,12 @@ func (e jsonEncoder) list(m protoreflect.Message, f protoreflect.FieldDescriptor
 		}
 		i += n
 	}
-	e.text("]")
-	return nil
+	return e.text("]")
 }
 
 // items writes some items of a list of numbers or texts from the one at i on, and returns how many. m is an empty message with the list f.
 func (e jsonEncoder) items(m protoreflect.Message, f protoreflect.FieldDescriptor, items protoreflect.List, i int) (n int, err error) {
 	const most = 4 << 10
-	e.look()
 	some, size := m.Mutable(f).List(), 0
 	for n < most && i+n < items.Len() && size < e.large {
 		v := items.Get(i + n)
@@ -138,12 +137,13 @@ func (e jsonEncoder) items(m protoreflect.Message, f protoreflect.FieldDescripto
 		size += textSize(f, v)
 		n++
 	}
-	out, err := e.Marshal(m.Interface())
+	e.room(e.large)
+	out, err := e.MarshalAppend(e.AvailableBuffer(), m.Interface())
 	if err != nil {
 		return 0, err //nolint:wrapcheck // connect wraps it
 	}
-	_, _ = e.Write(out[bytes.IndexByte(out, '[')+1 : len(out)-len("]}")])
-	return n, nil
+	_, err = e.Write(out[bytes.IndexByte(out, '[')+1 : len(out)-len("]}")])
+	return n, err
 }
 
 // textSize returns the bytes of v when it is a text or bytes of the field f.
@@ -159,47 +159,54 @@ func textSize(f protoreflect.FieldDescriptor, v protoreflect.Value) int {
 }
 
 // bytes writes data in base64.
-func (e jsonEncoder) bytes(data []byte) {
+func (e jsonEncoder) bytes(data []byte) error {
 	piece := max(e.large/3*3, 3)
-	e.text(`"`)
+	_ = e.text(`"`)
 	for len(data) > 0 {
-		e.look()
 		n := min(piece, len(data))
-		_, _ = e.Write(base64.StdEncoding.AppendEncode(nil, data[:n]))
+		e.room(base64.StdEncoding.EncodedLen(n))
+		if _, err := e.Write(base64.StdEncoding.AppendEncode(e.AvailableBuffer(), data[:n])); err != nil {
+			return err
+		}
 		data = data[n:]
 	}
-	e.text(`"`)
+	return e.text(`"`)
 }
 
 // quoted writes the text of a field.
 func (e jsonEncoder) quoted(f protoreflect.FieldDescriptor, s string) error {
-	e.text(`"`)
+	_ = e.text(`"`)
 	for len(s) > 0 {
-		e.look()
 		n := runeEnd(s, e.large)
-		out, err := e.Marshal(wrapperspb.String(s[:n]))
+		e.room(n + n/8) // for most texts
+		out, err := e.MarshalAppend(e.AvailableBuffer(), wrapperspb.String(s[:n]))
 		if err != nil {
 			return fmt.Errorf("field %s: %w", f.FullName(), err)
 		}
-		_, _ = e.Write(out[1 : len(out)-1])
+		if _, err := e.Write(out[1 : len(out)-1]); err != nil {
+			return err
+		}
 		s = s[n:]
 	}
-	e.text(`"`)
-	return nil
+	return e.text(`"`)
 }
 
 // whole writes m at once.
 func (e jsonEncoder) whole(m proto.Message) error {
-	out, err := e.Marshal(m)
+	e.room(e.large)
+	out, err := e.MarshalAppend(e.AvailableBuffer(), m)
 	if err != nil {
 		return err //nolint:wrapcheck // connect wraps it
 	}
-	_, _ = e.Write(out)
-	return nil
+	_, err = e.Write(out)
+	return err
 }
 
-// text writes s as it stands. Writing to a buffer does not fail.
-func (e jsonEncoder) text(s string) { _, _ = e.Write([]byte(s)) }
+// text writes s as it stands. An error stays, so that it need not be looked at before the next.
+func (e jsonEncoder) text(s string) error {
+	_, err := e.WriteString(s)
+	return err
+}
 
 // wellKnown reports whether JSON has a form of its own for the message.
 func wellKnown(d protoreflect.MessageDescriptor) bool {

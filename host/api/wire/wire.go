@@ -1,10 +1,12 @@
 // Package wire carries messages between HTTP bodies and Protobuf. Small ones are connect's and Protobuf's business. Large ones go past
-// their buffers, which double as they fill, and are read, decoded and encoded in pieces, with few copies: see package pieces.
+// their buffers, which double as they fill, and are read, decoded, encoded and written in pieces, with few copies: see package pieces.
 package wire
 
 import (
 	"context"
 	"net/http"
+
+	"connectrpc.com/connect/v2/connecthttp"
 )
 
 // Sizes in bytes above which something is large. They keep a message of some KiB on the paths that are made for it.
@@ -12,6 +14,10 @@ const (
 	largeMessage = 256 << 10
 	largeField   = 64 << 10
 )
+
+// compressFrom is the size in bytes from which answers are compressed for clients that take gzip. Many clients say so unasked,
+// and preparing gzip's tables costs more than a small answer does.
+const compressFrom = 4 << 10
 
 // Worker is told when the call's goroutine computes and when it waits. A *background.Task is one.
 type Worker interface {
@@ -21,29 +27,53 @@ type Worker interface {
 	Rest()
 }
 
-// WorkerOf returns the worker of the call that a context belongs to.
-type WorkerOf func(context.Context) Worker
+// Exchange is what is known of one request and its answer. The zero value is of use. It belongs to the goroutine of the call.
+type Exchange struct {
+	// Worker is the call's. Default: nobody is told.
+	Worker Worker
 
-type bodyKey struct{}
-
-// Handler reads the large messages of next's requests. most bounds one message in bytes, after decompression; worker returns that of a
-// call; next's codecs are those of this package. What it has read belongs to the message that is decoded from it, whose texts and bytes
-// stand in it.
-func Handler(next http.Handler, most int64, worker WorkerOf) http.Handler {
-	gzip := Gzip()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if b := newBody(r, most, gzip); b != nil {
-			ctx := context.WithValue(r.Context(), bodyKey{}, b)
-			b.worker = func() Worker { return worker(ctx) }
-			r = r.WithContext(ctx)
-			r.Body = b
-		}
-		next.ServeHTTP(w, r)
-	})
+	body   *body  // of the request, unless connect reads it itself
+	answer answer // to it, when there is a connection
 }
 
-// bodyOf returns the body of the call that ctx belongs to, or nil when connect reads it itself.
-func bodyOf(ctx context.Context) *body {
-	b, _ := ctx.Value(bodyKey{}).(*body)
-	return b
+// ExchangeOf returns the exchange of the call that a context belongs to, never nil.
+type ExchangeOf func(context.Context) *Exchange
+
+func (x *Exchange) look() {
+	if x.Worker != nil {
+		x.Worker.Look()
+	}
+}
+
+func (x *Exchange) rest() {
+	if x.Worker != nil {
+		x.Worker.Rest()
+	}
+}
+
+// Options has connect use what this package has of codecs and compression.
+func Options(of ExchangeOf) []connecthttp.Option {
+	return []connecthttp.Option{
+		connecthttp.WithCodecs(newBinaryCodec(of), newJSONCodec(of)), connecthttp.WithCompressors(newGzip()), connecthttp.WithCompressMinBytes(compressFrom),
+	}
+}
+
+// Handler reads the large messages of next's requests and writes those of its answers. next is connect's with the [Options] of this
+// package. most bounds one message that is read in bytes, after decompression. What it has read belongs to the message that is decoded
+// from it, whose texts and bytes stand in it. What an answer holds is not needed any more once it has been sent.
+func Handler(next http.Handler, most int64, of ExchangeOf) http.Handler {
+	gzip := newGzip()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := of(r.Context())
+		x.answer = newAnswer(w, r, gzip, x)
+		if x.body = newBody(r, most, gzip, x); x.body != nil {
+			inner := *r
+			inner.Body = x.body
+			r = &inner
+		}
+		next.ServeHTTP(&x.answer, r)
+		if x.answer.broken {
+			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http has no other way; what there is of the answer would look like all of it
+		}
+	})
 }

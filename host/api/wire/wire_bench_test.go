@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -27,6 +28,17 @@ func (sink) Infer(context.Context, *tandemv1.InferRequest) (*tandemv1.InferRespo
 	return &tandemv1.InferResponse{}, nil
 }
 
+// source answers with its message.
+type source struct {
+	tandemv1connect.UnimplementedInferenceServiceHandler
+
+	answer *tandemv1.InferResponse
+}
+
+func (s source) Infer(context.Context, *tandemv1.InferRequest) (*tandemv1.InferResponse, error) {
+	return s.answer, nil
+}
+
 // BenchmarkRequest reads a request with a tensor over the loopback, as connect does and as this package does.
 func BenchmarkRequest(b *testing.B) {
 	for _, size := range []int{64 << 10, 300 << 10, 1 << 20, 16 << 20} {
@@ -38,8 +50,10 @@ func BenchmarkRequest(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			for by, handler := range map[string]http.Handler{"connect": plain(), "here": past()} {
-				b.Run(fmt.Sprintf("%s/%dKiB/%s", encoding, size>>10, by), func(b *testing.B) { send(b, handler, encoding, data) })
+			for by, handler := range map[string]http.Handler{"connect": plain(sink{}), "here": mounted(sink{}, most, nil)} {
+				b.Run(fmt.Sprintf("%s/%dKiB/%s", encoding, size>>10, by), func(b *testing.B) {
+					send(b, handler, http.Header{"Content-Type": {"application/" + encoding}}, data, len(data))
+				})
 			}
 		}
 	}
@@ -48,34 +62,28 @@ func BenchmarkRequest(b *testing.B) {
 // most is what a message of the benchmarks may have.
 const most = 64 << 20
 
-func plain() http.Handler {
+// plain is connect's own way.
+func plain(h tandemv1connect.InferenceServiceHandler) http.Handler {
 	s := connect.NewServer()
-	tandemv1connect.RegisterInferenceServiceHandler(s, sink{})
+	tandemv1connect.RegisterInferenceServiceHandler(s, h)
 	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(most))
+	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(most), connecthttp.WithCompressors(newGzip()))
 	return mux
 }
 
-func past() http.Handler {
-	s := connect.NewServer()
-	tandemv1connect.RegisterInferenceServiceHandler(s, sink{})
-	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(most), connecthttp.WithCodecs(Binary(toldNothing), JSON(toldNothing)), connecthttp.WithCompressors(Gzip()))
-	return Handler(mux, most, toldNothing)
-}
-
-func send(b *testing.B, h http.Handler, encoding string, data []byte) {
+// send sends data again and again and reads the answers; size is what the benchmark counts.
+func send(b *testing.B, h http.Handler, header http.Header, data []byte, size int) {
 	b.Helper()
 	web := httptest.NewServer(h)
 	defer web.Close()
-	b.SetBytes(int64(len(data)))
+	b.SetBytes(int64(size))
 	b.ReportAllocs()
 	for b.Loop() {
 		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, web.URL+tandemv1connect.InferenceServiceInferProcedure, bytes.NewReader(data))
 		if err != nil {
 			b.Fatal(err)
 		}
-		req.Header.Set("Content-Type", "application/"+encoding)
+		req.Header = header
 		res, err := web.Client().Do(req)
 		if err != nil {
 			b.Fatal(err)
@@ -88,21 +96,21 @@ func send(b *testing.B, h http.Handler, encoding string, data []byte) {
 	}
 }
 
-// BenchmarkAnswer encodes an answer with a text, as connect does and as this package does.
+// BenchmarkAnswer writes an answer with a tensor over the loopback, as connect does and as this package does.
 func BenchmarkAnswer(b *testing.B) {
-	for _, size := range []int{300 << 10, 16 << 20} {
-		m := &tandemv1.InferResponse{Outputs: map[string]*tandemv1.Value{"t": {Kind: &tandemv1.Value_Text{Text: string(bytes.Repeat([]byte("a text\n"), size/7))}}}}
-		for by, codec := range map[string]connect.Codec{"proto": Binary(toldNothing), "json": JSON(toldNothing)} {
-			b.Run(fmt.Sprintf("%s/%dKiB", by, size>>10), func(b *testing.B) {
-				b.SetBytes(int64(size))
-				b.ReportAllocs()
-				for b.Loop() {
-					var buf bytes.Buffer
-					if err := codec.MarshalWrite(b.Context(), &buf, m); err != nil {
-						b.Fatal(err)
-					}
+	for _, size := range []int{64 << 10, 300 << 10, 1 << 20, 16 << 20} {
+		data := make([]byte, size)
+		_, _ = rand.NewChaCha8([32]byte{}).Read(data) // it does not fail
+		from := source{answer: &tandemv1.InferResponse{Outputs: map[string]*tandemv1.Value{
+			"t": {Kind: &tandemv1.Value_Tensor{Tensor: &tandemv1.Tensor{DataType: 2, Shape: []int64{int64(size)}, Data: data}}},
+		}}}
+		for _, encoding := range []string{"proto", "json"} {
+			for _, accept := range []string{"identity", "gzip"} {
+				header := http.Header{"Content-Type": {"application/" + encoding}, "Accept-Encoding": {accept}}
+				for by, handler := range map[string]http.Handler{"connect": plain(from), "here": mounted(from, most, nil)} {
+					b.Run(fmt.Sprintf("%s/%s/%dKiB/%s", encoding, accept, size>>10, by), func(b *testing.B) { send(b, handler, header, []byte(map[string]string{"json": "{}"}[encoding]), size) })
 				}
-			})
+			}
 		}
 	}
 }
