@@ -25,10 +25,12 @@ import (
 )
 
 const (
-	// memory is the time constant of loads: of what a load was so long ago, 1/e still counts. They rise faster, so that who comes with
-	// much at once is found out before it is felt: four goroutines on two cores within 10 ms.
-	memory     = 100 * time.Millisecond
-	riseMemory = 40 * time.Millisecond
+	// memory is the time constant of loads: of what a load was so long ago, 1/e still counts. They rise faster, and faster still while nobody
+	// is behind and a tenant has much at once, at work on two times as many goroutines as there are cores or more: it is found out before it is felt,
+	// within 3 ms. Once somebody is behind others may have much at once because they were slowed down.
+	memory      = 100 * time.Millisecond
+	riseMemory  = 40 * time.Millisecond
+	burstMemory = 10 * time.Millisecond
 	// patience is by how much the load of a tenant that goes first may be beyond its part before it does not any more. A tenant that
 	// others slow down has more at work, for waits count.
 	patience = 2
@@ -38,6 +40,9 @@ const (
 	stay = 100 * time.Millisecond
 	// forgotten is the load below which a tenant that has nothing at work is forgotten.
 	forgotten = 0.001
+	// reconsiderEach is the least time between two of a thread's requests that the system look for who should have its core. A normal thread
+	// that wakes may wait for that, where it would wait for a tick of the clock otherwise, which is 4 ms often.
+	reconsiderEach = 200 * time.Microsecond
 	// mostThreads is how many threads are held at most by goroutines that are behind, which each has one also while it waits: a Go program
 	// may have 10,000. Who finds none stays as it is.
 	mostThreads = 1000
@@ -56,12 +61,13 @@ type Config struct {
 
 // Scheduler judges tenants and moves the threads that work for them. A nil Scheduler moves none. Its methods may overlap.
 type Scheduler struct {
-	cfg    Config
-	start  time.Time
-	move   func(schedclass.Class) error // of the calling goroutine's thread
-	broken atomic.Bool                  // threads cannot be moved any more
-	held   atomic.Int64                 // threads of goroutines that are behind
-	slots  slots
+	cfg        Config
+	start      time.Time
+	move       func(schedclass.Class) error // of the calling goroutine's thread
+	reconsider func() error                 // who should have that thread's core
+	broken     atomic.Bool                  // threads cannot be moved any more
+	held       atomic.Int64                 // threads of goroutines that are behind
+	slots      slots
 
 	judged atomic.Int64 // when it was last judged, since the start
 	behind atomic.Int64 // tenants that are
@@ -89,7 +95,9 @@ func New(cfg Config) (*Scheduler, error) {
 	if err := schedclass.Available(); err != nil {
 		return nil, err
 	}
-	return newScheduler(cfg, schedclass.Thread), nil
+	s := newScheduler(cfg, schedclass.Thread)
+	s.reconsider = schedclass.Reconsider
+	return s, nil
 }
 
 func newScheduler(cfg Config, move func(schedclass.Class) error) *Scheduler {
@@ -100,7 +108,7 @@ func newScheduler(cfg Config, move func(schedclass.Class) error) *Scheduler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Scheduler{cfg: cfg, start: time.Now(), move: move, slots: slots{cores: cfg.Cores}, tenants: map[string]*account{}}
+	return &Scheduler{cfg: cfg, start: time.Now(), move: move, reconsider: func() error { return nil }, slots: slots{cores: cfg.Cores}, tenants: map[string]*account{}}
 }
 
 // Behind tells whether a tenant's threads go behind those of others.
@@ -156,7 +164,11 @@ func (s *Scheduler) end(a *account) {
 func (a *account) setLocked(now time.Duration, by int) {
 	if now > a.at {
 		constant := memory
-		if float64(a.tasks) > a.load {
+		switch {
+		case float64(a.tasks) <= a.load:
+		case a.tasks >= 2*a.s.cfg.Cores && !a.s.Split():
+			constant = burstMemory
+		default:
 			constant = riseMemory
 		}
 		old := math.Exp(-float64(now-a.at) / float64(constant))

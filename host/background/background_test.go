@@ -92,6 +92,70 @@ func TestBusyTenantGoesBehind(t *testing.T) {
 	})
 }
 
+// TestWhoComesWithMuchIsFoundSoon has a tenant begin with twice as many goroutines as there are cores beside one that has a call at a time.
+func TestWhoComesWithMuchIsFoundSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 100 {
+				call(s, "quiet", 2500*time.Microsecond)
+				<-time.After(7500 * time.Microsecond)
+			}
+		}()
+		<-time.After(501 * time.Millisecond)
+		stop := occupy(s, "busy", 4)
+		<-time.After(5 * time.Millisecond)
+		if !s.Behind("busy") || s.Behind("quiet") {
+			t.Errorf("after 5 ms busy is behind: %v, quiet: %v", s.Behind("busy"), s.Behind("quiet"))
+		}
+		<-done
+		stop()
+	})
+}
+
+// TestTheSystemIsAsked sees how often who is behind has the system look for who should have the core, and that nobody else does.
+func TestTheSystemIsAsked(t *testing.T) {
+	for _, behind := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			asked := 0
+			s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+			s.reconsider = func() error { asked++; return nil }
+			s.tenants["busy"] = &account{s: s, tenant: "busy"}
+			s.tenants["busy"].behind.Store(behind)
+			s.judged.Store(int64(time.Hour)) // it stays as it is put here
+			_, task := s.Begin(t.Context(), "busy")
+			for range 10_000 {
+				task.Look()
+				<-time.After(time.Microsecond)
+			}
+			task.End()
+			if want := map[bool]int{true: int(10 * time.Millisecond / reconsiderEach)}[behind]; asked < want-1 || asked > want+1 {
+				t.Errorf("behind %v: it was asked %d times in 10 ms, want %d", behind, asked, want)
+			}
+		})
+	}
+}
+
+// TestThreadsThatCannotBeReconsidered must come back for good.
+func TestThreadsThatCannotBeReconsidered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m moves
+		s := newScheduler(Config{Cores: 2}, m.move)
+		s.reconsider = func() error { return errors.New("not today") }
+		stop := occupy(s, "busy", 8)
+		for range 100 {
+			call(s, "quiet", time.Millisecond)
+			<-time.After(9 * time.Millisecond)
+		}
+		if idle, back := m.idle.Load(), m.normal.Load(); idle == 0 || idle != back {
+			t.Errorf("%d threads went to the idle class, %d came back", idle, back)
+		}
+		stop()
+	})
+}
+
 func TestEqualTenantsAreNotBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m moves

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/tandem-serve/tandem/internal/schedclass"
 )
@@ -11,10 +12,11 @@ import (
 // Task is a goroutine that works for a tenant. Its methods are called on that goroutine only; a nil Task is one that no scheduler
 // knows of.
 type Task struct {
-	account *account
-	idle    bool // the goroutine is locked to its thread, which is of the idle class
-	slot    bool // it has taken one, which it may have lost since
-	place   place
+	account    *account
+	idle       bool // the goroutine is locked to its thread, which is of the idle class
+	slot       bool // it has taken one, which it may have lost since
+	place      place
+	considered time.Time // when it had the system look for who should have the core
 }
 
 type taskKey struct{}
@@ -50,6 +52,19 @@ func (t *Task) Look() {
 	if t.idle {
 		t.slot = true
 		t.account.s.slots.take(t.account, &t.place)
+		t.reconsider()
+	}
+}
+
+// reconsider has the system look now and then for who should have the core: a normal thread that woke may be waiting for it.
+func (t *Task) reconsider() {
+	now := time.Now()
+	if now.Sub(t.considered) < reconsiderEach {
+		return
+	}
+	t.considered = now
+	if err := t.account.s.reconsider(); err != nil {
+		t.account.s.fail(err)
 	}
 }
 
