@@ -11,6 +11,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"io"
+	"strings"
+	"unsafe"
 )
 
 // Size is how many bytes are done at a stretch.
@@ -45,7 +47,20 @@ func Clone(b []byte) []byte {
 	if b == nil {
 		return nil
 	}
-	return Append(make([]byte, 0, len(b)), b)
+	return Append(Room(len(b)), b)
+}
+
+// Room returns an empty slice with room for n bytes that have not been cleared, so that nothing touches them before they are written:
+// make would clear, and have the system find, all pages at a stretch. What the room holds may have been anybody's: it must be written
+// before it is read.
+func Room(n int) []byte {
+	if n == 0 {
+		return []byte{}
+	}
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteByte(0)
+	return unsafe.Slice(unsafe.StringData(b.String()), b.Cap())[:0] //nolint:gosec // G103: nobody has the text whose memory this is
 }
 
 // Equal compares like [bytes.Equal].

@@ -40,6 +40,9 @@ func TestPieces(t *testing.T) {
 		if got := Clone(src); !bytes.Equal(got, src) || n > 0 && &got[0] == &src[0] {
 			t.Errorf("cloning %d bytes: not those, or the same", n)
 		}
+		if got := Room(n); got == nil || len(got) != 0 || cap(got) < n {
+			t.Errorf("room for %d bytes has %d and room for %d", n, len(got), cap(got))
+		}
 		if SHA256(src) != sha256.Sum256(src) {
 			t.Errorf("the hash of %d bytes is another", n)
 		}

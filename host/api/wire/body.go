@@ -245,7 +245,7 @@ const firstRead = 16 << 10
 // expected bytes of memory have been counted for the caller, memory is taken as bytes come, so that who announces many and sends few
 // takes little.
 func readMessage(r io.Reader, expected, most int64, before func(last int)) ([]byte, error) {
-	m := make([]byte, 0, max(expected+1, firstRead)) // one more to find the end
+	m := pieces.Room(int(max(expected+1, firstRead))) // one more to find the end
 	last := 0
 	for {
 		before(last)
@@ -260,7 +260,7 @@ func readMessage(r io.Reader, expected, most int64, before func(last int)) ([]by
 			return nil, err //nolint:wrapcheck // connect tells errors of bodies apart
 		}
 		if len(m) == cap(m) {
-			m = pieces.Append(make([]byte, 0, min(2*int64(cap(m)), most+1)), m)
+			m = pieces.Append(pieces.Room(int(min(2*int64(cap(m)), most+1))), m)
 		}
 	}
 }
