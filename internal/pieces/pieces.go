@@ -60,7 +60,7 @@ func Room(n int) []byte {
 	var b strings.Builder
 	b.Grow(n)
 	b.WriteByte(0)
-	return unsafe.Slice(unsafe.StringData(b.String()), b.Cap())[:0] //nolint:gosec // G103: nobody has the text whose memory this is
+	return unsafe.Slice(unsafe.StringData(b.String()), b.Cap())[:0] // nobody has that text
 }
 
 // Equal compares like [bytes.Equal].
