@@ -11,7 +11,6 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/tandem-serve/tandem/host/api/wire"
-	"github.com/tandem-serve/tandem/host/background"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/quota"
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -31,9 +30,7 @@ type call struct {
 	visit   atomic.Pointer[quota.Visit]
 	refused atomic.Pointer[tenant.QuotaError] // what ended the reading of the body
 
-	// task is the handler's, once the tenant is known.
-	task *background.Task
-	// exchange is of messages.
+	// exchange is what is known of its messages. The worker is set once the tenant is known.
 	exchange wire.Exchange
 	// bytesOut counts the outputs of the call.
 	bytesOut int64

@@ -75,7 +75,7 @@ func (w *patientWriter) patient() {
 
 // Write writes within the deadline. Others may compute meanwhile.
 func (w *patientWriter) Write(b []byte) (int, error) {
-	w.call.task.Rest()
+	w.call.exchange.Rest()
 	w.patient()
 	return w.ResponseWriter.Write(b)
 }

@@ -21,8 +21,7 @@ func working(s *background.Scheduler) connect.ServerInterceptor {
 			}
 			ctx, task := s.Begin(ctx, string(t))
 			defer task.End()
-			c := callOf(ctx)
-			c.task, c.exchange.Worker = task, task
+			exchangeOf(ctx).Worker = task
 			return next(ctx, spec, workingStream{stream, task})
 		}
 	}

@@ -28,7 +28,7 @@ func TestWaitsForSlotsAreNotCharged(t *testing.T) {
 	wg.Go(func() { // somebody who goes first, or nobody would be behind
 		for ctx.Err() == nil {
 			_, task := s.Begin(ctx, "quiet")
-			<-time.After(time.Millisecond)
+			<-time.After(100 * time.Microsecond)
 			task.End()
 			<-time.After(9 * time.Millisecond)
 		}

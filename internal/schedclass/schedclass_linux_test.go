@@ -29,14 +29,21 @@ func needAvailable(t *testing.T) {
 	}
 }
 
+// niceness returns that of the calling thread.
+func niceness(t *testing.T) int {
+	t.Helper()
+	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 20 - raw
+}
+
 func TestThread(t *testing.T) {
 	needAvailable(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	nice, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nice := niceness(t)
 	for range 3 {
 		for class, policy := range map[schedclass.Class]int{schedclass.Idle: unix.SCHED_IDLE, schedclass.Normal: unix.SCHED_NORMAL} {
 			if err := schedclass.Thread(class); err != nil {
@@ -50,8 +57,8 @@ func TestThread(t *testing.T) {
 	if err := schedclass.Thread(schedclass.Normal); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || got != nice {
-		t.Errorf("the niceness is %d, was %d (%v)", got, nice, err)
+	if got := niceness(t); got != nice {
+		t.Errorf("the niceness is %d, was %d", got, nice)
 	}
 }
 
@@ -60,10 +67,7 @@ func TestReconsider(t *testing.T) {
 	needAvailable(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	nice := niceness(t)
 	for class, policy := range map[schedclass.Class]int{schedclass.Idle: unix.SCHED_IDLE, schedclass.Normal: unix.SCHED_NORMAL} {
 		if err := schedclass.Thread(class); err != nil {
 			t.Fatal(err)
@@ -73,8 +77,8 @@ func TestReconsider(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || got != before {
-			t.Errorf("the niceness is %d, was %d (%v)", 20-got, 20-before, err)
+		if got := niceness(t); got != nice {
+			t.Errorf("the niceness is %d, was %d", got, nice)
 		}
 		if got := schedclasstest.Policies(t, os.Getpid())[unix.Gettid()]; got != policy {
 			t.Errorf("the policy is %d, want %d", got, policy)

@@ -19,9 +19,7 @@ type answer struct {
 	http.ResponseWriter
 
 	exchange *Exchange
-	kind     kind
-	gzip     connect.Compressor
-	takes    bool // the client takes gzip, of an answer that is one message; for streams connect says so
+	accepts  string // the encodings that the client takes of an answer that is one message; for streams connect says so
 
 	large  *outgoing // what the byte stands for that connect writes next
 	head   []byte    // what precedes it, once that has been written
@@ -34,15 +32,11 @@ type outgoing struct {
 	encode func(*paced) error
 }
 
-func newAnswer(w http.ResponseWriter, r *http.Request, gzip connect.Compressor, x *Exchange) answer {
-	return answer{ResponseWriter: w, exchange: x, kind: kindOf(r), gzip: gzip, takes: takesGzip(r.Header.Get("Accept-Encoding"))}
-}
-
 // takesGzip reports whether a client that accepts these encodings has its answers compressed. There are no preferences: see
 // https://connectrpc.com/docs/protocol, Unary-Response.
 func takesGzip(accept string) bool {
 	for name := range strings.FieldsFuncSeq(accept, func(r rune) bool { return r == ',' || r == ' ' }) {
-		if name == connect.CompressionNameGzip {
+		if name == compressor.Name() {
 			return true
 		}
 	}
@@ -61,7 +55,7 @@ func (a *answer) Write(p []byte) (int, error) {
 	if a.large == nil {
 		return a.ResponseWriter.Write(p) //nolint:wrapcheck // connect wraps it
 	}
-	if a.kind.enveloped && a.head == nil {
+	if a.exchange.kind.enveloped && a.head == nil {
 		a.head = append(a.head, p...)
 		return len(p), nil
 	}
@@ -78,10 +72,10 @@ func (a *answer) Write(p []byte) (int, error) {
 func (a *answer) send(m *outgoing, head []byte) error {
 	compressed := a.compressed()
 	switch {
-	case a.kind.enveloped:
+	case a.exchange.kind.enveloped:
 		return a.envelope(head, m, compressed)
 	case compressed:
-		a.Header().Set(a.kind.encoding, a.gzip.Name())
+		a.Header().Set(a.exchange.kind.encoding, compressor.Name())
 	case m.size >= 0:
 		a.Header().Set("Content-Length", strconv.FormatInt(m.size, 10))
 	}
@@ -117,10 +111,11 @@ func (a *answer) enclose(head []byte, size int64, content func(io.Writer) error)
 
 // compressed reports whether large messages are.
 func (a *answer) compressed() bool {
-	if !a.kind.enveloped {
-		return a.takes
+	kind := a.exchange.kind
+	if !kind.enveloped {
+		return takesGzip(a.accepts)
 	}
-	return a.Header().Get(a.kind.encoding) == a.gzip.Name()
+	return a.Header().Get(kind.encoding) == compressor.Name()
 }
 
 // encode writes a message to dst.
@@ -129,7 +124,7 @@ func (a *answer) encode(dst io.Writer, m *outgoing, compressed bool) error {
 		return a.paced(dst, m.encode)
 	}
 	return a.paced(dst, func(out *paced) error {
-		z, err := a.gzip.Compress(out)
+		z, err := compressor.Compress(out)
 		if err != nil {
 			return err //nolint:wrapcheck // connect wraps it
 		}

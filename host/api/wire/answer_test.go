@@ -37,7 +37,7 @@ func answerTo(t *testing.T, res http.ResponseWriter, codec func(ExchangeOf) conn
 	ctx := context.WithValue(t.Context(), exchangeKey{}, x)
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody)
 	req.Header = http.Header{"Content-Type": {contentType}, "Accept-Encoding": {accept}}
-	x.answer = newAnswer(res, req, newGzip(), x)
+	x.kind, x.answer = kindOf(req), answer{ResponseWriter: res, exchange: x, accepts: accept}
 	if contentType == stream {
 		res.Header().Set("Grpc-Encoding", accept)
 	}

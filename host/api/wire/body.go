@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"strings"
 
 	"connectrpc.com/connect/v2"
 
@@ -21,11 +20,10 @@ import (
 type body struct {
 	io.ReadCloser // the body itself
 
-	length    int64              // of the body; -1 is unknown
-	most      int64              // bytes of one message
-	enveloped bool               // messages are framed as gRPC's are
-	gzip      connect.Compressor // inflates messages; nil when they are not compressed
-	exchange  *Exchange
+	length     int64 // of the body; -1 is unknown
+	most       int64 // bytes of one message
+	compressed bool  // messages may be, with gzip
+	exchange   *Exchange
 
 	ready   []byte // what connect reads next
 	through int64  // bytes of the body that it reads itself after that
@@ -35,39 +33,18 @@ type body struct {
 }
 
 // newBody returns what connect reads instead of the body of r, or nil when it may as well read that.
-func newBody(r *http.Request, most int64, gzip connect.Compressor, x *Exchange) *body {
-	kind := kindOf(r)
-	if !kind.enveloped && r.Method != http.MethodPost {
+func newBody(r *http.Request, most int64, x *Exchange) *body {
+	b := &body{ReadCloser: r.Body, length: r.ContentLength, most: most, exchange: x, compressed: r.Header.Get(x.kind.encoding) == compressor.Name()}
+	switch {
+	case x.kind.enveloped:
+	case r.Method != http.MethodPost:
 		return nil
-	}
-	compressed := r.Header.Get(kind.encoding) == gzip.Name()
-	if !kind.enveloped && !compressed && r.ContentLength >= 0 && r.ContentLength <= largeMessage {
+	case b.compressed:
+		r.Header.Del(x.kind.encoding) // connect reads what has been inflated
+	case b.length >= 0 && b.length <= largeMessage:
 		return nil
-	}
-	b := &body{ReadCloser: r.Body, length: r.ContentLength, most: most, enveloped: kind.enveloped, exchange: x}
-	if compressed {
-		b.gzip = gzip
-		if !b.enveloped {
-			r.Header.Del(kind.encoding) // connect reads what has been inflated
-		}
 	}
 	return b
-}
-
-// kind is what a protocol does with messages.
-type kind struct {
-	enveloped bool   // they are framed as gRPC's are
-	encoding  string // the header that says how they are compressed
-}
-
-func kindOf(r *http.Request) kind {
-	switch t := r.Header.Get("Content-Type"); {
-	case strings.HasPrefix(t, "application/grpc"):
-		return kind{true, "Grpc-Encoding"}
-	case strings.HasPrefix(t, "application/connect+"):
-		return kind{true, "Connect-Content-Encoding"}
-	}
-	return kind{false, "Content-Encoding"}
 }
 
 // take returns the message that the byte stands for that connect has read, or nil when it has read the message itself.
@@ -86,7 +63,7 @@ func (b *body) Read(p []byte) (int, error) {
 		if b.err != nil {
 			return 0, b.err
 		}
-		if b.enveloped {
+		if b.exchange.kind.enveloped {
 			b.err = b.nextEnvelope()
 		} else {
 			b.err = b.onlyMessage()
@@ -107,7 +84,7 @@ func (b *body) onlyMessage() error {
 	if b.length > b.most {
 		return connect.Errorf(connect.CodeResourceExhausted, "message size %d is larger than configured max %d", b.length, b.most)
 	}
-	m, err := b.message(b.length, b.gzip != nil)
+	m, err := b.message(b.length, b.compressed)
 	if err != nil {
 		return err
 	}
@@ -132,7 +109,7 @@ func (b *body) nextEnvelope() error {
 		return b.why(io.EOF)
 	}
 	size := int64(binary.BigEndian.Uint32(head[1:]))
-	compressed := head[0] == flagCompressed && b.gzip != nil
+	compressed := head[0] == flagCompressed && b.compressed
 	large := head[0] == 0 && size > largeMessage
 	if size > b.most || !compressed && !large {
 		b.ready, b.through = head, size
@@ -166,7 +143,7 @@ func (b *body) message(size int64, compressed bool) ([]byte, error) {
 	m, err := readMessage(b.next(size), counted, b.most, func(last int) {
 		b.exchange.look()
 		if last < flowing {
-			b.exchange.rest()
+			b.exchange.Rest()
 		}
 	})
 	if got := int64(len(m)); err == nil && got < size {
@@ -181,7 +158,7 @@ func (b *body) message(size int64, compressed bool) ([]byte, error) {
 // inflated returns what data is when it is not compressed.
 func (b *body) inflated(data []byte) ([]byte, error) {
 	b.exchange.look()
-	z, err := b.gzip.Decompress(bytes.NewReader(data))
+	z, err := compressor.Decompress(bytes.NewReader(data))
 	if err != nil {
 		return nil, connect.Errorf(connect.CodeInvalidArgument, "get decompressor: %s", err).WithCause(err)
 	}

@@ -160,7 +160,7 @@ func bodyOfKind(t *testing.T, contentType, encoding string, data io.Reader, n in
 	r.Header.Set("Content-Type", contentType)
 	r.Header.Set("Content-Encoding", encoding)
 	r.Header.Set("Grpc-Encoding", encoding)
-	return newBody(r, mostBytes, newGzip(), &Exchange{})
+	return newBody(r, mostBytes, &Exchange{kind: kindOf(r)})
 }
 
 func zipped(t *testing.T, data []byte) []byte {

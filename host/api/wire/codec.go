@@ -36,12 +36,12 @@ func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) 
 
 // MarshalWrite implements connect.Codec.
 func (c binaryCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) error {
-	m, size := large(msg)
-	kept, err := c.of(ctx).keep(dst, m, outgoing{size, func(w *paced) error { return binaryEncoder{w}.message(m.ProtoReflect(), int(size)) }})
-	if kept || err != nil {
-		return err
+	x := c.of(ctx)
+	m, size := x.large(msg)
+	if m == nil {
+		return c.BinaryCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
 	}
-	return c.BinaryCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
+	return x.keep(dst, m, outgoing{int64(size), func(w *paced) error { return binaryEncoder{w}.message(m.ProtoReflect(), size) }})
 }
 
 // jsonCodec is the codec of Protobuf's JSON. It is otherwise as binaryCodec.
@@ -67,12 +67,12 @@ func (c jsonCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) er
 
 // MarshalWrite implements connect.Codec.
 func (c jsonCodec) MarshalWrite(ctx context.Context, dst io.Writer, msg any) error {
-	m, _ := large(msg)
-	kept, err := c.of(ctx).keep(dst, m, outgoing{-1, func(w *paced) error { return jsonEncoder{w, c.MarshalOptions, largeField}.message(m.ProtoReflect()) }})
-	if kept || err != nil {
-		return err
+	x := c.of(ctx)
+	m, _ := x.large(msg)
+	if m == nil {
+		return c.JSONCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
 	}
-	return c.JSONCodec.MarshalWrite(ctx, dst, msg) //nolint:wrapcheck // it is what connect made of it
+	return x.keep(dst, m, outgoing{-1, func(w *paced) error { return jsonEncoder{w, c.MarshalOptions, largeField}.message(m.ProtoReflect()) }})
 }
 
 // received has the call's worker look, and returns the message to decode into, and what it is decoded from when that went past connect.
@@ -85,25 +85,22 @@ func (x *Exchange) received(msg any) (m proto.Message, data []byte) {
 	return m, x.body.take()
 }
 
-// large returns msg with its size in Protobuf's encoding if it is a large message.
-func large(msg any) (m proto.Message, size int64) {
+// large returns msg with its size in Protobuf's encoding if it is a large message that is written past connect.
+func (x *Exchange) large(msg any) (m proto.Message, size int) {
 	m, isMessage := msg.(proto.Message)
-	if !isMessage {
+	if !isMessage || x.answer.ResponseWriter == nil {
 		return nil, 0
 	}
-	if size = int64(proto.Size(m)); size <= largeMessage {
+	if size = proto.Size(m); size <= largeMessage {
 		return nil, 0
 	}
 	return m, size
 }
 
-// keep has the answer keep a large message in place of what dst gets, and reports whether it has.
-func (x *Exchange) keep(dst io.Writer, m proto.Message, out outgoing) (bool, error) {
-	if m == nil || x.answer.ResponseWriter == nil {
-		return false, nil
-	}
+// keep has the answer keep a large message in place of what dst gets.
+func (x *Exchange) keep(dst io.Writer, m proto.Message, out outgoing) error {
 	if err := encodable(m.ProtoReflect(), x.look); err != nil {
-		return false, err
+		return err
 	}
-	return true, x.answer.standIn(dst, out)
+	return x.answer.standIn(dst, out)
 }

@@ -5,6 +5,7 @@ package wire
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"connectrpc.com/connect/v2/connecthttp"
 )
@@ -32,6 +33,7 @@ type Exchange struct {
 	// Worker is the call's. Default: nobody is told.
 	Worker Worker
 
+	kind   kind   // of protocol
 	body   *body  // of the request, unless connect reads it itself
 	answer answer // to it, when there is a connection
 }
@@ -45,16 +47,33 @@ func (x *Exchange) look() {
 	}
 }
 
-func (x *Exchange) rest() {
+// Rest tells the worker that the call's goroutine waits for something.
+func (x *Exchange) Rest() {
 	if x.Worker != nil {
 		x.Worker.Rest()
 	}
 }
 
+// kind is what a protocol does with messages.
+type kind struct {
+	enveloped bool   // they are framed as gRPC's are
+	encoding  string // the header that says how they are compressed
+}
+
+func kindOf(r *http.Request) kind {
+	switch t := r.Header.Get("Content-Type"); {
+	case strings.HasPrefix(t, "application/grpc"):
+		return kind{true, "Grpc-Encoding"}
+	case strings.HasPrefix(t, "application/connect+"):
+		return kind{true, "Connect-Content-Encoding"}
+	}
+	return kind{false, "Content-Encoding"}
+}
+
 // Options has connect use what this package has of codecs and compression.
 func Options(of ExchangeOf) []connecthttp.Option {
 	return []connecthttp.Option{
-		connecthttp.WithCodecs(newBinaryCodec(of), newJSONCodec(of)), connecthttp.WithCompressors(newGzip()), connecthttp.WithCompressMinBytes(compressFrom),
+		connecthttp.WithCodecs(newBinaryCodec(of), newJSONCodec(of)), connecthttp.WithCompressors(compressor), connecthttp.WithCompressMinBytes(compressFrom),
 	}
 }
 
@@ -62,11 +81,11 @@ func Options(of ExchangeOf) []connecthttp.Option {
 // package. most bounds one message that is read in bytes, after decompression. What it has read belongs to the message that is decoded
 // from it, whose texts and bytes stand in it. What an answer holds is not needed any more once it has been sent.
 func Handler(next http.Handler, most int64, of ExchangeOf) http.Handler {
-	gzip := newGzip()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := of(r.Context())
-		x.answer = newAnswer(w, r, gzip, x)
-		if x.body = newBody(r, most, gzip, x); x.body != nil {
+		x.kind = kindOf(r)
+		x.answer = answer{ResponseWriter: w, exchange: x, accepts: r.Header.Get("Accept-Encoding")}
+		if x.body = newBody(r, most, x); x.body != nil {
 			inner := *r
 			inner.Body = x.body
 			r = &inner

@@ -67,7 +67,7 @@ func plain(h tandemv1connect.InferenceServiceHandler) http.Handler {
 	s := connect.NewServer()
 	tandemv1connect.RegisterInferenceServiceHandler(s, h)
 	mux := http.NewServeMux()
-	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(most), connecthttp.WithCompressors(newGzip()))
+	connecthttp.Mount(mux, s, connecthttp.WithReadMaxBytes(most), connecthttp.WithCompressors(compressor))
 	return mux
 }
 
