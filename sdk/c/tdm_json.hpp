@@ -61,6 +61,13 @@ inline float float_of(double digits, int exponent) {
 	return (float)(exponent < 0 ? digits / power_of_ten(-exponent) : digits * power_of_ten(exponent));
 }
 
+/* Returns the whole number next to v, which is not negative; of two as near, the even one, as printf and Go write numbers. */
+inline int64_t rounded(double v) {
+	int64_t below = (int64_t)v;
+	double rest = v - (double)below;
+	return below + (rest > 0.5 || (rest == 0.5 && (below & 1)));
+}
+
 TDM_NOINLINE inline text &text::add(float v) {
 	if (v != v || v - v != 0) return add("null");
 	if (v < 0) add('-'), v = -v;
@@ -73,7 +80,7 @@ TDM_NOINLINE inline text &text::add(float v) {
 	do { /* nine digits tell any two floats apart */
 		int shift = count++ - exponent;
 		double scaled = shift < 0 ? v / power_of_ten(-shift) : v * power_of_ten(shift);
-		digits = (int64_t)(scaled + 0.5);
+		digits = rounded(scaled);
 	} while (count < 9 && float_of((double)digits, exponent - count + 1) != v);
 	text mantissa;
 	mantissa.add(digits);

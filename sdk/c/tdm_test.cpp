@@ -24,6 +24,7 @@ static void floats() {
 	check_float(-2.5f, "-2.5");
 	check_float(0.1f, "0.1");
 	check_float(0.98f, "0.98");
+	check_float(0.251953125f, "0.25195312"); /* as near to ...13: the even one */
 	check_float(123456, "123456");
 	check_float(1.5e-5f, "0.000015");
 	check_float(9.9999999e9f, "10000000000");
