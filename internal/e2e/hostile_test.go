@@ -48,7 +48,7 @@ type struck struct {
 // TestHostileTenants runs one attack after the other, each by a tenant of its own, against a server on which a victim calls
 // its graph at a steady rate. No call of the victim may fail, the victim must be inside its share, the server must live, and in
 // the long form its memory must come back. How long the victim's calls take is printed and not asserted: the attackers' own
-// work, although it is niced, shares the machine with the server.
+// work, although it goes behind, shares the machine with the server.
 func TestHostileTenants(t *testing.T) {
 	window := hostileWindow
 	if text := os.Getenv("TANDEM_HOSTILE"); text != "" {
