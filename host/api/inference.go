@@ -25,6 +25,9 @@ func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tand
 	}
 	c := callOf(ctx)
 	c.answered = res.Release
+	if !res.Shadowed {
+		c.exchange.Done()
+	}
 	out := &tandemv1.InferResponse{
 		Outputs:   make(map[string]*tandemv1.Value, len(res.Outputs)),
 		RequestId: requestID(ctx),

@@ -14,7 +14,8 @@ import (
 type Request struct {
 	// ID names the request in records and logs.
 	ID string
-	// Inputs by name. Their memory is read until Run returns, and by shadows until they have ended.
+	// Inputs by name. Their memory is read until Run returns, by the result until it is released, and by shadows until they have ended:
+	// see Result.Shadowed.
 	Inputs map[string]value.Value
 	// Outputs wanted; nil means all.
 	Outputs []string

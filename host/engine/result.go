@@ -14,6 +14,8 @@ type Result struct {
 	Outputs map[string]value.Value
 	// Trace is nil unless it was asked for. It lasts.
 	Trace *Trace
+	// Shadowed says that a shadow may read the request's inputs after Release. Otherwise nothing does.
+	Shadowed bool
 
 	free []func()
 	held *holding // nil of a graph in a graph

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -141,6 +142,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 		r.freeAll()
 		return nil, refused
 	}
+	res.Shadowed = r.hasShadow
 	r.leaveShadow()
 	return res, nil
 }
@@ -364,9 +366,9 @@ func (r *run) freeAll() {
 	}
 }
 
-// detach copies v's data.
+// detach copies v's data and the name of its kind.
 func detach(v value.Value) value.Value {
-	v.Data = pieces.Clone(v.Data)
+	v.Data, v.Media = pieces.Clone(v.Data), strings.Clone(v.Media)
 	v.Items = slices.Clone(v.Items)
 	for i := range v.Items {
 		v.Items[i] = detach(v.Items[i])

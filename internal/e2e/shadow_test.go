@@ -1,13 +1,17 @@
 package e2e
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/tandem-serve/tandem/internal/rig"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
 )
@@ -59,6 +63,56 @@ func TestShadowOnARealServer(t *testing.T) {
 	} {
 		if got := metric(t, s.URL, name); got != want {
 			t.Errorf("%s is %d, want %d", name, got, want)
+		}
+	}
+}
+
+// TestInputsOfShadowsStay: large inputs that a shadow reads after the answer are not overwritten by the requests that follow, whose
+// memory is that of earlier ones otherwise.
+func TestInputsOfShadowsStay(t *testing.T) {
+	const size, calls = 2 << 20, 20
+	s := start(t, rig.Options{})
+	pushFile(t, s.Client, "plugin", "values", "host", "sandbox", "sandboxtest", "testdata", "values.wasm")
+	mustPublish(t, s.Client, "graph: plain\ninputs: {bytes: bytes}\noutputs: {bytes: {from: bytes}}\n")
+	mustPublish(t, s.Client, `
+graph: watched
+inputs: {text: text, note: text}
+outputs: {note: {from: note}}
+nodes:
+  once:  {plugin: values, call: copy, in: {text: text}, shadow: true}
+  later: {plugin: values, call: copy, in: {text: text, bytes: once.text}}
+  last:  {plugin: values, call: copy, in: {text: text, bytes: later.text}}
+`)
+	note, text := client.Text("n"), client.Text(strings.Repeat("x", size))
+	noText := client.Bytes(bytes.Repeat([]byte{0xff}, size), "")
+	for i := range calls {
+		if _, err := s.Client.Infer(bounded(t), "watched", map[string]*tandemv1.Value{"text": text, "note": note}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Client.Infer(bounded(t), "plain", map[string]*tandemv1.Value{"bytes": noText}); err != nil {
+			t.Fatal(err)
+		}
+		waitForShadows(t, s.URL, "watched", i+1)
+	}
+}
+
+// waitForShadows waits until so many shadows of a graph have succeeded, and none has failed.
+func waitForShadows(t *testing.T, url, graph string, want int) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	ctx := bounded(t)
+	outcomes := func(outcome string) int {
+		return metric(t, url, fmt.Sprintf(`tandem_shadows_total{graph=%q,outcome=%q}`, graph, outcome))
+	}
+	for outcomes("done") < want {
+		if failed := outcomes("failed"); failed > 0 {
+			t.Fatalf("%d shadows failed", failed)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("%d shadows have ended, want %d", outcomes("done"), want)
 		}
 	}
 }

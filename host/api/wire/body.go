@@ -28,6 +28,7 @@ type body struct {
 	ready   []byte // what connect reads next
 	through int64  // bytes of the body that it reads itself after that
 	large   []byte // what the byte that it has read stands for
+	taken   []byte // what was so before, and has been decoded
 	broken  error  // what reading the body ended with, unless it is io.EOF
 	err     error  // what follows after ready
 }
@@ -53,7 +54,7 @@ func (b *body) take() []byte {
 		return nil
 	}
 	m := b.large
-	b.large = nil
+	b.large, b.taken = nil, m
 	return m
 }
 
@@ -152,6 +153,7 @@ func (b *body) message(size int64, compressed bool) ([]byte, error) {
 	if err != nil || !compressed || len(m) == 0 {
 		return m, err
 	}
+	defer letGo(m)
 	return b.inflated(m)
 }
 
@@ -222,7 +224,7 @@ const firstRead = 16 << 10
 // expected bytes of memory have been counted for the caller, memory is taken as bytes come, so that who announces many and sends few
 // takes little.
 func readMessage(r io.Reader, expected, most int64, before func(last int)) ([]byte, error) {
-	m := pieces.Room(int(max(expected+1, firstRead))) // one more to find the end
+	m := room(int(max(expected+1, firstRead))) // one more to find the end
 	last := 0
 	for {
 		before(last)
@@ -237,7 +239,9 @@ func readMessage(r io.Reader, expected, most int64, before func(last int)) ([]by
 			return nil, err //nolint:wrapcheck // connect tells errors of bodies apart
 		}
 		if len(m) == cap(m) {
-			m = pieces.Append(pieces.Room(int(min(2*int64(cap(m)), most+1))), m)
+			full := m
+			m = pieces.Append(room(int(min(2*int64(cap(m)), most+1))), full)
+			letGo(full)
 		}
 	}
 }

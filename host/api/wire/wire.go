@@ -34,6 +34,7 @@ type Exchange struct {
 	Worker Worker
 
 	kind   kind   // of protocol
+	done   bool   // nothing reads what the request was decoded from
 	body   *body  // of the request, unless connect reads it itself
 	answer answer // to it, when there is a connection
 }
@@ -53,6 +54,10 @@ func (x *Exchange) Rest() {
 		x.Worker.Rest()
 	}
 }
+
+// Done says that nothing reads the request's message any more, nor what stands in it, once the answer has been sent, which may: the memory
+// that it stands in is then another's. Who is not sure does not say so, and the collector finds out.
+func (x *Exchange) Done() { x.done = true }
 
 // kind is what a protocol does with messages.
 type kind struct {
@@ -79,7 +84,7 @@ func Options(of ExchangeOf) []connecthttp.Option {
 
 // Handler reads the large messages of next's requests and writes those of its answers. next is connect's with the [Options] of this
 // package. most bounds one message that is read in bytes, after decompression. What it has read belongs to the message that is decoded
-// from it, whose texts and bytes stand in it. What an answer holds is not needed any more once it has been sent.
+// from it, whose texts and bytes stand in it, until [Exchange.Done]. What an answer holds is not needed any more once it has been sent.
 func Handler(next http.Handler, most int64, of ExchangeOf) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := of(r.Context())
@@ -93,6 +98,10 @@ func Handler(next http.Handler, most int64, of ExchangeOf) http.Handler {
 		next.ServeHTTP(&x.answer, r)
 		if x.answer.broken {
 			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http has no other way; what there is of the answer would look like all of it
+		}
+		if x.done && x.body != nil {
+			letGo(x.body.taken)
+			x.body.taken = nil
 		}
 	})
 }
