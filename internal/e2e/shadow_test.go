@@ -68,7 +68,7 @@ func TestShadowOnARealServer(t *testing.T) {
 }
 
 // TestInputsOfShadowsStay: large inputs that a shadow reads after the answer are not overwritten by the requests that follow, whose
-// memory is that of earlier ones otherwise.
+// memory is that of earlier ones otherwise. The shadow reads its text three times, and what is written over it would be no text.
 func TestInputsOfShadowsStay(t *testing.T) {
 	const size, calls = 2 << 20, 20
 	s := start(t, rig.Options{})

@@ -108,7 +108,10 @@ func TestMemoryOfMessagesIsTheirs(t *testing.T) {
 		for k := range 3 {
 			calls.Go(func() {
 				for n := range 8 {
-					text := strings.Repeat(fmt.Sprintf("%d %d %d ", i, k, n), 150_000+10_000*k)
+					text := strings.Repeat(fmt.Sprintf("%d %d %d ", i, k, n), 300_000+10_000*k)
+					if len(text) <= 1<<leastSpare {
+						t.Errorf("%d bytes are not used again", len(text))
+					}
 					call := &tandemv1.InferRequest{Graph: "g", Inputs: map[string]*tandemv1.Value{"text": {Kind: &tandemv1.Value_Text{Text: text}}}}
 					res, err := c.Infer(t.Context(), call)
 					if err != nil {
