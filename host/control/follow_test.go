@@ -73,14 +73,14 @@ func TestOtherServersFollow(t *testing.T) {
 	wait(t, "deletion", func() bool { return b.models.open.Load() == 0 })
 }
 
-// wait waits until the other server has followed: how soon it is told is the store's to say.
+// wait waits until a server has followed the catalog: how soon it is told is the store's to say.
 func wait(t *testing.T, what string, followed func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(30 * time.Second); !followed(); <-tick.C {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: the other server has not followed", what)
+			t.Fatalf("%s: the server has not followed", what)
 		}
 	}
 }

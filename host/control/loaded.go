@@ -62,9 +62,10 @@ func (l *Lease) Done() {
 	}
 }
 
-// lease returns a release by its version, loading it when it is not. Errors are catalog.ErrNotFound, ErrClosed, and
-// whatever loading may fail with.
-func (m *Manager) lease(ctx context.Context, g graphKey, version int) (*Lease, error) {
+// lease returns a release by its version, loading it when it is not. It was chosen at the graph's epoch since: one that calls do not go
+// to any more when it is loaded stays for this call only. Errors are catalog.ErrNotFound, ErrClosed, and whatever loading may fail
+// with.
+func (m *Manager) lease(ctx context.Context, g graphKey, version int, since uint64) (*Lease, error) {
 	if lease, err := m.find(g, version); lease != nil || err != nil {
 		return lease, err
 	}
@@ -80,10 +81,14 @@ func (m *Manager) lease(ctx context.Context, g graphKey, version int) (*Lease, e
 	if err != nil {
 		return nil, err
 	}
-	if lease := m.keep(releaseKey{g, rel.Version}, l); lease != nil {
-		return lease, nil
+	lease := m.keep(releaseKey{g, rel.Version}, l)
+	if lease == nil {
+		return nil, ErrClosed
 	}
-	return nil, ErrClosed
+	if m.now(g) != since {
+		m.follow(ctx, g)
+	}
+	return lease, nil
 }
 
 // find returns a lease of a release that is loaded, or nil.

@@ -52,6 +52,8 @@ type CanaryParams struct {
 // SetCanary gives a part of a graph's calls to another release, once that is loaded, or changes how much. The release must
 // take what the current one takes and give what it gives.
 func (m *Manager) SetCanary(ctx context.Context, t tenant.ID, name string, p CanaryParams) (catalog.Moved, error) {
+	g := graphKey{t, name}
+	since := m.now(g)
 	rel, err := m.cfg.Catalog.GetGraph(ctx, t, name, p.Ref)
 	if err != nil {
 		return catalog.Moved{}, err
@@ -60,13 +62,12 @@ func (m *Manager) SetCanary(ctx context.Context, t tenant.ID, name string, p Can
 	if err != nil {
 		return catalog.Moved{}, err
 	}
-	g := graphKey{t, name}
-	current, err := m.lease(ctx, g, state.Current)
+	current, err := m.lease(ctx, g, state.Current, since)
 	if err != nil {
 		return catalog.Moved{}, inStage(StageLoad, err)
 	}
 	defer current.Done()
-	canary, err := m.lease(ctx, g, rel.Version)
+	canary, err := m.lease(ctx, g, rel.Version, since)
 	if err != nil {
 		return catalog.Moved{}, inStage(StageLoad, err)
 	}

@@ -33,6 +33,7 @@ type Call struct {
 // route says where the calls of a graph go. It is immutable.
 type route struct {
 	rev     uint64
+	epoch   uint64 // of the graph, when the catalog was asked
 	current int
 	tags    map[string]int
 	canary  *canary
@@ -51,8 +52,8 @@ type canary struct {
 // canaryRetry is how long a canary that could not be loaded gets no calls before it is tried again.
 const canaryRetry = 10 * time.Second
 
-func routeOf(g catalog.Graph) *route {
-	r := &route{rev: g.Revision, current: g.Current, tags: g.Tags}
+func routeOf(g catalog.Graph, epoch uint64) *route {
+	r := &route{rev: g.Revision, epoch: epoch, current: g.Current, tags: g.Tags}
 	if g.Canary != nil {
 		r.canary = &canary{Canary: *g.Canary}
 	}
@@ -77,7 +78,7 @@ func (m *Manager) Acquire(ctx context.Context, t tenant.ID, ref string, c Call) 
 	if !m.choose(ctx, g, r.canary, lease.Release, c) {
 		return lease, nil
 	}
-	chosen, err := m.lease(ctx, g, r.canary.Version)
+	chosen, err := m.lease(ctx, g, r.canary.Version, r.epoch)
 	if err != nil {
 		r.canary.retry.Store(time.Now().Add(canaryRetry).UnixNano())
 		m.cfg.Logger.WarnContext(ctx, "the canary gets no calls: it cannot be loaded", slog.String("tenant", string(t)),
@@ -91,15 +92,16 @@ func (m *Manager) Acquire(ctx context.Context, t tenant.ID, ref string, c Call) 
 // acquire returns a release by what stands behind the name, and the route when it took one.
 func (m *Manager) acquire(ctx context.Context, g graphKey, at string) (*Lease, *route, error) {
 	if version, err := strconv.Atoi(at); err == nil {
-		lease, err := m.lease(ctx, g, version)
+		lease, err := m.lease(ctx, g, version, m.now(g))
 		return lease, nil, err
 	}
 	if strings.HasPrefix(at, "sha256:") {
+		since := m.now(g)
 		rel, err := m.cfg.Catalog.GetGraph(ctx, g.tenant, g.name, at)
 		if err != nil {
 			return nil, nil, err
 		}
-		lease, err := m.lease(ctx, g, rel.Version)
+		lease, err := m.lease(ctx, g, rel.Version, since)
 		return lease, nil, err
 	}
 	for again := false; ; again = true {
@@ -111,7 +113,7 @@ func (m *Manager) acquire(ctx context.Context, g graphKey, at string) (*Lease, *
 		if at != "" {
 			version = r.tags[at]
 		}
-		lease, err := m.lease(ctx, g, version)
+		lease, err := m.lease(ctx, g, version, r.epoch)
 		if version == 0 {
 			err = m.noTag(g, at)
 		}
@@ -174,7 +176,7 @@ func (m *Manager) route(ctx context.Context, g graphKey) (r *route, cached bool,
 	if err != nil {
 		return nil, false, err
 	}
-	r = routeOf(state)
+	r = routeOf(state, before)
 	m.mu.Lock()
 	idle := m.learnLocked(g, r, before)
 	m.mu.Unlock()
@@ -200,12 +202,13 @@ func (m *Manager) learnLocked(g graphKey, r *route, before uint64) []*loaded {
 
 // moved notes what this server just did to a graph.
 func (m *Manager) moved(t tenant.ID, state catalog.Graph) {
-	g, r := graphKey{t, state.Name}, routeOf(state)
+	g := graphKey{t, state.Name}
 	m.mu.Lock()
 	var idle []*loaded
-	m.seen[g] = max(m.seen[g], r.rev)
-	if known := m.routes[g]; r.rev == m.seen[g] && (known == nil || known.rev < r.rev) {
+	m.seen[g] = max(m.seen[g], state.Revision)
+	if known := m.routes[g]; state.Revision == m.seen[g] && (known == nil || known.rev < state.Revision) {
 		m.forgetLocked(g)
+		r := routeOf(state, m.epoch[g])
 		m.routes[g] = r
 		idle = m.settleLocked(g, r)
 	}
@@ -213,7 +216,7 @@ func (m *Manager) moved(t tenant.ID, state catalog.Graph) {
 	closeAll(idle)
 }
 
-// follow reads a graph again that was changed, perhaps by another server, and closes what calls do not go to any more.
+// follow reads a graph again that was changed or deleted, perhaps by another server, and closes what calls do not go to any more.
 func (m *Manager) follow(ctx context.Context, g graphKey) {
 	m.mu.Lock()
 	m.forgetLocked(g)
@@ -222,9 +225,19 @@ func (m *Manager) follow(ctx context.Context, g graphKey) {
 		used = used || k.graphKey == g
 	}
 	m.mu.Unlock()
-	if used {
-		_, _, _ = m.route(ctx, g) // the next call asks again
+	if !used {
+		return
 	}
+	if _, _, err := m.route(ctx, g); errors.Is(err, catalog.ErrNotFound) { // after another error the next call asks again
+		m.drop(g, nil)
+	}
+}
+
+// now returns the graph's epoch.
+func (m *Manager) now(g graphKey) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epoch[g]
 }
 
 // forget makes the next call ask the catalog where the calls of a graph go.
