@@ -33,8 +33,6 @@ type cli struct {
 	Key     keyCmd     `cmd:"" help:"Make, list, rotate and revoke API keys."`
 	Usage   usageCmd   `cmd:"" help:"Show what a tenant used in a range of time."`
 	Audit   auditCmd   `cmd:"" help:"List who changed what."`
-	Compile compileCmd `cmd:"" hidden:""`
-	Worker  workerCmd  `cmd:"" hidden:""`
 	Version versionCmd `cmd:"" help:"Print the version of this program, and of the server when one can be reached."`
 }
 
@@ -55,6 +53,9 @@ Exit codes: 0 done; 1 failed; 2 wrong command line; 3 the server cannot be reach
 
 // run parses and runs one command line and returns its exit code.
 func run(ctx context.Context, args []string, s streams) int {
+	if code, asked := child(ctx, args, s); asked {
+		return code
+	}
 	var c cli
 	e := &env{streams: s, conn: &c.Connection}
 	exit := -1

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
@@ -46,9 +44,6 @@ var _ Compiler = (*ChildCompiler)(nil)
 // addressSlack is what a Go process reserves without using it.
 const addressSlack = 4 << 30
 
-// limitsEnv passes the limits to the child: memory in bytes and processor time in seconds.
-const limitsEnv = "TANDEM_COMPILE_LIMITS"
-
 // Compile implements [Compiler].
 func (c *ChildCompiler) Compile(ctx context.Context, wasm []byte, dir string) error {
 	memory, cpu, wall := c.MemoryBytes, c.CPU, c.Wall
@@ -64,12 +59,16 @@ func (c *ChildCompiler) Compile(ctx context.Context, wasm []byte, dir string) er
 	cmd.Stdin = bytes.NewReader(wasm)
 	said := &tail{max: 4 << 10}
 	cmd.Stderr = said
-	cmd.Env = []string{fmt.Sprintf("%s=%d,%d", limitsEnv, memory, int64(cpu/time.Second)), "GOMAXPROCS=1", "GOTRACEBACK=none"}
+	cmd.Env = []string{"GOMAXPROCS=1", "GOTRACEBACK=none"}
 	cmd.WaitDelay = time.Second
-	confine.Child(cmd)
-	runtime.LockOSThread() // the child is to end with this process, and Linux takes the thread for it
-	defer runtime.UnlockOSThread()
-	return childError(ctx, cctx, cmd.Run(), said.String())
+	ended, err := confine.Start(cmd, &confine.Rights{
+		Memory: uint64(memory), Address: uint64(memory) + addressSlack, FileSize: uint64(memory), CPU: uint64(cpu / time.Second), Files: 64,
+		LowPriority: true, Write: []string{dir},
+	})
+	if err == nil {
+		err = <-ended
+	}
+	return childError(ctx, cctx, err, said.String())
 }
 
 // childError says how a child ended.
@@ -126,19 +125,8 @@ func CompileChild(ctx context.Context, in io.Reader, dir string, report io.Write
 }
 
 func compileChild(ctx context.Context, in io.Reader, dir string) error {
-	var memory, cpu uint64
-	if limits, ok := os.LookupEnv(limitsEnv); ok {
-		if _, err := fmt.Sscanf(limits, "%d,%d", &memory, &cpu); err != nil {
-			return fmt.Errorf("read limits: %w", err)
-		}
-	}
-	rights := confine.Rights{Memory: memory, FileSize: memory, CPU: cpu, Files: 64, LowPriority: true, Write: []string{dir}}
-	if memory > 0 {
-		rights.Address = memory + addressSlack
-	}
-	// Some of these bind one thread: the first time this executes the process again and does not return.
-	if err := confine.Process(rights); err != nil {
-		return fmt.Errorf("set limits: %w", err)
+	if _, err := confine.Process(); err != nil {
+		return err
 	}
 	wasm, err := io.ReadAll(io.LimitReader(in, maxChildInput+1))
 	if err != nil {

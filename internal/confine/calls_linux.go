@@ -35,15 +35,15 @@ func denied() []rule {
 	return append(rules, rule{nr: unix.SYS_TGKILL, unlessSelf: true})
 }
 
-// filterCalls makes the rules' calls fail with EPERM, for the calling thread or what flags say. Kernels without seccomp filter
-// nothing.
-func filterCalls(rules []rule, flags uintptr) error {
+// filterCalls makes the rules' calls fail with EPERM, for every thread of this process. It needs no_new_privs. Kernels without seccomp
+// filter nothing.
+func filterCalls(rules []rule) error {
 	prog := program(rules)
 	if prog == nil {
 		return nil
 	}
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
+	thread, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
 	if errno != 0 && !errors.Is(errno, unix.ENOSYS) && !errors.Is(errno, unix.EINVAL) {
 		return fmt.Errorf("system calls: %w", errno)
 	}

@@ -1,11 +1,13 @@
 package confine_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +22,10 @@ import (
 	"github.com/tandem-serve/tandem/internal/confine"
 )
 
-// What a child of this test does is in its environment: the rights that it keeps, and what it tries then.
+// tryEnv has what a child of this test tries, childRightsEnv the rights of a child of its own, as JSON.
 const (
-	rightsEnv = "TANDEM_TEST_RIGHTS" // JSON; not set: it is not confined
-	tryEnv    = "TANDEM_TEST_TRY"
+	tryEnv         = "TANDEM_TEST_TRY"
+	childRightsEnv = "TANDEM_TEST_RIGHTS"
 )
 
 // TestMain makes this binary the child when it is started as one.
@@ -36,29 +38,9 @@ func TestMain(m *testing.M) {
 
 // child gives up its rights and tries something, and says how that went.
 func child(what string) int {
-	if what, ok := strings.CutPrefix(what, "without landlock:"); ok {
-		if !confine.Confined() {
-			if err := confine.DenyLandlock(); err != nil {
-				fmt.Fprintln(os.Stdout, err)
-				return 1
-			}
-		}
-		return confined(what)
-	}
-	return confined(what)
-}
-
-func confined(what string) int {
-	if text, ok := os.LookupEnv(rightsEnv); ok {
-		var r confine.Rights
-		err := json.Unmarshal([]byte(text), &r)
-		if err == nil {
-			err = confine.Process(r)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stdout, err)
-			return 1
-		}
+	if _, err := confine.Process(); err != nil {
+		fmt.Fprintln(os.Stdout, err)
+		return 1
 	}
 	name, arg, _ := strings.Cut(what, " ")
 	try, ok := tries[name]
@@ -137,12 +119,18 @@ var tries = map[string]func(arg string) []string{
 		_, err := unix.Mmap(-1, 0, n, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 		return said(err)
 	},
-	"state": func(string) []string {
-		noNew, _ := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
-		var core unix.Rlimit
-		_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
-		priority, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
-		return []string{fmt.Sprintf("no_new_privs %d, core %d, nice %d", noNew, core.Max, 20-priority)}
+	"state": func(string) []string { return []string{state()} },
+	"threads": func(dir string) []string {
+		var out []string
+		for range 40 { // of which some are on threads that there were
+			is := make(chan string)
+			go func() {
+				runtime.LockOSThread() // ends with the goroutine
+				is <- said(os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))[0] + ", " + state()
+			}()
+			out = append(out, <-is)
+		}
+		return out
 	},
 	"lacks": func(string) []string { return append(confine.Lacks(), "that is all") },
 	"spin": func(string) []string {
@@ -150,10 +138,47 @@ var tries = map[string]func(arg string) []string{
 		}
 		return []string{"still there"}
 	},
-	"wait": func(string) []string {
-		_, _ = os.Stdin.Read(make([]byte, 1))
-		return []string{"still there"}
+	"without-landlock": func(what string) []string {
+		if err := confine.DenyLandlock(); err != nil {
+			return said(err)
+		}
+		return parent(what)
 	},
+	"parent": parent,
+	"group":  func(string) []string { return []string{fmt.Sprint(unix.Getpgrp() == os.Getpid())} },
+	"wait": func(string) []string {
+		fmt.Fprintln(os.Stdout, "waiting")
+		for {
+			_ = unix.Pause()
+		}
+	},
+}
+
+// state says what binds the calling thread.
+func state() string {
+	noNew, _ := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	var core unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_CORE, &core)
+	priority, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	return fmt.Sprintf("no_new_privs %d, core %d, nice %d", noNew, core.Max, 20-priority)
+}
+
+// parent has a child of its own try something, which says it itself.
+func parent(what string) []string {
+	var rights *confine.Rights
+	if err := json.Unmarshal([]byte(os.Getenv(childRightsEnv)), &rights); err != nil {
+		return said(err)
+	}
+	cmd := command(context.Background(), what)
+	cmd.Stdout = os.Stdout
+	ended, err := confine.Start(cmd, rights)
+	if err == nil {
+		err = <-ended
+	}
+	if err != nil {
+		return said(err)
+	}
+	return nil
 }
 
 // said is what a child says of how something went.
@@ -168,34 +193,36 @@ func said(err error) []string {
 	return []string{err.Error()}
 }
 
-// start returns a child that is ready to be started.
-func start(t *testing.T, rights *confine.Rights, what string) *exec.Cmd {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
+// command returns a child that tries something, ready to be started.
+func command(ctx context.Context, what string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(os.Environ(), tryEnv+"="+what)
-	if rights != nil {
-		text, err := json.Marshal(rights)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd.Env = append(cmd.Env, rightsEnv+"="+string(text))
-	}
 	return cmd
 }
 
-// try has a child try something with these rights, nil for all, and returns what it says.
+// run has a child try something with these rights, nil for all, and returns what it says, and how it ended.
+func run(t *testing.T, rights *confine.Rights, what string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := command(ctx, what)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	ended, err := confine.Start(cmd, rights)
+	if err == nil {
+		err = <-ended
+	}
+	return strings.TrimSpace(out.String()), err
+}
+
+// try returns what a child says that ends well.
 func try(t *testing.T, rights *confine.Rights, what string) string {
 	t.Helper()
-	cmd := start(t, rights, what)
-	var errs bytes.Buffer
-	cmd.Stderr = &errs
-	out, err := cmd.Output()
+	out, err := run(t, rights, what)
 	if err != nil {
-		t.Fatalf("%s: %v: %s%s", what, err, out, errs.String())
+		t.Fatalf("%s: %v: %s", what, err, out)
 	}
-	return strings.TrimSpace(string(out))
+	return out
 }
 
 // want checks what a child says.
@@ -259,8 +286,8 @@ func TestLimits(t *testing.T) {
 	want(t, &confine.Rights{}, "open-many", "100 open")
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	out, err := start(t, &confine.Rights{FileSize: 2, Write: []string{dir}}, "write "+path).CombinedOutput() // the system may end it for that
-	if info, statErr := os.Stat(path); statErr != nil || info.Size() != 2 || err == nil && strings.TrimSpace(string(out)) != "EFBIG" {
+	out, err := run(t, &confine.Rights{FileSize: 2, Write: []string{dir}}, "write "+path) // the system may end it for that
+	if info, statErr := os.Stat(path); statErr != nil || info.Size() != 2 || err == nil && out != "EFBIG" {
 		t.Errorf("a file of 3 bytes, 2 being allowed: %v, %v, %s", info, err, out)
 	}
 }
@@ -283,7 +310,7 @@ func TestProcessorTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes a second of processor time")
 	}
-	err := start(t, &confine.Rights{CPU: 1}, "spin").Run()
+	_, err := run(t, &confine.Rights{CPU: 1}, "spin")
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() == 0 {
 		t.Errorf("got %v, want its end", err)
@@ -330,61 +357,66 @@ func TestFiles(t *testing.T) {
 		t.Errorf("a file that was not to be written is %q, %v", text, err)
 	}
 	// What does not exist is left out when it is to be read, and is a fault when it is to be written.
-	if text, err := start(t, &confine.Rights{Write: []string{"/no/such/folder"}}, "read "+in).Output(); err == nil || !strings.Contains(string(text), "/no/such/folder") {
+	if text, err := run(t, &confine.Rights{Write: []string{"/no/such/folder"}}, "read "+in); err == nil || !strings.Contains(text, "/no/such/folder") {
 		t.Errorf("a folder that does not exist: %v, %s", err, text)
 	}
 }
 
 // A kernel without Landlock confines no files, and that is told; everything else holds.
 func TestWithoutLandlock(t *testing.T) {
-	t.Parallel()
 	path := filepath.Join(t.TempDir(), "file")
-	rights := &confine.Rights{Read: needed()}
-	want(t, rights, "without landlock:write "+path, "ok")
-	want(t, rights, "without landlock:signal-parent", "EPERM\nEPERM")
-	if got := try(t, rights, "without landlock:lacks"); !strings.Contains(got, "Landlock") {
+	rights, err := json.Marshal(&confine.Rights{Read: needed()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(childRightsEnv, string(rights))
+	want(t, nil, "without-landlock write "+path, "ok")
+	want(t, nil, "without-landlock signal-parent", "EPERM\nEPERM")
+	if got := try(t, nil, "without-landlock lacks"); !strings.Contains(got, "Landlock") {
 		t.Errorf("it says that it lacks %q", got)
 	}
 }
 
-// A child ends with the thread that started it.
-func TestChild(t *testing.T) {
-	t.Parallel()
-	cmd := start(t, &confine.Rights{}, "wait")
-	in, err := cmd.StdinPipe()
+// A child has a process group of its own, and ends with the process that started it.
+func TestChildEndsWithItsParent(t *testing.T) {
+	t.Setenv(childRightsEnv, "{}")
+	want(t, nil, "parent group", "true")
+	out, theirs, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = in.Close() }()
-	confine.Child(cmd)
-	late := false
-	kill := cmd.Cancel
-	cmd.Cancel = func() error {
-		late = true
-		return kill()
-	}
-	if err := startAside(cmd); err != nil {
+	defer func() { _ = out.Close() }()
+	if err := out.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	if group, err := unix.Getpgid(cmd.Process.Pid); err != nil || group != cmd.Process.Pid {
-		t.Errorf("its process group is %d, %v; want one of its own", group, err)
+	cmd := command(t.Context(), "parent wait")
+	cmd.Stdout = theirs
+	ended, err := confine.Start(cmd, nil)
+	_ = theirs.Close()
+	if err != nil {
+		t.Fatal(err)
 	}
-	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.String() != "signal: killed" || late {
-		t.Errorf("got %v (killed by the test: %v), want its end", err, late)
+	lines := bufio.NewReader(out)
+	if line, err := lines.ReadString('\n'); line != "waiting\n" {
+		t.Fatalf("the child of the child said %q, %v", line, err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if rest, err := io.ReadAll(lines); err != nil || len(rest) != 0 { // it has the pipe for as long as it lives
+		t.Errorf("the child of the child is still there: %q, %v", rest, err)
 	}
 }
 
-// startAside starts the command from a thread that ends then.
-func startAside(cmd *exec.Cmd) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()            // the thread ends with this goroutine,
-		if unix.Gettid() == os.Getpid() { // but for the first one, which this goroutine then keeps
-			started <- startAside(cmd)
-			return
+// What Linux takes from one thread is taken from all of them: those that there were, and new ones.
+func TestEveryThread(t *testing.T) {
+	if lacksLandlock(t) {
+		t.Skip("this kernel has no Landlock")
+	}
+	for line := range strings.Lines(try(t, &confine.Rights{LowPriority: true, Write: []string{os.DevNull}}, "threads "+t.TempDir())) {
+		if line = strings.TrimSpace(line); line != "EACCES, no_new_privs 1, core 0, nice 19" {
+			t.Errorf("a thread of the child: %s", line)
 		}
-		started <- cmd.Start()
-	}()
-	return <-started
+	}
 }

@@ -44,5 +44,5 @@ func DenyLandlock() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	return filterCalls(deny(unix.SYS_LANDLOCK_CREATE_RULESET), unix.SECCOMP_FILTER_FLAG_TSYNC)
+	return filterCalls(deny(unix.SYS_LANDLOCK_CREATE_RULESET))
 }

@@ -30,7 +30,7 @@ func landlock() int {
 	return int(version)
 }
 
-// confineFiles restricts the calling thread, and the program that it executes next, by Landlock. It needs no_new_privs.
+// confineFiles restricts every thread of this process by Landlock. It needs no_new_privs.
 func confineFiles(write, read []string) error {
 	version := landlock()
 	if version == 0 {
@@ -65,10 +65,7 @@ func confineFiles(write, read []string) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, rules, 0, 0); errno != 0 {
-		return fmt.Errorf("files: %w", errno)
-	}
-	return nil
+	return everyThread("files", unix.SYS_LANDLOCK_RESTRICT_SELF, rules)
 }
 
 func allowBelow(rules int, path string, access uint64) error {

@@ -3,45 +3,54 @@ package confine
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+	"kernel.org/pub/linux/libs/security/libcap/psx"
 )
 
-// Child prepares a command whose process is to end with the thread that starts it, in a process group of its own. The caller
-// keeps that thread (runtime.LockOSThread) as long as the child is to live.
-func Child(cmd *exec.Cmd) {
+// start starts the command from a thread that stays as long as the process: Linux ends the process with it.
+func start(cmd *exec.Cmd) (<-chan error, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started, ended := make(chan error), make(chan error, 1)
+	go func() { // ends with the process
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			ended <- cmd.Wait()
+		}
+	}()
+	return ended, <-started
 }
 
-// Process leaves this process nothing but r: no new privileges, no core dump, no sockets, no hold on other processes.
-// Some of these bind one thread only, so that the process executes itself again from that thread: Process does not return the
-// first time, and returns nil at once in the process that it has become.
-func Process(r Rights) error {
-	if Confined() {
-		return nil
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	errs := []error{unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)}
+// confine takes from this process what r does not leave it.
+func confine(r *Rights) error {
+	errs := []error{everyThread("no new privileges", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1)}
 	if r.LowPriority {
-		errs = append(errs, unix.Setpriority(unix.PRIO_PROCESS, 0, 19))
+		errs = append(errs, everyThread("priority", unix.SYS_SETPRIORITY, unix.PRIO_PROCESS, 0, 19))
 	}
 	errs = append(errs, setLimits(r)...)
-	if err := errors.Join(append(errs, confineFiles(r.Write, r.Read), filterCalls(denied(), 0))...); err != nil {
-		return fmt.Errorf("confine the process: %w", err)
+	return errors.Join(append(errs, confineFiles(r.Write, r.Read), filterCalls(denied()))...)
+}
+
+// everyThread makes a system call on every thread of this process.
+func everyThread(what string, call uintptr, args ...uintptr) error {
+	var a [6]uintptr
+	copy(a[:], args)
+	if _, _, errno := psx.Syscall6(call, a[0], a[1], a[2], a[3], a[4], a[5]); errno != 0 {
+		return fmt.Errorf("%s: %w", what, errno)
 	}
-	err := unix.Exec("/proc/self/exe", os.Args, append(os.Environ(), stageEnv+"=1"))
-	return fmt.Errorf("execute the second stage: %w", err)
+	return nil
 }
 
 // NoPrograms keeps every thread of this process from executing another program.
 func NoPrograms() error {
-	return filterCalls(deny(unix.SYS_EXECVE, unix.SYS_EXECVEAT), unix.SECCOMP_FILTER_FLAG_TSYNC)
+	return filterCalls(deny(unix.SYS_EXECVE, unix.SYS_EXECVEAT))
 }
 
 // Lacks returns what this kernel cannot do, for people; nothing on one that has all.
@@ -57,7 +66,7 @@ func Lacks() []string {
 	return out
 }
 
-func setLimits(r Rights) []error {
+func setLimits(r *Rights) []error {
 	errs := []error{setLimit(unix.RLIMIT_CORE, 0)}
 	for which, n := range map[int]uint64{
 		unix.RLIMIT_NOFILE: r.Files, unix.RLIMIT_DATA: r.Memory, unix.RLIMIT_AS: r.Address, unix.RLIMIT_FSIZE: r.FileSize,

@@ -19,11 +19,8 @@ import (
 // socketFD is the descriptor that a worker finds its socket at.
 const socketFD = 3
 
-// IsWorker reports whether this process was started as a worker.
-func IsWorker() bool { return os.Getenv(rightsEnv) != "" }
-
-// Main is the whole work of a worker process: it gives up the rights that it does not need, which executes the process again,
-// and serves its host until that closes the socket. What goes wrong is written to report. It returns the process's exit code.
+// Main is the whole work of a worker process: it gives up the rights that it does not need and serves its host until that closes the
+// socket. What goes wrong is written to report. It returns the process's exit code.
 func Main(ctx context.Context, report io.Writer) int {
 	if err := work(ctx, report); err != nil {
 		fmt.Fprintln(report, "worker:", err)
@@ -33,21 +30,16 @@ func Main(ctx context.Context, report io.Writer) int {
 }
 
 func work(ctx context.Context, report io.Writer) error {
-	var rights *confine.Rights
-	if err := json.Unmarshal([]byte(os.Getenv(rightsEnv)), &rights); err != nil {
-		return fmt.Errorf("a worker is started by a server, not by people: %w", err)
-	}
-	if rights != nil {
-		if err := confine.Process(*rights); err != nil {
-			return err
-		}
+	confined, err := confine.Process()
+	if err != nil {
+		return err
 	}
 	l, err := newLink(os.NewFile(socketFD, "socket"))
 	if err != nil {
 		return err
 	}
 	defer context.AfterFunc(ctx, func() { _ = l.close() })() // who ends the process by a signal ends its service
-	s, err := meet(ctx, l, report, rights != nil)
+	s, err := meet(ctx, l, report, confined)
 	if err != nil {
 		return err
 	}

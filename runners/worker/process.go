@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -124,7 +123,7 @@ func moor(ctx context.Context, g *group) (*process, error) {
 	return p, nil
 }
 
-// launch starts the process, on a thread that stays as long as it: Linux ends the child with the thread.
+// launch starts the process.
 func (p *process) launch(ctx context.Context) error {
 	l, socket, err := pair()
 	if err != nil {
@@ -138,32 +137,19 @@ func (p *process) launch(ctx context.Context) error {
 	} else {
 		p.bell = newFutexBell(p.slots, true)
 	}
-	rights, err := json.Marshal(rightsOf(config, p.g.key))
-	if err != nil {
-		return errors.Join(err, l.close(), socket.Close())
-	}
 	// Its end is not the context's: it is asked to end, and killed when it does not.
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), config.Command[0], config.Command[1:]...) //nolint:gosec // the command is the server's own
 	p.cmd.ExtraFiles = []*os.File{socket}
-	p.cmd.Env = append(environment(), rightsEnv+"="+string(rights))
+	p.cmd.Env = environment()
 	p.cmd.Stderr = p.said
 	p.cmd.WaitDelay = time.Second
-	confine.Child(p.cmd)
-	started := make(chan error, 1)
-	p.g.pool.work.also(func() { // a start is of the crew
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		err = errors.Join(err, socket.Close())
-		if err != nil {
-			started <- errors.Join(err, l.close())
-			return
-		}
-		p.reclass()
-		started <- nil
-		p.end(p.cmd.Wait())
-	})
-	return <-started
+	ended, err := confine.Start(p.cmd, rightsOf(config, p.g.key))
+	if err := errors.Join(err, socket.Close()); err != nil {
+		return errors.Join(err, l.close())
+	}
+	p.reclass()
+	p.g.pool.work.also(func() { p.end(<-ended) }) // a start is of the crew
+	return nil
 }
 
 // greet tells the process what it shares and waits until it is ready.

@@ -7,9 +7,6 @@ import (
 	"github.com/tandem-serve/tandem/internal/confine"
 )
 
-// rightsEnv passes the rights to the worker.
-const rightsEnv = "TANDEM_WORKER_RIGHTS"
-
 // addressSlack is what Go's runtime and ONNX Runtime reserve without using it.
 const addressSlack = 16 << 30
 

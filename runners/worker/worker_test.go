@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tandem-serve/tandem/internal/confine"
 	"github.com/tandem-serve/tandem/runners"
 	"github.com/tandem-serve/tandem/runners/onnx/onnxtest"
 	"github.com/tandem-serve/tandem/runners/onnx/ortlib"
@@ -23,7 +24,7 @@ import (
 
 // TestMain makes this binary a worker when it is started as one.
 func TestMain(m *testing.M) {
-	if worker.IsWorker() {
+	if confine.Started() {
 		os.Exit(worker.Main(context.Background(), os.Stderr))
 	}
 	goleak.VerifyTestMain(m)
