@@ -47,7 +47,7 @@ func (d binaryDecoder) merge(m protoreflect.Message, b []byte) error {
 // consume returns how many bytes the field takes that b begins with, or what is wrong with it, for protowire.ParseError. When it is
 // large it returns what it holds, and which of the fields it is; nil is none of them.
 func (d binaryDecoder) consume(b []byte, fields protoreflect.FieldDescriptors) (f protoreflect.FieldDescriptor, data []byte, n int) {
-	number, kind, n := protowire.ConsumeField(b)
+	number, kind, n := consumeField(b)
 	if n <= d.large || kind != protowire.BytesType {
 		return nil, nil, n
 	}
@@ -56,6 +56,15 @@ func (d binaryDecoder) consume(b []byte, fields protoreflect.FieldDescriptors) (
 		return nil, nil, n
 	}
 	return f, heldBy(b), n
+}
+
+// consumeField is protowire.ConsumeField without the numbers that it lets through and that no field may have.
+func consumeField(b []byte) (protowire.Number, protowire.Type, int) {
+	number, kind, n := protowire.ConsumeField(b)
+	if number > protowire.MaxValidNumber {
+		return protowire.ConsumeField([]byte{0}) // such a number too
+	}
+	return number, kind, n
 }
 
 // heldBy returns what the field of bytes holds that b begins with.
@@ -113,7 +122,7 @@ func (d binaryDecoder) inner(m protoreflect.Message, data []byte) error {
 func (d binaryDecoder) entry(entries protoreflect.Map, f protoreflect.FieldDescriptor, b []byte) error {
 	key, v := protoreflect.ValueOfString(""), entries.NewValue()
 	for len(b) > 0 {
-		number, kind, n := protowire.ConsumeField(b)
+		number, kind, n := consumeField(b)
 		if n < 0 {
 			return protowire.ParseError(n) //nolint:wrapcheck // connect wraps it
 		}

@@ -92,6 +92,8 @@ func TestUnusualBinary(t *testing.T) {
 		"another type":            append(protowire.AppendTag(nil, 2, protowire.VarintType), 1),
 		"a group":                 append(protowire.AppendTag(nil, 9, protowire.StartGroupType), protowire.AppendTag(nil, 9, protowire.EndGroupType)...),
 		"a group without an end":  protowire.AppendTag(nil, 9, protowire.StartGroupType),
+		"a number too large":      entry(field(1<<29, []byte("something"))),
+		"a large one of that":     field(1<<29, []byte("something that is large")),
 		"one kind, then another":  entry(field(1, []byte("k")), field(2, append(bytes.Clone(long), field(6, field(1, text("in a list")))...))),
 	} {
 		t.Run(name, func(t *testing.T) { agree(t, b) })
