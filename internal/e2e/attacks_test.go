@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,7 @@ func attacks(t *testing.T) []attack {
 		loopingModel(),
 		vastModel(),
 		failingModel(),
+		crashingModel(),
 		badModels(t),
 		keyGuessing(),
 	}, giantMessages()...)
@@ -180,6 +182,26 @@ func failingModel() attack {
 		strike: func(ctx context.Context, a *attacker, worker, n int) error {
 			x := make([]float32, 1+7*((worker+n)%2))
 			_, err := a.client.Infer(ctx, "broken", map[string]*tandemv1.Value{"x": client.Float32s([]int64{int64(len(x))}, x)})
+			return err
+		},
+	}
+}
+
+// crashingModel runs a model that ends its worker, on amd64, by turns with calls that it answers.
+func crashingModel() attack {
+	return attack{
+		name: "a model that crashes", workers: 4,
+		prepare: func(t *testing.T, a *attacker) {
+			t.Helper()
+			pushFile(t, a.client, "model", "quotient", "runners", "onnx", "testdata", "quotient.onnx")
+			mustPublish(t, a.client, "graph: quotient\ninputs: {a: {type: tensor, dtype: INT64, shape: [n]}, b: {type: tensor, dtype: INT64, shape: [n]}}\n"+
+				"outputs: {y: m.y}\nnodes: {m: {model: quotient, in: {a: a, b: b}}}\n")
+		},
+		strike: func(ctx context.Context, a *attacker, worker, n int) error {
+			dividend := []int64{math.MinInt64, 1}[(worker+n)%2]
+			_, err := a.client.Infer(ctx, "quotient", map[string]*tandemv1.Value{
+				"a": client.Int64s([]int64{1}, []int64{dividend}), "b": client.Int64s([]int64{1}, []int64{-1}),
+			})
 			return err
 		},
 	}

@@ -28,6 +28,7 @@ func good() map[string]onnxtest.Model {
 		"slow":            onnxtest.Slow(),
 		"vast":            onnxtest.Vast(),
 		"broken":          onnxtest.Broken(),
+		"quotient":        onnxtest.Quotient(),
 		"weighted":        onnxtest.Weighted([]float32{1, 2, 3}, ""),
 		"scalar":          onnxtest.Identity(runners.FP32, []runners.Dim{}),
 		"any_rank":        onnxtest.Identity(runners.FP32, nil),

@@ -4,6 +4,7 @@ package worker_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"runtime"
@@ -51,6 +52,39 @@ func killDuring(t *testing.T, m *worker.Model) error {
 		t.Fatal(err)
 	}
 	return <-ran
+}
+
+// A model that the processor stops costs its own run: another tenant's worker and the next run do not see it.
+func TestModelThatCrashes(t *testing.T) {
+	if runtime.GOARCH != "amd64" {
+		t.Skip("no other processor stops a division")
+	}
+	p := newPool(t)
+	m, other := load(t, p, onnxtest.Quotient()), loadFor(t, p, worker.Key{Tenant: "bob"}, onnxtest.AddSub())
+	bob := other.PID()
+	divide := func(a, b int64) (int64, error) {
+		out := make([]runners.Tensor, 1)
+		if err := m.Run(t.Context(), []runners.Tensor{runnertest.INT64([]int64{1}, a), runnertest.INT64([]int64{1}, b)}, out); err != nil {
+			return 0, err
+		}
+		defer out[0].Release()
+		return int64(binary.LittleEndian.Uint64(out[0].Data)), nil
+	}
+	if y, err := divide(-7, -1); err != nil || y != 7 {
+		t.Fatalf("got %d, %v", y, err)
+	}
+	if _, err := divide(math.MinInt64, -1); !errors.Is(err, runners.ErrCrashed) || !strings.Contains(err.Error(), "SIGFPE") {
+		t.Errorf("got %v, want ErrCrashed and the signal", err)
+	}
+	if y, err := divide(-7, -1); err != nil || y != 7 {
+		t.Errorf("the next run got %d, %v", y, err)
+	}
+	if err := add(t.Context(), other); err != nil || other.PID() != bob {
+		t.Errorf("the other tenant: %v, worker %d, was %d", err, other.PID(), bob)
+	}
+	if n := p.Stats().Crashes; n != 1 {
+		t.Errorf("%d crashes, want 1", n)
+	}
 }
 
 func TestCrashCostsOnlyWhatRan(t *testing.T) {

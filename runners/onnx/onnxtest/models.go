@@ -149,6 +149,18 @@ func Broken() Model {
 	}}
 }
 
+// Quotient returns the model y = a / b for INT64 [n]. The smallest number by -1 does not fit an INT64: ONNX Runtime 1.30 refuses to divide
+// by 0, not that, and a processor of amd64 ends the process for it.
+func Quotient() Model {
+	n := []runners.Dim{{Size: -1, Name: "n"}}
+	return Model{Graph: Graph{
+		Name:    "quotient",
+		Nodes:   []Node{{Op: "Div", In: []string{"a", "b"}, Out: []string{"y"}}},
+		Inputs:  []Value{{Name: "a", DType: runners.INT64, Dims: n}, {Name: "b", DType: runners.INT64, Dims: n}},
+		Outputs: []Value{{Name: "y", DType: runners.INT64, Dims: n}},
+	}}
+}
+
 // Weighted returns the model y = x * w for x and y FP32 [batch, n] with the weights w in the file, or outside it at the
 // location external when that is not empty.
 func Weighted(w []float32, external string) Model {
