@@ -67,8 +67,7 @@ func publishChurn(t *testing.T) attack {
 	t.Helper()
 	wasm := readFile(t, "host", "sandbox", "sandboxtest", "testdata", "values.wasm")
 	return attack{name: "plugin and release churn", workers: 2, strike: func(ctx context.Context, a *attacker, worker, n int) error {
-		label := fmt.Sprintf("\x01v%06d", n)
-		file := append(bytes.Clone(wasm), append([]byte{0, byte(len(label))}, label...)...) // a custom section
+		file := labelled(wasm, fmt.Sprintf("v%06d", n))
 		name := fmt.Sprintf("churn%d", worker)
 		if _, err := a.client.PushPlugin(ctx, name, bytes.NewReader(file), int64(len(file))); err != nil {
 			return err
