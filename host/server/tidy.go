@@ -13,6 +13,10 @@ const (
 	tidyEvery = 10 * time.Second
 	// tidyFrom is how much a heap has to be beyond twice what is in use to be given back.
 	tidyFrom = 256 << 20
+	// calmLong is after how many looks in a row at a server that is not busy less is given back too: what is beyond what is in use, and
+	// beyond tidyLess.
+	calmLong = 6
+	tidyLess = 64 << 20
 	// calmBytes is what a server that is not busy allocates between two looks at most.
 	calmBytes = 256 << 20
 	// goOverhead is what Go's memory is more than what requests and caches hold.
@@ -34,6 +38,7 @@ type tidier struct {
 	headroom *headroom // nil leaves collections to Go
 	left     uint64    // what was in use after the last time
 	made     uint64    // bytes that had ever been allocated at the last look
+	calmFor  int       // looks in a row at which the server was not busy
 }
 
 func (s *Server) tidier() *tidier {
@@ -72,23 +77,32 @@ func (t *tidier) run(ctx context.Context) error {
 	}
 }
 
-// calm reports whether little was allocated since the last time. Giving memory back makes others wait for tens of milliseconds, and
+// calm reports whether little was allocated since the last time, and counts how often in a row that was so. Giving memory back makes others wait for tens of milliseconds, and
 // a server that is busy soon wants it again.
 func (t *tidier) calm() bool {
 	made := runtimeBytes("/gc/heap/allocs:bytes")
 	few := made-t.made < calmBytes
 	t.made = made
+	t.calmFor++
+	if !few {
+		t.calmFor = 0
+	}
 	return few
 }
 
-// look collects garbage and gives free memory back when there is far more of both than of what is in use, and reports whether it did.
+// look collects garbage and gives free memory back when there is far more of both than of what is in use, or when the server has been calm
+// for long and there is more, and reports whether it did.
 func (t *tidier) look(ctx context.Context) bool {
-	before := heldByGo()
-	if before < tidyFrom+2*(t.left+uint64(max(t.inUse(), 0))) {
+	before, used := heldByGo(), t.left+uint64(max(t.inUse(), 0))
+	enough := tidyFrom + 2*used
+	if t.calmFor >= calmLong {
+		enough = tidyLess + used
+	}
+	if before < enough {
 		return false
 	}
 	debug.FreeOSMemory()
-	t.left = heldByGo()
+	t.left, t.calmFor = heldByGo(), 0
 	t.log.DebugContext(ctx, "memory given back after a burst", slog.Uint64("before", before), slog.Uint64("after", t.left))
 	return true
 }

@@ -41,3 +41,32 @@ func TestMemoryOfABurstIsGivenBack(t *testing.T) {
 		t.Error("memory was given back twice")
 	}
 }
+
+// What is left of smaller bursts is given back when the server has been calm for a minute.
+func TestLessIsGivenBackWhenItIsCalmForLong(t *testing.T) {
+	debug.FreeOSMemory()
+	tidy := &tidier{inUse: func() int64 { return 0 }, log: slog.New(slog.DiscardHandler), left: heldByGo()}
+	tidy.calm() // counts from here on
+	burst := make([]byte, 160<<20)
+	for i := 0; i < len(burst); i += 4096 {
+		burst[i] = 1
+	}
+	if burst[4096] != 1 {
+		t.Fatal("the burst is gone")
+	}
+	burst = nil
+	for i := range calmLong {
+		if tidy.look(t.Context()) {
+			t.Fatalf("memory was given back at look %d", i)
+		}
+		if !tidy.calm() {
+			t.Fatal("160 MiB are no flood")
+		}
+	}
+	if !tidy.look(t.Context()) {
+		t.Error("nothing was given back")
+	}
+	if tidy.look(t.Context()) {
+		t.Error("memory was given back twice")
+	}
+}
