@@ -100,7 +100,7 @@ func (a *Authenticator) verifyToken(ctx context.Context, token string) (Principa
 
 // Enter is Authenticate followed by putting the caller into the context. The context ends when leave is called, when the
 // credential expires, and when [Authenticator.Recheck] finds it gone; its cause then is [ErrUnauthenticated] or
-// [ErrSuspended]. The caller calls leave, once.
+// [ErrSuspended]. A credential that is lost while Enter runs is refused. The caller calls leave, once.
 func (a *Authenticator) Enter(ctx context.Context, header string) (_ context.Context, leave func(), err error) {
 	p, expires, err := a.authenticate(ctx, header)
 	if err != nil {
@@ -112,13 +112,19 @@ func (a *Authenticator) Enter(ctx context.Context, header string) (_ context.Con
 		ctx, stop = context.WithDeadlineCause(ctx, expires, ErrUnauthenticated)
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	s := &session{principal: p, end: end}
+	s := &session{principal: p, end: end, left: make(chan struct{})}
 	a.sessions.add(s)
-	return ctx, func() {
+	leave = func() {
 		a.sessions.remove(s)
 		end(nil)
 		stop()
-	}, nil
+	}
+	// A change between the look-up and the line above found no session to end.
+	if err := a.holds(ctx, p); err != nil {
+		leave()
+		return nil, nil, err
+	}
+	return ctx, leave, nil
 }
 
 // Recheck ends every context whose credential does not hold any more: its key is revoked, its tenant suspended or gone. Call
@@ -132,6 +138,23 @@ func (a *Authenticator) Recheck(ctx context.Context) {
 	}
 }
 
+// Drain waits until every context that Enter gave for a tenant has been left, or until ctx ends and returns its error. After a
+// change that has the tenant refused, and a Recheck, nobody is in when it has returned, and nobody gets in any more.
+func (a *Authenticator) Drain(ctx context.Context, id ID) error {
+	for _, s := range a.sessions.all() {
+		if s.principal.Tenant != id {
+			continue
+		}
+		select {
+		case <-s.left:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// holds returns why a credential that was good is not any more: [ErrUnauthenticated], [ErrSuspended], or one of the store's.
 func (a *Authenticator) holds(ctx context.Context, p Principal) error {
 	if p.KeyID != "" {
 		k, err := a.lookup(ctx, p.KeyID)

@@ -10,6 +10,7 @@ import (
 type session struct {
 	principal Principal
 	end       context.CancelCauseFunc
+	left      chan struct{} // closed by remove
 }
 
 // sessions are the open ones.
@@ -31,6 +32,7 @@ func (s *sessions) remove(one *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, one)
+	close(one.left)
 }
 
 func (s *sessions) all() []*session {

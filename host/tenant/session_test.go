@@ -24,32 +24,38 @@ func (v tokens) Verify(_ context.Context, token string) (tenant.Principal, time.
 	return v.caller, v.expires, nil
 }
 
+// loss takes a key's right to call away, and is the error for it.
+type loss struct {
+	change func(ctx context.Context, s *memStore, key tenant.Key) error
+	want   error
+}
+
+// losses are all ways to lose the right, by name.
+func losses() map[string]loss {
+	return map[string]loss{
+		"revoked": {func(ctx context.Context, s *memStore, k tenant.Key) error {
+			return s.DeleteKey(ctx, k.Tenant, k.ID)
+		}, tenant.ErrUnauthenticated},
+		"suspended": {func(ctx context.Context, s *memStore, k tenant.Key) error {
+			return s.PutTenant(ctx, tenant.Tenant{ID: k.Tenant, Suspended: true})
+		}, tenant.ErrSuspended},
+		"deleting": {func(ctx context.Context, s *memStore, k tenant.Key) error {
+			return s.PutTenant(ctx, tenant.Tenant{ID: k.Tenant, Deleting: true})
+		}, tenant.ErrSuspended},
+		"gone": {func(ctx context.Context, s *memStore, k tenant.Key) error {
+			return s.DeleteTenant(ctx, k.Tenant)
+		}, tenant.ErrUnauthenticated},
+	}
+}
+
 // TestSessionsEnd opens sessions with two keys and ends what one of them lost the right to.
 func TestSessionsEnd(t *testing.T) {
-	for name, c := range map[string]struct {
-		change func(s *memStore, key tenant.Key) error
-		want   error
-	}{
-		"revoked": {func(s *memStore, k tenant.Key) error { return s.DeleteKey(t.Context(), "acme", k.ID) }, tenant.ErrUnauthenticated},
-		"suspended": {func(s *memStore, _ tenant.Key) error {
-			return s.PutTenant(t.Context(), tenant.Tenant{ID: "acme", Suspended: true})
-		}, tenant.ErrSuspended},
-		"deleting": {func(s *memStore, _ tenant.Key) error {
-			return s.PutTenant(t.Context(), tenant.Tenant{ID: "acme", Deleting: true})
-		}, tenant.ErrSuspended},
-		"gone": {func(s *memStore, _ tenant.Key) error { return s.DeleteTenant(t.Context(), "acme") }, tenant.ErrUnauthenticated},
-	} {
+	for name, c := range losses() {
 		t.Run(name, func(t *testing.T) {
 			store := newMemStore()
 			a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
 			open := func(id tenant.ID) (context.Context, tenant.Key) {
-				if err := store.PutTenant(t.Context(), tenant.Tenant{ID: id}); err != nil {
-					t.Fatal(err)
-				}
-				k, plain := tenant.NewKey(tenant.KeyParams{Tenant: id, Role: tenant.RoleCaller, Now: time.Now()})
-				if err := store.PutKey(t.Context(), k); err != nil {
-					t.Fatal(err)
-				}
+				k, plain := addKey(t, store, id)
 				ctx, leave, err := a.Enter(t.Context(), "Bearer "+plain)
 				if err != nil {
 					t.Fatal(err)
@@ -63,7 +69,7 @@ func TestSessionsEnd(t *testing.T) {
 			if mine.Err() != nil || others.Err() != nil {
 				t.Fatal("a session ended although nothing changed")
 			}
-			if err := c.change(store, key); err != nil {
+			if err := c.change(t.Context(), store, key); err != nil {
 				t.Fatal(err)
 			}
 			a.Recheck(t.Context())
@@ -75,6 +81,105 @@ func TestSessionsEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// addKey makes a tenant and a key of it.
+func addKey(t *testing.T, store *memStore, id tenant.ID) (tenant.Key, string) {
+	t.Helper()
+	if err := store.PutTenant(t.Context(), tenant.Tenant{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	k, plain := tenant.NewKey(tenant.KeyParams{Tenant: id, Role: tenant.RoleCaller, Now: time.Now()})
+	if err := store.PutKey(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	return k, plain
+}
+
+// changing is a store in which something changes right after a tenant was looked up, the last that is looked up of a credential.
+type changing struct {
+	*memStore
+
+	change func()
+}
+
+// GetTenant implements tenant.Store.
+func (s *changing) GetTenant(ctx context.Context, id tenant.ID) (tenant.Tenant, error) {
+	t, err := s.memStore.GetTenant(ctx, id)
+	if change := s.change; change != nil {
+		s.change = nil
+		change()
+	}
+	return t, err
+}
+
+// TestLossesWhileEntering takes the right away after a key was looked up and before its session is there to be ended.
+func TestLossesWhileEntering(t *testing.T) {
+	for name, c := range losses() {
+		t.Run(name, func(t *testing.T) {
+			store := &changing{memStore: newMemStore()}
+			a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
+			key, plain := addKey(t, store.memStore, "acme")
+			store.change = func() {
+				if err := c.change(t.Context(), store.memStore, key); err != nil {
+					t.Error(err)
+				}
+				a.Recheck(t.Context())
+			}
+			ctx, leave, err := a.Enter(t.Context(), "Bearer "+plain)
+			if err == nil {
+				defer leave()
+				t.Fatalf("the key got in; its context has ended: %v", ctx.Err() != nil)
+			}
+			if !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if err := a.Drain(t.Context(), "acme"); err != nil {
+				t.Errorf("who was refused is still in: %v", err)
+			}
+		})
+	}
+}
+
+// TestDrain waits for one tenant's calls, those that have ended but not left included, and for nobody else's.
+func TestDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemStore()
+		a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
+		var leaves []func()
+		for _, id := range []tenant.ID{"acme", "acme", "other"} {
+			_, plain := addKey(t, store, id)
+			_, leave, err := a.Enter(t.Context(), "Bearer "+plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			leaves = append(leaves, leave)
+		}
+		defer leaves[2]()
+		if err := store.PutTenant(t.Context(), tenant.Tenant{ID: "acme", Deleting: true}); err != nil {
+			t.Fatal(err)
+		}
+		a.Recheck(t.Context())
+		drained := make(chan error, 1)
+		go func() { drained <- a.Drain(t.Context(), "acme") }()
+		for i, leave := range leaves[:2] {
+			synctest.Wait()
+			select {
+			case err := <-drained:
+				t.Fatalf("it did not wait for call %d: %v", i, err)
+			default:
+			}
+			leave()
+		}
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := a.Drain(gone, "other"); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v for a caller that has gone", err)
+		}
+	})
 }
 
 // TestSessionsOutliveTheStore keeps what is open while the store does not answer.

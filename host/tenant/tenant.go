@@ -4,7 +4,7 @@
 // host/tenant/system for work that the server does on its own account, which is an import of its own so that its users
 // can be listed. Reading is open to all: [From] and [PrincipalFrom]. A context without a caller is an error, [ErrNone].
 //
-// The package starts no goroutines and holds no locks.
+// The package starts no goroutines. Its locks are leaves: nothing is called while one is held.
 package tenant
 
 import (
