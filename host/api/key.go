@@ -70,7 +70,7 @@ func (h tenants) RotateKey(ctx context.Context, req *tandemv1.RotateKeyRequest) 
 	if err != nil {
 		return nil, err
 	}
-	h.cfg.Auth.Recheck(ctx)
+	h.recheck(ctx)
 	if err := h.changed(ctx, change{tenant: id, action: "RotateKey", kind: "key", name: req.GetId() + " -> " + k.ID}); err != nil {
 		return nil, err
 	}
@@ -86,12 +86,16 @@ func (h tenants) RevokeKey(ctx context.Context, req *tandemv1.RevokeKeyRequest) 
 	if err := h.cfg.Control.RevokeKey(ctx, id, req.GetId()); err != nil {
 		return nil, err
 	}
+	h.recheck(ctx)
 	if err := h.changed(ctx, change{tenant: id, action: "RevokeKey", kind: "key", name: req.GetId()}); err != nil {
 		return nil, err
 	}
-	h.cfg.Auth.Recheck(ctx) // last: it may end this very call
 	return &tandemv1.RevokeKeyResponse{}, nil
 }
+
+// recheck ends the calls that have lost their right to run, among them this very one when it took its own. It comes right after the
+// change, whatever becomes of the audit log, and goes on when the caller has hung up.
+func (h *handler) recheck(ctx context.Context) { h.cfg.Auth.Recheck(context.WithoutCancel(ctx)) }
 
 func keyTo(k tenant.Key, used time.Time) *tandemv1.Key {
 	out := &tandemv1.Key{

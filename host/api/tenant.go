@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -101,7 +100,7 @@ func (h tenants) suspend(ctx context.Context, name string, suspended bool) (*tan
 	if err != nil {
 		return nil, err
 	}
-	h.cfg.Auth.Recheck(ctx)
+	h.recheck(ctx)
 	action := "ResumeTenant"
 	if suspended {
 		action = "SuspendTenant"
@@ -119,28 +118,14 @@ func (h tenants) DeleteTenant(ctx context.Context, req *tandemv1.DeleteTenantReq
 	if err := h.cfg.Control.MarkDeleted(ctx, id); err != nil {
 		return nil, err
 	}
-	h.cfg.Auth.Recheck(ctx)
+	h.recheck(ctx)
 	if err := h.changed(ctx, change{tenant: id, action: "DeleteTenant", kind: "tenant", name: req.GetName()}); err != nil {
 		return nil, err
 	}
-	if err := h.emptied(ctx, id); err != nil {
+	if err := h.cfg.Auth.Drain(ctx, id); err != nil {
 		return nil, err
 	}
 	return &tandemv1.DeleteTenantResponse{}, h.cfg.Control.RemoveTenant(ctx, id)
-}
-
-// emptied waits until no call of a tenant that nobody can enter any more is running.
-func (h *handler) emptied(ctx context.Context, id tenant.ID) error {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for h.cfg.Door.Use(id).InFlight > 0 {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
 }
 
 // briefTo writes a tenant as it stands in lists.
