@@ -14,7 +14,7 @@ import (
 var errNotAudited = errors.New("the change was made, but could not be written to the audit log")
 
 // change is what a handler changed: a thing of a kind and a name that belongs to a tenant, with the digests of what was
-// there before and is there now, "" for nothing or for what has none.
+// there before and is there now, "" for nothing or for what has none. That a tenant is there belongs to tenant.Default.
 type change struct {
 	tenant             tenant.ID
 	action, kind, name string

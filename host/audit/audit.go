@@ -1,5 +1,8 @@
 // Package audit owns who changed what: one JetStream stream of changes, durable before the call that made them is answered.
 //
+// A change has the subject audit.TENANT.BY, after the tenant that owns what was changed and the one whose caller changed it, and each
+// subject is bounded by itself: however much one tenant changes, nobody else's changes go for it, nor what the operator changed of it.
+//
 // It starts no goroutines and holds no locks.
 package audit
 
@@ -44,8 +47,9 @@ type Change struct {
 type Config struct {
 	// MaxAge is how long changes are kept. Default 400 days.
 	MaxAge time.Duration
-	// MaxBytes bounds all of them; the oldest go first. Default 1 GiB.
-	MaxBytes int64
+	// MaxChanges bounds those that callers of one tenant made of the things of one tenant; the oldest go first. Default 100,000,
+	// about 50 MB.
+	MaxChanges int64
 }
 
 // ErrUnavailable says that the store does not answer.
@@ -64,13 +68,13 @@ func Open(ctx context.Context, conn *catalog.Conn, cfg Config) (*Log, error) {
 	if cfg.MaxAge == 0 {
 		cfg.MaxAge = 400 * 24 * time.Hour
 	}
-	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = 1 << 30
+	if cfg.MaxChanges == 0 {
+		cfg.MaxChanges = 100_000
 	}
 	l := &Log{conn: conn, js: conn.JetStream()}
 	_, err := l.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name: streamName, Description: "tandem: who changed what", Subjects: []string{"audit.>"},
-		Storage: jetstream.FileStorage, Replicas: conn.Replicas(), MaxAge: cfg.MaxAge, MaxBytes: cfg.MaxBytes,
+		Storage: jetstream.FileStorage, Replicas: conn.Replicas(), MaxAge: cfg.MaxAge, MaxMsgsPerSubject: cfg.MaxChanges,
 		Discard: jetstream.DiscardOld, DenyDelete: true,
 	})
 	if err != nil {
@@ -81,7 +85,7 @@ func Open(ctx context.Context, conn *catalog.Conn, cfg Config) (*Log, error) {
 
 // Append writes a change and returns once it is durable. Errors: tenant.ErrName, catalog.ErrNoSpace, [ErrUnavailable].
 func (l *Log) Append(ctx context.Context, c Change) error {
-	if err := tenant.CheckID(c.Tenant); err != nil {
+	if err := errors.Join(tenant.CheckID(c.Tenant), tenant.CheckID(c.By)); err != nil {
 		return err
 	}
 	data, err := json.Marshal(c)
@@ -91,11 +95,29 @@ func (l *Log) Append(ctx context.Context, c Change) error {
 	if err := l.conn.CheckSpace(len(data)); err != nil {
 		return err
 	}
-	if _, err := l.js.Publish(ctx, "audit."+string(c.Tenant), data); err != nil {
+	if _, err := l.js.Publish(ctx, "audit."+string(c.Tenant)+"."+string(c.By), data); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
 }
+
+// Forget removes all changes of what is a tenant's, whoever made them, for good: they are part of what it owns.
+func (l *Log) Forget(ctx context.Context, t tenant.ID) error {
+	if err := tenant.CheckID(t); err != nil {
+		return err
+	}
+	stream, err := l.js.Stream(ctx, streamName)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(ofTenant(t)))
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// ofTenant returns the subjects of the changes of a tenant's things.
+func ofTenant(t tenant.ID) string { return "audit." + string(t) + ".*" }
 
 // Filter says what to list.
 type Filter struct {
@@ -149,7 +171,7 @@ func (l *Log) consumer(ctx context.Context, f Filter) (jetstream.Consumer, error
 		if err := tenant.CheckID(f.Tenant); err != nil {
 			return nil, err
 		}
-		cfg.FilterSubjects = []string{"audit." + string(f.Tenant)}
+		cfg.FilterSubjects = []string{ofTenant(f.Tenant)}
 	}
 	switch {
 	case f.After != "":

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -20,11 +21,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, dir string) (*audit.Log, func()) {
 	t.Helper()
+	return openOf(t, dir, audit.Config{})
+}
+
+func openOf(t *testing.T, dir string, cfg audit.Config) (*audit.Log, func()) {
+	t.Helper()
 	c, err := catalog.Open(t.Context(), catalog.Config{Dir: dir, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := audit.Open(t.Context(), c.Conn(), audit.Config{})
+	l, err := audit.Open(t.Context(), c.Conn(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +85,78 @@ func TestAppendAndList(t *testing.T) {
 	}
 }
 
+// TestTenantsEvictOnlyTheirOwn has one tenant make many more changes than are kept.
+func TestTenantsEvictOnlyTheirOwn(t *testing.T) {
+	const most = 10
+	l, done := openOf(t, filepath.Join(t.TempDir(), "catalog"), audit.Config{MaxChanges: most})
+	defer done()
+	add := func(of, by tenant.ID, name string) {
+		if err := l.Append(t.Context(), audit.Change{Tenant: of, By: by, Action: "SetTag", Kind: "model", Name: name}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("other", "other", "theirs")
+	add("acme", "default", "the operator's")
+	want := []string{"the operator's"}
+	for i := range 5 * most {
+		name := strconv.Itoa(i)
+		add("acme", "acme", name)
+		if i >= 4*most {
+			want = append(want, name)
+		}
+	}
+	if diff := cmp.Diff(want, names(t, l, "acme")); diff != "" {
+		t.Errorf("the tenant's own (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"theirs"}, names(t, l, "other")); diff != "" {
+		t.Errorf("another tenant's (-want +got):\n%s", diff)
+	}
+}
+
+// TestForget forgets a tenant, and nothing of one whose name begins like its own.
+func TestForget(t *testing.T) {
+	l, done := open(t, filepath.Join(t.TempDir(), "catalog"))
+	defer done()
+	for _, c := range []audit.Change{
+		{Tenant: "acme", By: "acme", Name: "own"},
+		{Tenant: "acme", By: "default", Name: "the operator's"},
+		{Tenant: "acme2", By: "acme2", Name: "another"},
+		{Tenant: "default", By: "default", Name: "acme"},
+	} {
+		if err := l.Append(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if err := l.Forget(t.Context(), "acme"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"another", "acme"}, names(t, l, "")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if err := l.Append(t.Context(), audit.Change{Tenant: "acme", By: "acme", Name: "again"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"again"}, names(t, l, "acme")); diff != "" {
+		t.Errorf("the next of the same name (-want +got):\n%s", diff)
+	}
+}
+
+// names returns the names of what was changed of a tenant.
+func names(t *testing.T, l *audit.Log, id tenant.ID) []string {
+	t.Helper()
+	all, err := l.List(t.Context(), audit.Filter{Tenant: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for i := range all {
+		out = append(out, all[i].Name)
+	}
+	return out
+}
+
 func last(cs []audit.Change) string {
 	if len(cs) == 0 {
 		return ""
@@ -89,7 +167,12 @@ func last(cs []audit.Change) string {
 func TestBadArguments(t *testing.T) {
 	l, done := open(t, filepath.Join(t.TempDir(), "catalog"))
 	defer done()
-	if err := l.Append(t.Context(), audit.Change{Tenant: "a.>"}); !errors.Is(err, tenant.ErrName) {
+	for _, c := range []audit.Change{{Tenant: "a.>", By: "acme"}, {Tenant: "acme", By: "*"}, {Tenant: "acme"}} {
+		if err := l.Append(t.Context(), c); !errors.Is(err, tenant.ErrName) {
+			t.Errorf("of %q by %q: got %v", c.Tenant, c.By, err)
+		}
+	}
+	if err := l.Forget(t.Context(), ">"); !errors.Is(err, tenant.ErrName) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := l.List(t.Context(), audit.Filter{Tenant: "*"}); !errors.Is(err, tenant.ErrName) {
