@@ -1,8 +1,9 @@
 // Package oidc turns the ID tokens of an OpenID Connect issuer into callers: a claim says which tenant, another which role.
 //
-// The issuer is asked for its keys when the first token comes and again when a token names a key that is not known, never
-// for each token. The package starts no goroutines of its own; its lock is held while the issuer's configuration is read, so
-// that it is read once for all that wait.
+// The issuer is asked for its keys when the first token comes, and again when a token's signature cannot be verified with those that are
+// known, at most every 5 s. So whoever makes up tokens does not drive requests to the issuer, and a new key of the issuer's is known
+// within 5 s. The package starts no goroutines of its own; its locks are held while the issuer is asked, so that it is asked once for all
+// that wait.
 package oidc
 
 import (
@@ -84,6 +85,9 @@ var ErrIssuer = errors.New("the identity provider does not answer")
 // maxToken bounds a token; go-oidc reads all of it before it looks at a signature.
 const maxToken = 16 << 10
 
+// maxSubject bounds who a token is of, in bytes (OpenID Connect Core 1.0, section 2): it is written to every entry of the audit log.
+const maxSubject = 255
+
 // Verifier verifies tokens. Its methods may overlap.
 type Verifier struct {
 	cfg Config
@@ -133,14 +137,14 @@ func (v *Verifier) principal(t *oidc.IDToken) (tenant.Principal, error) {
 		id = v.cfg.Tenants[value]
 	}
 	p := tenant.Principal{Tenant: id, Subject: t.Subject, Role: tenant.Role(role)}
-	if tenant.CheckID(id) != nil || !p.Role.Valid() || t.Subject == "" {
+	if tenant.CheckID(id) != nil || !p.Role.Valid() || t.Subject == "" || len(t.Subject) > maxSubject {
 		return tenant.Principal{}, fmt.Errorf("%w: no tenant, role or subject in the token", tenant.ErrUnauthenticated)
 	}
 	return p, nil
 }
 
-// retryIssuer is how long nothing is asked of an issuer that did not answer.
-const retryIssuer = 5 * time.Second
+// askAgain is how long the issuer is not asked again for its keys, nor for its configuration when it did not answer.
+const askAgain = 5 * time.Second
 
 // get returns the issuer's verifier, asking the issuer for its configuration the first time.
 func (v *Verifier) get(ctx context.Context) (*oidc.IDTokenVerifier, error) {
@@ -149,7 +153,7 @@ func (v *Verifier) get(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 	if v.verifier != nil {
 		return v.verifier, nil
 	}
-	if v.cfg.Now().Sub(v.failedAt) < retryIssuer {
+	if v.cfg.Now().Sub(v.failedAt) < askAgain {
 		return nil, ErrIssuer
 	}
 	// What is made here outlives the call that makes it.
@@ -159,6 +163,7 @@ func (v *Verifier) get(ctx context.Context) (*oidc.IDTokenVerifier, error) {
 		v.failedAt = v.cfg.Now()
 		return nil, fmt.Errorf("%w: %w", ErrIssuer, err)
 	}
-	v.verifier = provider.VerifierContext(lasting, &oidc.Config{ClientID: v.cfg.Audience, Now: v.cfg.Now})
+	keys := &http.Client{Transport: &keyFetcher{client: v.cfg.HTTPClient, now: v.cfg.Now}}
+	v.verifier = provider.VerifierContext(oidc.ClientContext(lasting, keys), &oidc.Config{ClientID: v.cfg.Audience, Now: v.cfg.Now})
 	return v.verifier, nil
 }

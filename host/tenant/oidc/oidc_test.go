@@ -27,6 +27,8 @@ type issuer struct {
 	key   *rsa.PrivateKey
 	kid   string
 	asked atomic.Int64 // for keys
+	// broken has it fail when it is asked for keys, moved has it send those who ask elsewhere.
+	broken, moved atomic.Bool
 }
 
 func newKey(t testing.TB) *rsa.PrivateKey {
@@ -54,8 +56,16 @@ func newIssuer(t testing.TB) *issuer {
 			"id_token_signing_alg_values_supported": []string{"RS256"},
 		})
 	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, r *http.Request) {
 		is.asked.Add(1)
+		switch {
+		case is.broken.Load():
+			http.Error(w, "not now", http.StatusInternalServerError)
+			return
+		case is.moved.Load() && r.URL.RawQuery == "":
+			http.Redirect(w, r, "/keys?new", http.StatusFound)
+			return
+		}
 		answer(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: is.key.Public(), KeyID: is.kid, Algorithm: "RS256", Use: "sig"}}})
 	})
 	is.Server = httptest.NewServer(mux)
@@ -128,6 +138,7 @@ func TestVerify(t *testing.T) {
 		"no role":          token(t, is.key, jose.RS256, "one", is.claims(map[string]any{"tandem_role": nil})),
 		"bad role":         token(t, is.key, jose.RS256, "one", is.claims(map[string]any{"tandem_role": "root"})),
 		"no subject":       token(t, is.key, jose.RS256, "one", is.claims(map[string]any{"sub": nil})),
+		"long subject":     token(t, is.key, jose.RS256, "one", is.claims(map[string]any{"sub": strings.Repeat("a", 256)})),
 		"huge":             token(t, is.key, jose.RS256, "one", is.claims(map[string]any{"x": strings.Repeat("x", 20_000)})),
 	} {
 		if p, _, err := v.Verify(t.Context(), tok); !errors.Is(err, tenant.ErrUnauthenticated) {
@@ -139,7 +150,8 @@ func TestVerify(t *testing.T) {
 // TestKeysAreAskedForOnce verifies many tokens, then has the issuer change its key.
 func TestKeysAreAskedForOnce(t *testing.T) {
 	is := newIssuer(t)
-	v := newVerifier(t, oidc.Config{Issuer: is.URL, Audience: "tandem"})
+	now := time.Now()
+	v := newVerifier(t, oidc.Config{Issuer: is.URL, Audience: "tandem", Now: func() time.Time { return now }})
 	tok := token(t, is.key, jose.RS256, "one", is.claims(nil))
 	for range 100 {
 		if _, _, err := v.Verify(t.Context(), tok); err != nil {
@@ -150,6 +162,7 @@ func TestKeysAreAskedForOnce(t *testing.T) {
 		t.Errorf("the keys were asked for %d times", n)
 	}
 	is.key, is.kid = newKey(t), "two"
+	now = now.Add(5 * time.Second)
 	if _, _, err := v.Verify(t.Context(), token(t, is.key, jose.RS256, "two", is.claims(nil))); err != nil {
 		t.Errorf("after a change of keys: %v", err)
 	}
@@ -160,6 +173,50 @@ func TestKeysAreAskedForOnce(t *testing.T) {
 	}
 	if !errors.Is(err, tenant.ErrUnauthenticated) {
 		t.Errorf("the old key: got %v", err)
+	}
+}
+
+// TestMadeUpTokensAskNothing sends tokens that nobody signed, with a key's id that is known and ones that are not, to an issuer that
+// answers and to one that does not.
+func TestMadeUpTokensAskNothing(t *testing.T) {
+	stranger := newKey(t)
+	for name, broken := range map[string]bool{"answers": false, "fails": true} {
+		t.Run(name, func(t *testing.T) {
+			is := newIssuer(t)
+			now := time.Now()
+			v := newVerifier(t, oidc.Config{Issuer: is.URL, Audience: "tandem", Now: func() time.Time { return now }})
+			good := token(t, is.key, jose.RS256, "one", is.claims(nil))
+			is.broken.Store(broken)
+			for round := range 3 {
+				for i := range 20 {
+					kid := []string{"one", "two", ""}[i%3]
+					if _, _, err := v.Verify(t.Context(), token(t, stranger, jose.RS256, kid, is.claims(nil))); !errors.Is(err, tenant.ErrUnauthenticated) {
+						t.Fatalf("got %v", err)
+					}
+				}
+				if n := is.asked.Load(); n != int64(round+1) {
+					t.Errorf("the keys were asked for %d times in %d × 5 s", n, round+1)
+				}
+				now = now.Add(5 * time.Second)
+			}
+			is.broken.Store(false)
+			if _, _, err := v.Verify(t.Context(), good); err != nil {
+				t.Errorf("a good token after them: %v", err)
+			}
+		})
+	}
+}
+
+// TestKeysMove follows the issuer to where it has its keys now.
+func TestKeysMove(t *testing.T) {
+	is := newIssuer(t)
+	is.moved.Store(true)
+	v := newVerifier(t, oidc.Config{Issuer: is.URL, Audience: "tandem"})
+	if _, _, err := v.Verify(t.Context(), token(t, is.key, jose.RS256, "one", is.claims(nil))); err != nil {
+		t.Error(err)
+	}
+	if n := is.asked.Load(); n != 2 {
+		t.Errorf("the issuer was asked %d times, want 2: the old place and the new one", n)
 	}
 }
 
