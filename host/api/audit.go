@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,7 +17,8 @@ import (
 var errNotAudited = errors.New("the change was made, but could not be written to the audit log")
 
 // change is what a handler changed: a thing of a kind and a name that belongs to a tenant, with the digests of what was
-// there before and is there now, "" for nothing or for what has none. That a tenant is there belongs to tenant.Default.
+// there before and is there now: of a file, a release, or the record of a tenant or key. Nothing was there before what was made, and is
+// there after what was removed: "". That a tenant is there belongs to tenant.Default.
 type change struct {
 	tenant             tenant.ID
 	action, kind, name string
@@ -56,4 +60,20 @@ func (h *handler) digestOf(ctx context.Context, kind catalog.Kind, t tenant.ID, 
 		}
 	}
 	return ""
+}
+
+// digestOfRecord returns the digest of a record: of its JSON, in which fields always have the same order.
+func digestOfRecord(record any) string {
+	data, err := json.Marshal(record)
+	if err != nil {
+		return "" // not for what is stored, which is JSON too
+	}
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// digestOfKey returns the digest of a key without what belongs to its secret.
+func digestOfKey(k tenant.Key) string {
+	k.Hash = nil
+	return digestOfRecord(k)
 }

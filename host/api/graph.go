@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -63,12 +62,13 @@ func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequ
 	if err != nil {
 		return nil, err
 	}
+	before := h.published(ctx, t, doc, req.GetStage())
 	rel, plan, err := h.cfg.Control.Publish(ctx, t, control.PublishParams{Document: doc, Stage: req.GetStage(), Within: within})
 	if err != nil {
 		return nil, err
 	}
 	if err := h.changed(ctx, change{
-		tenant: t, action: "PublishGraph", kind: "graph", name: label(rel.Name, rel.Version), before: h.releaseBefore(ctx, t, rel), after: string(rel.Digest),
+		tenant: t, action: "PublishGraph", kind: "graph", name: label(rel.Name, rel.Version), before: before, after: string(rel.Digest),
 	}); err != nil {
 		return nil, err
 	}
@@ -135,13 +135,18 @@ func (h graphs) DeleteGraph(ctx context.Context, req *tandemv1.DeleteGraphReques
 	return &tandemv1.DeleteGraphResponse{Versions: removedTo(removed), Tags: removed.Tags}, nil
 }
 
-// releaseBefore returns the digest of the release before rel, "" for none.
-func (h *handler) releaseBefore(ctx context.Context, t tenant.ID, rel catalog.Release) string {
-	before, err := h.cfg.Catalog.GetGraph(ctx, t, rel.Name, strconv.Itoa(rel.Version-1))
+// published returns the digest of the release that a document is to take the place of: the current one, or the newest one when it is
+// only staged; "" for none, also when the document is wrong.
+func (h *handler) published(ctx context.Context, t tenant.ID, doc []byte, stage bool) string {
+	g, err := graph.Parse(doc)
 	if err != nil {
 		return ""
 	}
-	return string(before.Digest)
+	ref := g.Name
+	if stage {
+		ref += "@" + catalog.Latest
+	}
+	return h.digestOf(ctx, catalog.KindGraph, t, ref)
 }
 
 // label writes name@version.

@@ -37,7 +37,7 @@ func (h tenants) CreateKey(ctx context.Context, req *tandemv1.CreateKeyRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if err := h.changed(ctx, change{tenant: id, action: "CreateKey", kind: "key", name: k.ID}); err != nil {
+	if err := h.changed(ctx, change{tenant: id, action: "CreateKey", kind: "key", name: k.ID, after: digestOfKey(k)}); err != nil {
 		return nil, err
 	}
 	return &tandemv1.CreateKeyResponse{Key: keyTo(k, time.Time{}), Plain: plain}, nil
@@ -66,15 +66,17 @@ func (h tenants) RotateKey(ctx context.Context, req *tandemv1.RotateKeyRequest) 
 	if err != nil {
 		return nil, err
 	}
-	k, plain, err := h.cfg.Control.RotateKey(ctx, id, req.GetId(), req.GetGrace().AsDuration())
+	r, err := h.cfg.Control.RotateKey(ctx, id, req.GetId(), req.GetGrace().AsDuration())
 	if err != nil {
 		return nil, err
 	}
 	h.recheck(ctx)
-	if err := h.changed(ctx, change{tenant: id, action: "RotateKey", kind: "key", name: req.GetId() + " -> " + k.ID}); err != nil {
+	if err := h.changed(ctx, change{
+		tenant: id, action: "RotateKey", kind: "key", name: r.Old.ID + " -> " + r.New.ID, before: digestOfKey(r.Old), after: digestOfKey(r.New),
+	}); err != nil {
 		return nil, err
 	}
-	return &tandemv1.RotateKeyResponse{Key: keyTo(k, time.Time{}), Plain: plain}, nil
+	return &tandemv1.RotateKeyResponse{Key: keyTo(r.New, time.Time{}), Plain: r.Plain}, nil
 }
 
 // RevokeKey implements tandemv1connect.TenantServiceHandler.
@@ -83,11 +85,12 @@ func (h tenants) RevokeKey(ctx context.Context, req *tandemv1.RevokeKeyRequest) 
 	if err != nil {
 		return nil, err
 	}
-	if err := h.cfg.Control.RevokeKey(ctx, id, req.GetId()); err != nil {
+	k, err := h.cfg.Control.RevokeKey(ctx, id, req.GetId())
+	if err != nil {
 		return nil, err
 	}
 	h.recheck(ctx)
-	if err := h.changed(ctx, change{tenant: id, action: "RevokeKey", kind: "key", name: req.GetId()}); err != nil {
+	if err := h.changed(ctx, change{tenant: id, action: "RevokeKey", kind: "key", name: k.ID, before: digestOfKey(k)}); err != nil {
 		return nil, err
 	}
 	return &tandemv1.RevokeKeyResponse{}, nil

@@ -167,13 +167,30 @@ func (h releases) move(ctx context.Context, action string, to func(tenant.ID) (c
 	return routingTo(m.Was), routingTo(m.Now), nil
 }
 
-// moved writes to the audit log where the calls of a graph go now.
+// moved writes to the audit log where the calls of a graph go now, with the releases that the calls which were moved went to and go to.
 func (h *handler) moved(ctx context.Context, t tenant.ID, action string, m catalog.Moved) error {
+	was, now := movedOf(m)
 	return h.changed(ctx, change{
 		tenant: t, action: action, kind: "graph", name: routed(m.Now),
-		before: h.digestOf(ctx, catalog.KindGraph, t, label(m.Was.Name, m.Was.Current)),
-		after:  h.digestOf(ctx, catalog.KindGraph, t, label(m.Now.Name, m.Now.Current)),
+		before: h.digestOf(ctx, catalog.KindGraph, t, label(m.Was.Name, was)),
+		after:  h.digestOf(ctx, catalog.KindGraph, t, label(m.Now.Name, now)),
 	})
+}
+
+// movedOf returns the releases that the calls which were moved went to and go to: all calls when the current release is another one, else
+// those of the canary, which the current one has without a canary.
+func movedOf(m catalog.Moved) (was, now int) {
+	if m.Was.Current != m.Now.Current {
+		return m.Was.Current, m.Now.Current
+	}
+	return ofCanary(m.Was), ofCanary(m.Now)
+}
+
+func ofCanary(g catalog.Graph) int {
+	if g.Canary == nil {
+		return g.Current
+	}
+	return g.Canary.Version
 }
 
 // routed writes where calls go, as "ocr@3" or "ocr@3, canary @4 10%".

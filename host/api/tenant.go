@@ -36,7 +36,9 @@ func (h tenants) CreateTenant(ctx context.Context, req *tandemv1.CreateTenantReq
 	if err != nil {
 		return nil, err
 	}
-	if err := h.changed(ctx, change{tenant: tenant.Default, action: "CreateTenant", kind: "tenant", name: req.GetName()}); err != nil {
+	if err := h.changed(ctx, change{
+		tenant: tenant.Default, action: "CreateTenant", kind: "tenant", name: req.GetName(), after: digestOfRecord(t),
+	}); err != nil {
 		return nil, err
 	}
 	out, err := h.tenantTo(ctx, t)
@@ -72,11 +74,13 @@ func (h tenants) ListTenants(ctx context.Context, _ *tandemv1.ListTenantsRequest
 
 // SetTenantLimits implements tandemv1connect.TenantServiceHandler.
 func (h tenants) SetTenantLimits(ctx context.Context, req *tandemv1.SetTenantLimitsRequest) (*tandemv1.SetTenantLimitsResponse, error) {
-	t, err := h.cfg.Control.SetLimits(ctx, tenant.ID(req.GetName()), limitsFrom(req.GetLimits()))
+	was, t, err := h.cfg.Control.SetLimits(ctx, tenant.ID(req.GetName()), limitsFrom(req.GetLimits()))
 	if err != nil {
 		return nil, err
 	}
-	if err := h.changed(ctx, change{tenant: t.ID, action: "SetTenantLimits", kind: "tenant", name: req.GetName()}); err != nil {
+	if err := h.changed(ctx, change{
+		tenant: t.ID, action: "SetTenantLimits", kind: "tenant", name: req.GetName(), before: digestOfRecord(was), after: digestOfRecord(t),
+	}); err != nil {
 		return nil, err
 	}
 	out, err := h.tenantTo(ctx, t)
@@ -96,7 +100,7 @@ func (h tenants) ResumeTenant(ctx context.Context, req *tandemv1.ResumeTenantReq
 }
 
 func (h tenants) suspend(ctx context.Context, name string, suspended bool) (*tandemv1.Tenant, error) {
-	t, err := h.cfg.Control.Suspend(ctx, tenant.ID(name), suspended)
+	was, t, err := h.cfg.Control.Suspend(ctx, tenant.ID(name), suspended)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +109,9 @@ func (h tenants) suspend(ctx context.Context, name string, suspended bool) (*tan
 	if suspended {
 		action = "SuspendTenant"
 	}
-	if err := h.changed(ctx, change{tenant: t.ID, action: action, kind: "tenant", name: name}); err != nil {
+	if err := h.changed(ctx, change{
+		tenant: t.ID, action: action, kind: "tenant", name: name, before: digestOfRecord(was), after: digestOfRecord(t),
+	}); err != nil {
 		return nil, err
 	}
 	return briefTo(t), nil
@@ -115,11 +121,14 @@ func (h tenants) suspend(ctx context.Context, name string, suspended bool) (*tan
 // next start. The entry in the audit log is not the tenant's, whose own go with it, but stays with who administers the server.
 func (h tenants) DeleteTenant(ctx context.Context, req *tandemv1.DeleteTenantRequest) (*tandemv1.DeleteTenantResponse, error) {
 	id := tenant.ID(req.GetName())
-	if err := h.cfg.Control.MarkDeleted(ctx, id); err != nil {
+	was, err := h.cfg.Control.MarkDeleted(ctx, id)
+	if err != nil {
 		return nil, err
 	}
 	h.recheck(ctx)
-	if err := h.changed(ctx, change{tenant: tenant.Default, action: "DeleteTenant", kind: "tenant", name: req.GetName()}); err != nil {
+	if err := h.changed(ctx, change{
+		tenant: tenant.Default, action: "DeleteTenant", kind: "tenant", name: req.GetName(), before: digestOfRecord(was),
+	}); err != nil {
 		return nil, err
 	}
 	if err := h.cfg.Auth.Drain(ctx, id); err != nil {

@@ -80,15 +80,20 @@ func (m *Manager) Keys(ctx context.Context, id tenant.ID) ([]KeyUse, error) {
 	return out, nil
 }
 
+// Rotated is a key in the place of another.
+type Rotated struct {
+	// Old is as it was before, New the one in its place.
+	Old, New tenant.Key
+	// Plain is the new one's plain text, which is not kept.
+	Plain string
+}
+
 // RotateKey makes a key like an old one of the tenant, which is refused after grace. The new one lives as long as the old
 // one was meant to. An old key that is another tenant's is tenant.ErrNotFound.
-func (m *Manager) RotateKey(ctx context.Context, id tenant.ID, keyID string, grace time.Duration) (tenant.Key, string, error) {
-	old, err := m.cfg.Catalog.GetKey(ctx, keyID)
-	if err == nil && old.Tenant != id {
-		err = tenant.ErrNotFound
-	}
+func (m *Manager) RotateKey(ctx context.Context, id tenant.ID, keyID string, grace time.Duration) (Rotated, error) {
+	old, err := m.key(ctx, id, keyID)
 	if err != nil {
-		return tenant.Key{}, "", fmt.Errorf("key %s: %w", keyID, err)
+		return Rotated{}, err
 	}
 	now := time.Now()
 	p := tenant.KeyParams{Tenant: id, Name: old.Name, Role: old.Role, Graphs: old.Graphs}
@@ -97,20 +102,36 @@ func (m *Manager) RotateKey(ctx context.Context, id tenant.ID, keyID string, gra
 	}
 	k, plain, err := m.CreateKey(ctx, p)
 	if err != nil {
-		return tenant.Key{}, "", err
+		return Rotated{}, err
 	}
 	if grace <= 0 {
-		err = m.RevokeKey(ctx, id, keyID)
+		err = m.cfg.Catalog.DeleteKey(ctx, id, keyID)
 	} else {
 		err = m.cfg.Catalog.ExpireKey(ctx, id, keyID, now.Add(grace))
 	}
 	if err != nil {
-		return tenant.Key{}, "", errors.Join(err, m.RevokeKey(ctx, id, k.ID))
+		return Rotated{}, errors.Join(err, m.cfg.Catalog.DeleteKey(ctx, id, k.ID))
 	}
-	return k, plain, nil
+	return Rotated{Old: old, New: k, Plain: plain}, nil
 }
 
-// RevokeKey refuses a key of the tenant from now on.
-func (m *Manager) RevokeKey(ctx context.Context, id tenant.ID, keyID string) error {
-	return m.cfg.Catalog.DeleteKey(ctx, id, keyID)
+// RevokeKey refuses a key of the tenant from now on, and returns it as it was. A key that is another tenant's is tenant.ErrNotFound.
+func (m *Manager) RevokeKey(ctx context.Context, id tenant.ID, keyID string) (tenant.Key, error) {
+	k, err := m.key(ctx, id, keyID)
+	if err != nil {
+		return tenant.Key{}, err
+	}
+	return k, m.cfg.Catalog.DeleteKey(ctx, id, keyID)
+}
+
+// key returns a key of the tenant.
+func (m *Manager) key(ctx context.Context, id tenant.ID, keyID string) (tenant.Key, error) {
+	k, err := m.cfg.Catalog.GetKey(ctx, keyID)
+	if err == nil && k.Tenant != id {
+		err = tenant.ErrNotFound
+	}
+	if err != nil {
+		return tenant.Key{}, fmt.Errorf("key %s: %w", keyID, err)
+	}
+	return k, nil
 }

@@ -140,7 +140,7 @@ func TestKeysForGraphs(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", role, err)
 		}
-		if again, _, err := h.RotateKey(t.Context(), acme, k.ID, 0); err != nil || len(again.Graphs) != 2 || again.Role != role {
+		if again, err := h.RotateKey(t.Context(), acme, k.ID, 0); err != nil || len(again.New.Graphs) != 2 || again.New.Role != role {
 			t.Errorf("%s rotated: got %+v, %v", role, again, err)
 		}
 	}

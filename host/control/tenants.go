@@ -25,35 +25,36 @@ func (m *Manager) CreateTenant(ctx context.Context, id tenant.ID, limits tenant.
 	return t, m.cfg.Catalog.CreateTenant(ctx, t)
 }
 
-// SetLimits replaces a tenant's limits.
-func (m *Manager) SetLimits(ctx context.Context, id tenant.ID, limits tenant.Limits) (tenant.Tenant, error) {
-	return m.cfg.Catalog.UpdateTenant(ctx, id, func(t *tenant.Tenant) error {
-		t.Limits = limits
-		return nil
-	})
+// SetLimits replaces a tenant's limits, and returns the tenant as it was and as it is.
+func (m *Manager) SetLimits(ctx context.Context, id tenant.ID, limits tenant.Limits) (was, now tenant.Tenant, err error) {
+	return m.updateTenant(ctx, id, func(t *tenant.Tenant) { t.Limits = limits })
 }
 
-// Suspend refuses a tenant's credentials, or takes that back.
-func (m *Manager) Suspend(ctx context.Context, id tenant.ID, suspended bool) (tenant.Tenant, error) {
+// Suspend refuses a tenant's credentials, or takes that back, and returns the tenant as it was and as it is.
+func (m *Manager) Suspend(ctx context.Context, id tenant.ID, suspended bool) (was, now tenant.Tenant, err error) {
+	if id == tenant.Default {
+		return was, now, ErrDefaultTenant
+	}
+	return m.updateTenant(ctx, id, func(t *tenant.Tenant) { t.Suspended = suspended })
+}
+
+// MarkDeleted refuses a tenant's credentials for good, and returns the tenant as it was. The rest is RemoveTenant's, now or after a
+// restart.
+func (m *Manager) MarkDeleted(ctx context.Context, id tenant.ID) (tenant.Tenant, error) {
 	if id == tenant.Default {
 		return tenant.Tenant{}, ErrDefaultTenant
 	}
-	return m.cfg.Catalog.UpdateTenant(ctx, id, func(t *tenant.Tenant) error {
-		t.Suspended = suspended
-		return nil
-	})
+	was, _, err := m.updateTenant(ctx, id, func(t *tenant.Tenant) { t.Deleting = true })
+	return was, err
 }
 
-// MarkDeleted refuses a tenant's credentials for good. The rest is RemoveTenant's, now or after a restart.
-func (m *Manager) MarkDeleted(ctx context.Context, id tenant.ID) error {
-	if id == tenant.Default {
-		return ErrDefaultTenant
-	}
-	_, err := m.cfg.Catalog.UpdateTenant(ctx, id, func(t *tenant.Tenant) error {
-		t.Deleting = true
+func (m *Manager) updateTenant(ctx context.Context, id tenant.ID, change func(*tenant.Tenant)) (was, now tenant.Tenant, err error) {
+	now, err = m.cfg.Catalog.UpdateTenant(ctx, id, func(t *tenant.Tenant) error {
+		was = *t
+		change(t)
 		return nil
 	})
-	return err
+	return was, now, err
 }
 
 // RemoveTenant removes a tenant that was marked, with everything that it owns. No call of it may be running. It may be

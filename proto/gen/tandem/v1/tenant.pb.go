@@ -2004,7 +2004,7 @@ type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// Tenant whose thing was changed.
+	// Tenant whose thing was changed; "default" for the making and the deletion of a tenant.
 	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// Who: "key:ID", or "oidc:SUBJECT".
 	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
@@ -2016,9 +2016,9 @@ type Change struct {
 	Kind string `protobuf:"bytes,6,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Its name, as "ocr@3".
 	Name string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
-	// Digest of what was there before; empty for nothing.
+	// Digest of what was there before: of a file, a release, or the record of a tenant or a key; empty for nothing.
 	Before string `protobuf:"bytes,8,opt,name=before,proto3" json:"before,omitempty"`
-	// Digest of what is there now; empty for nothing.
+	// Digest of what is there now, likewise.
 	After string `protobuf:"bytes,9,opt,name=after,proto3" json:"after,omitempty"`
 	// Id of the call.
 	RequestId     string `protobuf:"bytes,10,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
