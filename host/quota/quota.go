@@ -1,7 +1,7 @@
 // Package quota is the door: it counts what tenants use against their limits and refuses what would exceed one, before any
 // work is queued.
 //
-// It knows nothing of requests: a [Visit] is one call, from its authentication to its answer. Rates are token buckets that
+// It knows nothing of requests: a [Visit] is one call, from its authentication to its answer, or to the end of what runs on after that. Rates are token buckets that
 // hold one second's worth; what is charged after the fact (fuel) may run a bucket into debt, and the tenant waits until it is
 // paid. Everything is in memory: a restart forgets debts.
 //
@@ -79,7 +79,7 @@ func (d *Door) Enter(t tenant.ID) (*Visit, error) {
 		return nil, exceeded("requests_per_second", limits.RequestsPerSecond, limits.RequestsPerSecond, 1, wait)
 	}
 	a.inFlight++
-	return &Visit{door: d, tenant: t, account: a, limits: limits}, nil
+	return &Visit{door: d, tenant: t, account: a, limits: limits, users: 1}, nil
 }
 
 // Records admits n records of a tenant, all or none. The error is a *tenant.QuotaError.
@@ -139,7 +139,7 @@ func (d *Door) accountLocked(t tenant.ID, now time.Time) *account {
 	if now.Sub(d.sweptAt) > idleAfter {
 		d.sweptAt = now
 		for id, a := range d.accounts {
-			if a.inFlight == 0 && now.Sub(a.seen) > idleAfter && !a.fuel.indebted(now, d.cfg.Limits(id).FuelPerSecond) {
+			if a.inFlight == 0 && a.bytes == 0 && now.Sub(a.seen) > idleAfter && !a.fuel.indebted(now, d.cfg.Limits(id).FuelPerSecond) {
 				delete(d.accounts, id)
 			}
 		}

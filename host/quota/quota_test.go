@@ -103,11 +103,47 @@ func TestHold(t *testing.T) {
 	if n := one.Leave(); n != 30 {
 		t.Errorf("the body had %d bytes, want 30", n)
 	}
-	if err := one.Hold(1000); err != nil { // a shadow that goes on: no call holds it any more
-		t.Error(err)
+	if err := errors.Join(one.Hold(1), one.Hold(-1)); err == nil { // nobody would give back what it held
+		t.Error("a call that has left holds more")
 	}
 	if u := d.Use(acme); u.BytesInFlight != 0 {
 		t.Errorf("got %+v", u)
+	}
+}
+
+// TestRetain has something run on after a call: what the call holds counts until both have ended, and what runs on may hold no more
+// than the call might.
+func TestRetain(t *testing.T) {
+	d := door(with(func(l *tenant.Limits) { l.InFlight, l.BytesInFlight = 1, 100 }))
+	one, _ := d.Enter(acme)
+	if err := errors.Join(one.Bytes(30), one.Hold(20)); err != nil {
+		t.Fatal(err)
+	}
+	first, second := one.Retain(), one.Retain()
+	if n := one.Leave(); n != 30 {
+		t.Errorf("the body had %d bytes, want 30", n)
+	}
+	if u := d.Use(acme); u.InFlight != 0 || u.BytesInFlight != 50 {
+		t.Errorf("after the call: got %+v", u)
+	}
+	refused(t, one.Hold(51), "bytes_in_flight")
+	if err := errors.Join(one.Hold(50), one.Hold(-10)); err != nil {
+		t.Error(err)
+	}
+	two, err := d.Enter(acme)
+	if err != nil {
+		t.Fatalf("what runs on is taken for a call: %v", err)
+	}
+	refused(t, two.Bytes(11), "bytes_in_flight")
+	two.Leave()
+	first()
+	first()
+	if u := d.Use(acme); u.BytesInFlight != 90 {
+		t.Errorf("one still runs: got %+v", u)
+	}
+	second()
+	if u := d.Use(acme); u.InFlight != 0 || u.BytesInFlight != 0 {
+		t.Errorf("in the end: got %+v", u)
 	}
 }
 
@@ -200,6 +236,12 @@ func TestIdleAccountsGo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if id == "b" { // something of it runs on
+				if err := v.Bytes(10); err != nil {
+					t.Fatal(err)
+				}
+				v.Retain()
+			}
 			if id != "c" {
 				v.Leave()
 			}
@@ -208,8 +250,11 @@ func TestIdleAccountsGo(t *testing.T) {
 		if _, err := d.Enter("d"); err != nil {
 			t.Fatal(err)
 		}
-		if n := d.Accounts(); n != 2 { // c is still in
-			t.Errorf("%d accounts are kept, want 2", n)
+		if n := d.Accounts(); n != 3 { // c is still in
+			t.Errorf("%d accounts are kept, want 3", n)
+		}
+		if u := d.Use("b"); u.BytesInFlight != 10 {
+			t.Errorf("got %+v, want what it holds", u)
 		}
 	})
 }
@@ -223,13 +268,18 @@ func TestBoundsHold(t *testing.T) {
 		})
 		d := door(limits)
 		var in []*quota.Visit
+		var runOn []func()
 		for range rapid.IntRange(1, 50).Draw(rt, "steps") {
 			switch {
 			case len(in) > 0 && rapid.Bool().Draw(rt, "leave"):
+				if rapid.Bool().Draw(rt, "run on") {
+					runOn = append(runOn, in[0].Retain())
+				}
 				in[0].Leave()
 				in = in[1:]
 			case len(in) > 0 && rapid.Bool().Draw(rt, "read"):
 				_ = in[len(in)-1].Bytes(rapid.Int64Range(0, 30).Draw(rt, "n")) // the bound is what is tested
+				_ = in[0].Hold(rapid.Int64Range(0, 30).Draw(rt, "held"))       // likewise
 			default:
 				if v, err := d.Enter(acme); err == nil {
 					in = append(in, v)
@@ -242,6 +292,9 @@ func TestBoundsHold(t *testing.T) {
 		}
 		for _, v := range in {
 			v.Leave()
+		}
+		for _, done := range runOn {
+			done()
 		}
 		if u := d.Use(acme); u.InFlight != 0 || u.BytesInFlight != 0 {
 			rt.Fatalf("after all left: got %+v", u)
