@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/tandem-serve/tandem/host/api/wire"
+	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/quota"
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -157,6 +158,20 @@ func Hold(ctx context.Context, delta int64) error {
 		return v.Hold(delta)
 	}
 	return nil
+}
+
+// retain keeps a release open, and what the call holds counted, for a shadow. It is an engine's Request.Retain.
+func (c *call) retain(lease *control.Lease) func() (done func()) {
+	return func() func() {
+		closeRelease, uncount := lease.Retain(), func() {}
+		if v := c.visit.Load(); v != nil {
+			uncount = v.Retain()
+		}
+		return func() {
+			uncount()
+			closeRelease()
+		}
+	}
 }
 
 // Spent charges what was run for a request to its tenant and to the call that it belongs to. It is an engine's Config.Spent.

@@ -67,7 +67,7 @@ func (h inference) infer(ctx context.Context, req *tandemv1.InferRequest, tell f
 	}
 	// What the result stands in outlives the release.
 	res, err := h.cfg.Engine.Run(ctx, lease.Release, engine.Request{
-		ID: requestID(ctx), Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace(), Events: tell, Retain: lease.Retain,
+		ID: requestID(ctx), Inputs: in, Outputs: req.GetOutputs(), Trace: req.GetTrace(), Events: tell, Retain: callOf(ctx).retain(lease),
 	})
 	return res, fmt.Sprintf("%s@%d", lease.Release.Name, lease.Release.Version), err
 }

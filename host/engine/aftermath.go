@@ -39,7 +39,7 @@ func (a *aftermath) takeOver(inner *aftermath) {
 // abandon gives back what the shadows of a failed request hold. Nothing of the request runs any more.
 func (a *aftermath) abandon() {
 	for _, r := range a.shadows {
-		r.freeAll()
+		r.abandonShadow()
 	}
 	a.shadows = nil
 }

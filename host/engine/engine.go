@@ -49,9 +49,9 @@ type Config struct {
 	// CallBytes bounds the memory of models that one plugin call keeps without a copy; what goes beyond is copied and given
 	// back. Default: 64 MiB.
 	CallBytes int64
-	// Hold is told, in the context of a request, of bytes that it holds in the server beyond its inputs: outputs of nodes, before
-	// they are copied where that is possible, and outputs on their way out. An error, such as a *tenant.QuotaError, ends the request.
-	// A delta below 0 gives back and cannot fail. Default: nobody is told.
+	// Hold is told, in the context of a request, of bytes that it and its shadows hold in the server beyond its inputs: outputs of
+	// nodes, before they are copied where that is possible, and outputs on their way out. An error, such as a *tenant.QuotaError, ends
+	// the request, or the node of a shadow. A delta below 0 gives back and cannot fail. Default: nobody is told.
 	Hold func(ctx context.Context, delta int64) error
 	// Spent is told what requests run, in their contexts: what plugins use as they use it, at least every millisecond, and the
 	// compute of a model at the end of each run. It must be quick and may be called from several goroutines. Default: nobody is told.
@@ -215,7 +215,7 @@ func (e *Engine) run(ctx context.Context, rel *Release, req *Request) (*Result, 
 	if refused != nil {
 		return nil, refused
 	}
-	r.held = &holding{door: e.door, taken: taken, held: sizeOf(r.inputs), tell: func(delta int64) error { return e.cfg.Hold(ctx, delta) }}
+	r.held = &holding{door: e.door, share: 100, taken: taken, held: sizeOf(r.inputs), tell: func(delta int64) error { return e.cfg.Hold(ctx, delta) }}
 	res, err := r.do(ctx)
 	if err == nil {
 		if err = r.keepRecords(ctx); err != nil {
@@ -227,7 +227,7 @@ func (e *Engine) run(ctx context.Context, rel *Release, req *Request) (*Result, 
 		r.held.end()
 		return nil, err
 	}
-	res.held = r.held // a shadow has none
+	res.held = r.held // a shadow gets one of its own
 	r.startShadows(ctx)
 	return res, nil
 }

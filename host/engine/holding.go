@@ -5,18 +5,46 @@ import (
 	"sync"
 )
 
-// holding is what one request, the graphs in it included, holds of the server's memory: its inputs, what its nodes gave as long as
-// somebody has to read it, and its outputs until they are sent. It was let in with an estimate; what turns out to be more is taken
-// when it appears, or the request ends. A nil holding counts nothing.
+// holding is what one request or one shadow, the graphs in it included, holds of the server's memory: its inputs, what its nodes gave
+// as long as somebody has to read it, and its outputs until they are sent. It was let in with an estimate; what turns out to be more
+// is taken when it appears, or the request ends. A nil holding counts nothing.
 type holding struct {
-	door *door
-	tell func(delta int64) error // Config.Hold
+	door  *door
+	share int64                   // of the door that it may fill, in percent
+	tell  func(delta int64) error // Config.Hold
+	of    *holding                // the request's; nil when it is no shadow's
 
-	mu    sync.Mutex // guards the following
-	taken int64      // from the door
-	held  int64      // inputs included
-	told  int64      // of it: not the inputs
-	ended bool
+	mu      sync.Mutex // guards the following
+	taken   int64      // from the door
+	held    int64      // inputs included
+	told    int64      // of it: not the inputs
+	sending int64      // of that: on its way out
+	shadows int        // that read what the request held, and have not ended
+	ended   bool
+}
+
+// shadow returns the holding of a shadow of the request, which has inputs bytes from the beginning and is expected to hold expected
+// bytes at its peak, or nil when there is no room. Until it has ended the request goes on holding what it held, but for what was on
+// its way out.
+func (h *holding) shadow(inputs, expected int64) *holding {
+	if !h.door.take(expected, shadowShare) {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shadows++
+	return &holding{door: h.door, share: shadowShare, tell: h.tell, of: h, taken: expected, held: inputs}
+}
+
+// send takes n bytes more for what goes out.
+func (h *holding) send(n int64) error {
+	if err := h.grow(n); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sending += n
+	return nil
 }
 
 // grow takes n bytes more, before they are copied where that is possible.
@@ -30,7 +58,7 @@ func (h *holding) grow(n int64) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if lack := h.held + n - h.taken; lack > 0 && h.door.limit > 0 {
-		if !h.door.take(lack, 100) {
+		if !h.door.take(lack, h.share) {
 			_ = h.tell(-n) // giving back cannot fail
 			return h.refusal(n)
 		}
@@ -56,24 +84,53 @@ func (h *holding) shrink(n int64) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.ended {
+	if !h.ended || h.shadows > 0 {
 		h.held -= n
 		h.told -= n
 		_ = h.tell(-n) // giving back cannot fail
 	}
 }
 
-// end gives everything back. Further calls do nothing.
+// end gives back what no shadow reads. Further calls do nothing.
 func (h *holding) end() {
-	if h == nil {
+	if h == nil || !h.close() {
 		return
 	}
+	if h.of != nil {
+		h.of.shadowEnded()
+	}
+}
+
+// close reports whether it was the first call.
+func (h *holding) close() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended {
-		return
+		return false
 	}
 	h.ended = true
-	h.door.give(h.taken)
-	_ = h.tell(-h.told) // giving back cannot fail
+	if h.shadows > 0 {
+		h.keepLocked(h.told - h.sending)
+	} else {
+		h.keepLocked(0)
+	}
+	return true
+}
+
+// shadowEnded gives the rest back when that was the last shadow of a request that has ended.
+func (h *holding) shadowEnded() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.shadows--; h.shadows == 0 && h.ended {
+		h.keepLocked(0)
+	}
+}
+
+// keepLocked gives back all but n bytes.
+func (h *holding) keepLocked(n int64) {
+	_ = h.tell(n - h.told) // giving back cannot fail
+	h.told = n
+	n = min(n, h.taken) // nothing is taken where the door has no limit
+	h.door.give(h.taken - n)
+	h.taken = n
 }

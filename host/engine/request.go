@@ -24,7 +24,8 @@ type Request struct {
 	// Events, when set, is told what happens as it happens. It is called from several goroutines at once, and what it does
 	// holds the request up. There are at most two calls for each node and one for each output.
 	Events func(Event)
-	// Retain, when set, keeps the release open for a shadow that goes on after Run returned, until done is called.
+	// Retain, when set, keeps the release open, and whoever Config.Hold counts for, while a shadow goes on after Run returned: until
+	// done is called. It is called once for each shadow, before Run returns.
 	Retain func() (done func())
 }
 

@@ -67,7 +67,11 @@ func (r *run) holdOutput(s graph.Source, copied bool) *Error {
 	if copied {
 		n = plus(n, size)
 	}
-	if err := r.held.grow(n); err != nil {
+	take := r.held.send
+	if r.inner {
+		take = r.held.grow
+	}
+	if err := take(n); err != nil {
 		e := classify(err)
 		return &Error{Reason: e.Reason, Graph: r.rel.Name, Text: e.Text, RetryAfter: e.RetryAfter, Err: err}
 	}

@@ -29,16 +29,16 @@ type run struct {
 	images    *imageCache
 	after     *aftermath
 	tracing   bool
-	events    func(Event)                       // nil: nobody wants them
-	sent      []atomic.Bool                     // by output: its event was sent
-	retain    func() func()                     // keeps the release open
-	lasting   func([]value.Value) []value.Value // makes inputs last for the shadow
-	priority  int                               // of the graphs around
+	events    func(Event)   // nil: nobody wants them
+	sent      []atomic.Bool // by output: its event was sent
+	retain    func() func() // keeps the release open
+	priority  int           // of the graphs around
 	hasShadow bool
 	inShadow  bool          // the critical path is done
 	failed    atomic.Bool   // a node of the shadow failed
 	aside     bool          // it is a graph in another's shadow
-	held      *holding      // nil in the shadow, which has its own part of the memory
+	held      *holding      // the request's, later the shadow's own
+	copied    int64         // bytes of held: inputs that were copied to last for the shadow
 	inner     bool          // it is a graph in another
 	helpers   *atomic.Int64 // goroutines that run items of mapped nodes beside their nodes' own, of all graphs of the request
 
@@ -83,7 +83,7 @@ func newRun(e *Engine, rel *Release, req *Request) (*run, error) {
 	r := &run{
 		eng: e, rel: rel, id: req.ID, start: time.Now(), want: want, inputs: in,
 		images: newImageCache(e.cfg.Images), after: &aftermath{}, tracing: req.Trace,
-		helpers: new(atomic.Int64), events: req.Events, retain: req.Retain, lasting: func(in []value.Value) []value.Value { return in },
+		helpers: new(atomic.Int64), events: req.Events, retain: req.Retain,
 	}
 	if r.retain == nil {
 		r.retain = func() func() { return func() {} }
@@ -353,7 +353,11 @@ func (r *run) letGo(id int) {
 		n.free = nil
 	}
 	n.outs = nil
-	r.held.shrink(n.bytes)
+	held := r.held
+	if r.inShadow && !n.shadow {
+		held = held.of // it is of the critical path
+	}
+	held.shrink(n.bytes)
 }
 
 // freeAll frees what an error or an unread output left behind. All goroutines have ended.

@@ -122,39 +122,69 @@ func (r *run) feeds(n *graph.PlanNode) bool {
 	return true
 }
 
-// leaveShadow hands the shadow nodes on to run after the request, or gives back all memory when there are none. The critical
-// path is done and its outputs are gathered.
+// leaveShadow hands the shadow nodes on to run after the request, or gives back all memory when none will: there are none, or they
+// are in a graph that runs in a shadow itself, and nothing is further off the path than that. The critical path is done and its
+// outputs are gathered.
 func (r *run) leaveShadow() {
-	if !r.hasShadow {
+	switch {
+	case !r.hasShadow || r.aside:
 		r.freeAll()
-		return
+	case r.inner && !r.copyInputs():
+		r.dropShadow()
+	default:
+		r.after.shadow(r)
 	}
-	r.inputs = r.lasting(r.inputs)
-	r.after.shadow(r)
+}
+
+// copyInputs makes the inputs of a graph in another last until its shadow has run, when what the node around it reads is gone. It
+// returns false when there is no room for them.
+func (r *run) copyInputs() bool {
+	n := sizeOf(r.inputs)
+	if r.held.grow(n) != nil {
+		return false
+	}
+	r.copied, r.inputs = n, detachAll(r.inputs)
+	return true
+}
+
+// dropShadow drops a shadow for which there is no room.
+func (r *run) dropShadow() {
+	r.abandonShadow()
+	r.eng.cfg.Meter.Shadow(r.rel.Name, "dropped")
+}
+
+// abandonShadow gives back the memory of a shadow that will not run.
+func (r *run) abandonShadow() {
+	r.freeAll()
+	r.held.shrink(r.copied)
 }
 
 // startShadows starts what the request left to run; what finds no room is dropped.
 func (r *run) startShadows(ctx context.Context) {
 	for _, s := range r.after.shadows {
-		door, bytes := r.eng.door, s.shadowBytes()
-		ok := door.take(bytes, shadowShare)
-		if ok {
-			done := r.retain()
-			ok = r.eng.shadows.start(ctx, func(ctx context.Context) {
-				defer done()
-				defer door.give(bytes)
-				s.runShadow(ctx)
-			})
-			if !ok {
-				done()
-				door.give(bytes)
-			}
-		}
-		if !ok {
-			s.freeAll()
-			r.eng.cfg.Meter.Shadow(s.rel.Name, "dropped")
+		if !r.startShadow(ctx, s) {
+			s.dropShadow()
 		}
 	}
+}
+
+// startShadow starts the shadow of the request or of a graph in it, or returns false when there is no room.
+func (r *run) startShadow(ctx context.Context, s *run) bool {
+	held := s.held.shadow(sizeOf(s.inputs), s.shadowBytes())
+	if held == nil {
+		return false
+	}
+	done := r.retain()
+	ok := r.eng.shadows.start(ctx, func(ctx context.Context) {
+		defer done()
+		defer held.end()
+		s.runShadow(ctx, held)
+	})
+	if !ok {
+		held.end()
+		done()
+	}
+	return ok
 }
 
 func (r *run) shadowBytes() int64 {
@@ -164,12 +194,13 @@ func (r *run) shadowBytes() int64 {
 	return r.estimate(true)
 }
 
-// runShadow runs the shadow nodes of a request that was answered. A node that fails ends its own branch only.
-func (r *run) runShadow(ctx context.Context) {
+// runShadow runs the shadow nodes of a request that was answered, and counts what they make by held, which stays the caller's. A node
+// that fails ends its own branch only.
+func (r *run) runShadow(ctx context.Context, held *holding) {
 	defer r.freeAll()
 	ctx, stop := context.WithTimeoutCause(ctx, r.eng.cfg.ShadowTimeout, errShadowTime)
 	defer stop()
-	r.after, r.inShadow, r.events, r.held = &aftermath{}, true, nil, nil
+	r.after, r.inShadow, r.events, r.held = &aftermath{}, true, nil, held
 	r.launch(ctx, func(error) {})
 	background.Rest(ctx)
 	r.wg.Wait()
@@ -181,8 +212,6 @@ func (r *run) runShadow(ctx context.Context) {
 		outcome = "failed"
 	}
 	r.eng.cfg.Meter.Shadow(r.rel.Name, outcome)
-	// A graph inside a shadow may have shadows of its own: nothing is further off the path than this one.
-	r.after.abandon()
 }
 
 // recordTimeout bounds the keeping of a shadow's records, also of one whose time was up.

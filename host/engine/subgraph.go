@@ -32,8 +32,6 @@ func (g *graphTarget) run(ctx context.Context, c *call) (*answer, error) {
 	}
 	r.images, r.aside, r.priority = c.r.images, c.r.inShadow || c.r.aside, c.r.priority+c.node.Priority
 	r.inner, r.held, r.helpers = true, c.r.held, c.r.helpers
-	// What a node around it reads is gone before a shadow in it has run.
-	r.lasting = detachAll
 	res, err := r.do(ctx)
 	if err != nil {
 		r.after.abandon()

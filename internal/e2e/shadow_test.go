@@ -92,27 +92,29 @@ nodes:
 		if _, err := s.Client.Infer(bounded(t), "plain", map[string]*tandemv1.Value{"bytes": noText}); err != nil {
 			t.Fatal(err)
 		}
-		waitForShadows(t, s.URL, "watched", i+1)
+		waitForShadows(t, s.URL, "watched", "done", i+1)
 	}
 }
 
-// waitForShadows waits until so many shadows of a graph have succeeded, and none has failed.
-func waitForShadows(t *testing.T, url, graph string, want int) {
+// waitForShadows waits until so many shadows of a graph have ended, all with one outcome.
+func waitForShadows(t *testing.T, url, graph, outcome string, want int) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	ctx := bounded(t)
-	outcomes := func(outcome string) int {
+	ended := func(outcome string) int {
 		return metric(t, url, fmt.Sprintf(`tandem_shadows_total{graph=%q,outcome=%q}`, graph, outcome))
 	}
-	for outcomes("done") < want {
-		if failed := outcomes("failed"); failed > 0 {
-			t.Fatalf("%d shadows failed", failed)
+	for ended(outcome) < want {
+		for _, other := range []string{"done", "failed", "dropped", "cut"} {
+			if n := ended(other); n > 0 && other != outcome {
+				t.Fatalf("%d shadows of %s are %s, want %s", n, graph, other, outcome)
+			}
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("%d shadows have ended, want %d", outcomes("done"), want)
+			t.Fatalf("%d shadows of %s are %s, want %d", ended(outcome), graph, outcome, want)
 		}
 	}
 }

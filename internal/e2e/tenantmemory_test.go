@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,5 +90,41 @@ func TestGiantAnswersAreCounted(t *testing.T) {
 	}
 	if got := shown.GetTenant().GetUse().GetBytesInFlight(); got > 1<<20 || served.Load() == 0 {
 		t.Errorf("afterwards %d bytes are in flight, and %d of 8 were served", got, served.Load())
+	}
+}
+
+// TestShadowsCountForTheirTenant has the shadow of a small request make far more than its tenant may hold, which had the server take
+// gigabytes: the caller gets its answer, the shadow ends like any that fails, one that fits goes well, and everything comes back. What a
+// shadow reads counts while it runs, the body of the request included.
+func TestShadowsCountForTheirTenant(t *testing.T) {
+	const size, limit = 4 << 20, 24 << 20
+	s := start(t, rig.Options{Args: []string{"--request-memory=256"}})
+	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{BytesInFlight: limit})
+	pushFile(t, c, "plugin", "values", "host", "sandbox", "sandboxtest", "testdata", "values.wasm")
+	for _, name := range []string{"fits", "grows"} {
+		mustPublish(t, c, `
+graph: `+name+`
+inputs: {notes: list of text, text: text}
+outputs: {notes: {from: notes}}
+nodes:
+  copies: {plugin: values, call: copy, each: notes, in: {bytes: notes, text: text}, shadow: true}
+`)
+	}
+	note, text := []*tandemv1.Value{client.Text("n")}, client.Text(strings.Repeat("x", size))
+	for i := range 3 {
+		for name, items := range map[string]int{"fits": 2, "grows": 64} {
+			in := map[string]*tandemv1.Value{"notes": client.List(slices.Repeat(note, items)...), "text": text}
+			if _, err := c.Infer(bounded(t), name, in); err != nil {
+				t.Fatal(err)
+			}
+			waitForShadows(t, s.URL, name, map[string]string{"fits": "done", "grows": "failed"}[name], i+1)
+		}
+	}
+	shown, err := c.Tenants.GetTenant(bounded(t), &tandemv1.GetTenantRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shown.GetTenant().GetUse().GetBytesInFlight(); got > 1<<20 {
+		t.Errorf("afterwards %d bytes are in flight", got)
 	}
 }
