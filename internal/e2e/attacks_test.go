@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,7 @@ func attacks(t *testing.T) []attack {
 		tagChurn(),
 		cacheChurn(),
 		deepMaps(),
+		vastShadows(),
 		loopingModel(),
 		vastModel(),
 		failingModel(),
@@ -129,6 +131,25 @@ func deepMaps() attack {
 		},
 		strike: func(ctx context.Context, a *attacker, _, _ int) error {
 			_, err := a.client.Infer(ctx, "outer", map[string]*tandemv1.Value{"words": words})
+			return err
+		},
+	}
+}
+
+// vastShadows has small requests answered whose shadows make as much memory as they can.
+func vastShadows() attack {
+	note := client.Text("n")
+	text := client.Text(strings.Repeat("x", 1<<20))
+	return attack{
+		name: "vast shadows", workers: 4,
+		prepare: func(t *testing.T, a *attacker) {
+			t.Helper()
+			pushValues(t, a)
+			mustPublish(t, a.client, "graph: vast\ninputs: {notes: list of text, text: text}\noutputs: {notes: {from: notes}}\n"+
+				"nodes: {c: {plugin: values, call: copy, each: notes, in: {bytes: notes, text: text}, shadow: true}}\n")
+		},
+		strike: func(ctx context.Context, a *attacker, _, _ int) error {
+			_, err := a.client.Infer(ctx, "vast", map[string]*tandemv1.Value{"notes": client.List(slices.Repeat([]*tandemv1.Value{note}, 512)...), "text": text})
 			return err
 		},
 	}
