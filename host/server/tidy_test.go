@@ -54,7 +54,6 @@ func TestLessIsGivenBackWhenItIsCalmForLong(t *testing.T) {
 	if burst[4096] != 1 {
 		t.Fatal("the burst is gone")
 	}
-	burst = nil
 	for i := range calmLong {
 		if tidy.look(t.Context()) {
 			t.Fatalf("memory was given back at look %d", i)
