@@ -11,7 +11,11 @@ import (
 	"github.com/tandem-serve/tandem/host/audit"
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/control"
+	"github.com/tandem-serve/tandem/host/engine"
+	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/value"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
@@ -72,5 +76,49 @@ func TestDeletionWaitsForWhoIsAtTheDoor(t *testing.T) {
 	}
 	if held, err := h.cfg.Catalog.Holdings(t.Context(), "acme"); err != nil || held.Objects != 0 {
 		t.Errorf("what was written during the deletion is left: %+v, %v", held, err)
+	}
+}
+
+// TestDeletionEndsShadows deletes a tenant while a shadow of its spins, which would record something at its end.
+func TestDeletionEndsShadows(t *testing.T) {
+	h := newHouse(t)
+	_, plain := h.admin(t, "acme")
+	ctx, leave, err := h.cfg.Auth.Enter(t.Context(), "Bearer "+plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := (&changer{handler: h}).pushPlugin(ctx, "hostile"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (graphs{h}).PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: `
+graph: g
+inputs: {mode: {type: tensor, dtype: INT32, shape: []}}
+outputs: {mode: mode}
+nodes:
+  it: {plugin: hostile, call: spin, in: {mode: mode}, shadow: true, keep: true}
+`}); err != nil {
+		t.Fatal(err)
+	}
+	lease, err := h.cfg.Control.Acquire(ctx, "acme", "g", control.Call{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := h.cfg.Engine.Run(ctx, lease.Release, engine.Request{
+		Inputs: map[string]value.Value{"mode": value.Tensor(abi.INT32, nil, make([]byte, 4))}, Retain: lease.Retain,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Release()
+	lease.Done()
+	leave()
+	if n := h.cfg.Engine.Stats().Shadows; n != 1 {
+		t.Fatalf("%d shadows run, want 1", n)
+	}
+	if _, err := (tenants{h}).DeleteTenant(operator(t), &tandemv1.DeleteTenantRequest{Name: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.cfg.Engine.Stats().Shadows; n != 0 {
+		t.Errorf("%d shadows run on", n)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 )
 
-// changer makes changes through the handlers, as an operator, and keeps what they tell.
+// changer makes changes through the handlers and keeps what they tell.
 type changer struct {
 	*handler
 
@@ -55,13 +55,13 @@ func (c *changer) pushModel(ctx context.Context, content string) error {
 	return err
 }
 
-func (c *changer) pushPlugin(ctx context.Context) error {
-	wasm, err := os.ReadFile(filepath.Join("..", "sandbox", "sandboxtest", "testdata", "values.wasm"))
+func (c *changer) pushPlugin(ctx context.Context, name string) error {
+	wasm, err := os.ReadFile(filepath.Join("..", "sandbox", "sandboxtest", "testdata", name+".wasm"))
 	if err != nil {
 		return err
 	}
 	id, digest, err := c.upload(ctx, func(digest string) (string, error) {
-		res, err := plugins{c.handler}.BeginPluginUpload(ctx, &tandemv1.BeginPluginUploadRequest{Name: "values", Digest: digest, SizeBytes: int64(len(wasm))})
+		res, err := plugins{c.handler}.BeginPluginUpload(ctx, &tandemv1.BeginPluginUploadRequest{Name: name, Digest: digest, SizeBytes: int64(len(wasm))})
 		return res.GetUploadId(), err
 	}, wasm)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *changer) ofModels() []step {
 			_, err := m.DeleteModel(ctx, &tandemv1.DeleteModelRequest{Name: "add@1"})
 			return err
 		}, first, nothing},
-		{"FinishPluginUpload", c.pushPlugin, nothing, plugin},
+		{"FinishPluginUpload", func(ctx context.Context) error { return c.pushPlugin(ctx, "values") }, nothing, plugin},
 		{"DeletePlugin", func(ctx context.Context) error {
 			_, err := plugins{c.handler}.DeletePlugin(ctx, &tandemv1.DeletePluginRequest{Name: "values"})
 			return err

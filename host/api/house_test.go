@@ -11,6 +11,7 @@ import (
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/control"
+	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/quota"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
@@ -58,7 +59,8 @@ func newHouse(t *testing.T) *handler {
 	})
 	return &handler{Config{
 		Auth: tenant.NewAuthenticator(tenant.AuthConfig{Store: cat}), Catalog: cat, Control: manager, Uploads: blobs, Audit: changes,
-		Door: quota.New(quota.Config{Limits: func(tenant.ID) tenant.Limits { return tenant.Unlimited() }}), Logger: log,
+		Engine: engine.New(engine.Config{}),
+		Door:   quota.New(quota.Config{Limits: func(tenant.ID) tenant.Limits { return tenant.Unlimited() }}), Logger: log,
 	}}
 }
 

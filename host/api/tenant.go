@@ -134,6 +134,9 @@ func (h tenants) DeleteTenant(ctx context.Context, req *tandemv1.DeleteTenantReq
 	if err := h.cfg.Auth.Drain(ctx, id); err != nil {
 		return nil, err
 	}
+	if err := h.cfg.Engine.EndShadows(ctx, id); err != nil { // none begins without a call
+		return nil, err
+	}
 	return &tandemv1.DeleteTenantResponse{}, h.cfg.Control.RemoveTenant(ctx, id)
 }
 

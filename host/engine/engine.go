@@ -154,6 +154,10 @@ func orDefault[T int | int64 | time.Duration](p *T, def T) {
 // ended before; more of them run without their shadows.
 func (e *Engine) Close(ctx context.Context) { e.shadows.close(ctx) }
 
+// EndShadows ends the shadows of a tenant's requests and waits for that, or until ctx ends and returns its error. Requests of the tenant
+// should have ended before: more of them run with their shadows.
+func (e *Engine) EndShadows(ctx context.Context, t tenant.ID) error { return e.shadows.endOf(ctx, t) }
+
 // Stats are the fills of what the engine bounds.
 type Stats struct {
 	// MemoryBytes is what the requests that run are expected to hold, of Config.MemoryBytes.
@@ -168,7 +172,7 @@ type Stats struct {
 
 // Stats returns the fills as they are now.
 func (e *Engine) Stats() Stats {
-	s := Stats{MemoryBytes: e.door.inUse(), Shadows: e.shadows.running()}
+	s := Stats{MemoryBytes: e.door.inUse(), Shadows: e.shadows.count()}
 	s.CacheBytes, s.CacheEntries, s.CacheEvicted = e.cache.fills()
 	return s
 }

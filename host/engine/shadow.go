@@ -19,19 +19,25 @@ type shadows struct {
 	wg    sync.WaitGroup
 
 	mu      sync.Mutex // guards the following
-	active  int
 	tenants map[tenant.ID]int
 	closed  bool
-	cut     map[*context.CancelCauseFunc]struct{} // ends those that run
+	running map[*shadowTask]struct{}
+}
+
+// shadowTask is one request's shadow that runs.
+type shadowTask struct {
+	tenant tenant.ID
+	cut    context.CancelCauseFunc
+	ended  chan struct{} // closed when it has ended
 }
 
 var (
 	errShadowTime = &Error{Reason: ReasonDeadline, Text: "the shadow's time was up", Err: context.DeadlineExceeded}
-	errStopping   = &Error{Reason: ReasonUnavailable, Text: "the server is stopping"}
+	errStopping   = &Error{Reason: ReasonUnavailable, Text: "the server is stopping, or the tenant is being deleted"}
 )
 
 func newShadows(limit int) *shadows {
-	return &shadows{limit: limit, tenants: map[tenant.ID]int{}, cut: map[*context.CancelCauseFunc]struct{}{}}
+	return &shadows{limit: limit, tenants: map[tenant.ID]int{}, running: map[*shadowTask]struct{}{}}
 }
 
 // start runs f on a goroutine of its own, or returns false when there is no room.
@@ -43,15 +49,15 @@ func (s *shadows) start(ctx context.Context, f func(ctx context.Context)) bool {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.active >= s.limit || s.tenants[who] >= max(1, s.limit/2) {
+	if s.closed || len(s.running) >= s.limit || s.tenants[who] >= max(1, s.limit/2) {
 		cancel(nil)
 		return false
 	}
-	s.active++
+	one := &shadowTask{tenant: who, cut: cancel, ended: make(chan struct{})}
 	s.tenants[who]++
-	s.cut[&cancel] = struct{}{}
+	s.running[one] = struct{}{}
 	s.wg.Go(func() {
-		defer s.end(who, &cancel)
+		defer s.end(one)
 		ctx, task := background.Fork(ctx)
 		defer task.End()
 		f(ctx)
@@ -59,21 +65,42 @@ func (s *shadows) start(ctx context.Context, f func(ctx context.Context)) bool {
 	return true
 }
 
-func (s *shadows) end(who tenant.ID, cancel *context.CancelCauseFunc) {
-	(*cancel)(nil)
+func (s *shadows) end(one *shadowTask) {
+	one.cut(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.active--
-	if s.tenants[who]--; s.tenants[who] == 0 {
-		delete(s.tenants, who)
+	if s.tenants[one.tenant]--; s.tenants[one.tenant] == 0 {
+		delete(s.tenants, one.tenant)
 	}
-	delete(s.cut, cancel)
+	delete(s.running, one)
+	close(one.ended)
 }
 
-func (s *shadows) running() int {
+func (s *shadows) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.active
+	return len(s.running)
+}
+
+// endOf ends what runs of a tenant, and waits for that, or until ctx ends and returns its error.
+func (s *shadows) endOf(ctx context.Context, who tenant.ID) error {
+	var own []*shadowTask
+	s.mu.Lock()
+	for one := range s.running {
+		if one.tenant == who {
+			one.cut(errStopping)
+			own = append(own, one)
+		}
+	}
+	s.mu.Unlock()
+	for _, one := range own {
+		select {
+		case <-one.ended:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // close starts nothing more, waits until ctx is done, then ends what runs and waits for that.
@@ -84,8 +111,8 @@ func (s *shadows) close(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for cancel := range s.cut {
-			(*cancel)(errStopping)
+		for one := range s.running {
+			one.cut(errStopping)
 		}
 	})
 	defer stop()

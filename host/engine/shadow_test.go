@@ -14,6 +14,7 @@ import (
 	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
+	"github.com/tandem-serve/tandem/host/tenant/system"
 	"github.com/tandem-serve/tandem/host/value"
 )
 
@@ -217,6 +218,37 @@ func TestCloseCutsShadows(t *testing.T) {
 		}
 		if got := m.outcomes(); got != "cut dropped" {
 			t.Errorf("outcomes %q", got)
+		}
+	})
+}
+
+// TestEndShadowsOfATenant ends one tenant's shadows, and waits until what they recorded is kept, so that it can be removed.
+func TestEndShadowsOfATenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, m := texts(), &meter{}
+		slowly(w, "echo", time.Minute)
+		e := engine.New(engine.Config{Records: &recorder{}, Meter: m, ShadowTimeout: time.Hour, ShadowTasks: 8})
+		rel := w.build(t, shadowed)
+		for _, id := range []tenant.ID{"acme", "acme", "other"} {
+			if _, err := e.Run(system.As(t.Context(), id, tenant.RoleCaller), rel, in1("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := e.EndShadows(gone, "nobody"); err != nil {
+			t.Errorf("without shadows: %v", err)
+		}
+		began := time.Now()
+		if err := e.EndShadows(t.Context(), "acme"); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 0 || e.Stats().Shadows != 1 || m.outcomes() != "cut cut" {
+			t.Errorf("after %v %d shadows run, outcomes %q; want the other tenant's", took, e.Stats().Shadows, m.outcomes())
+		}
+		e.Close(t.Context())
+		if m.outcomes() != "cut cut done" {
+			t.Errorf("outcomes %q", m.outcomes())
 		}
 	})
 }
