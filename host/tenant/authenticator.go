@@ -112,7 +112,7 @@ func (a *Authenticator) Enter(ctx context.Context, header string) (_ context.Con
 		ctx, stop = context.WithDeadlineCause(ctx, expires, ErrUnauthenticated)
 	}
 	ctx, end := context.WithCancelCause(ctx)
-	s := &session{principal: p, end: end, left: make(chan struct{})}
+	s := &session{principal: p, end: end, left: make(chan struct{}), expires: expires}
 	a.sessions.add(s)
 	leave = func() {
 		a.sessions.remove(s)
@@ -120,18 +120,18 @@ func (a *Authenticator) Enter(ctx context.Context, header string) (_ context.Con
 		stop()
 	}
 	// A change between the look-up and the line above found no session to end.
-	if err := a.holds(ctx, p); err != nil {
+	if err := a.recheck(ctx, s); err != nil {
 		leave()
 		return nil, nil, err
 	}
 	return ctx, leave, nil
 }
 
-// Recheck ends every context whose credential does not hold any more: its key is revoked, its tenant suspended or gone. Call
-// it after keys or tenants have changed. A store that does not answer ends nothing.
+// Recheck ends every context whose credential does not hold any more: its key is revoked, its tenant suspended or gone. One whose key
+// expires earlier than it did ends then. Call it after keys or tenants have changed. A store that does not answer ends nothing.
 func (a *Authenticator) Recheck(ctx context.Context) {
 	for _, s := range a.sessions.all() {
-		err := a.holds(ctx, s.principal)
+		err := a.recheck(ctx, s)
 		if errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrSuspended) {
 			s.end(err)
 		}
@@ -154,8 +154,10 @@ func (a *Authenticator) Drain(ctx context.Context, id ID) error {
 	return nil
 }
 
-// holds returns why a credential that was good is not any more: [ErrUnauthenticated], [ErrSuspended], or one of the store's.
-func (a *Authenticator) holds(ctx context.Context, p Principal) error {
+// recheck returns why a session's credential does not hold any more: [ErrUnauthenticated], [ErrSuspended], or one of the store's. It has
+// the session end with the credential.
+func (a *Authenticator) recheck(ctx context.Context, s *session) error {
+	p := s.principal
 	if p.KeyID != "" {
 		k, err := a.lookup(ctx, p.KeyID)
 		if err != nil {
@@ -163,6 +165,9 @@ func (a *Authenticator) holds(ctx context.Context, p Principal) error {
 		}
 		if k.ID != p.KeyID {
 			return ErrUnauthenticated
+		}
+		if !k.ExpiresAt.IsZero() {
+			a.sessions.expire(s, k.ExpiresAt, k.ExpiresAt.Sub(a.now()))
 		}
 	}
 	return a.checkTenant(ctx, p.Tenant)

@@ -11,6 +11,10 @@ type session struct {
 	principal Principal
 	end       context.CancelCauseFunc
 	left      chan struct{} // closed by remove
+
+	// Guarded by sessions.mu.
+	expires time.Time   // when the credential does; the zero time is never
+	timer   *time.Timer // ends the session then, if that was not known when it began
 }
 
 // sessions are the open ones.
@@ -32,7 +36,23 @@ func (s *sessions) remove(one *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.open, one)
+	if one.timer != nil {
+		one.timer.Stop()
+	}
 	close(one.left)
+}
+
+// expire ends a session when its credential expires, which it does at the given time after wait, unless it ends before.
+func (s *sessions) expire(one *session, at time.Time, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, open := s.open[one]; !open || !one.expires.IsZero() && !at.Before(one.expires) {
+		return
+	}
+	if one.timer != nil {
+		one.timer.Stop()
+	}
+	one.expires, one.timer = at, time.AfterFunc(wait, func() { one.end(ErrUnauthenticated) })
 }
 
 func (s *sessions) all() []*session {

@@ -236,6 +236,48 @@ func TestSessionsExpire(t *testing.T) {
 	})
 }
 
+// TestSessionsExpireEarlier rotates a key while calls run under it: they end with its grace, the last one that was given, and not before.
+func TestSessionsExpireEarlier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newMemStore()
+		a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
+		k, plain := addKey(t, store, "acme")
+		var open []context.Context
+		for range 2 {
+			ctx, leave, err := a.Enter(t.Context(), "Bearer "+plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer leave()
+			open = append(open, ctx)
+			for _, grace := range []time.Duration{time.Hour, time.Minute, 2 * time.Minute} { // as ExpireKey does, the earliest stays
+				if at := time.Now().Add(grace); k.ExpiresAt.IsZero() || at.Before(k.ExpiresAt) {
+					k.ExpiresAt = at
+				}
+				store.set(k)
+				a.Recheck(t.Context())
+			}
+		}
+		_, leave, err := a.Enter(t.Context(), "Bearer "+plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave() // nothing of it is left
+		began := time.Now()
+		for _, ctx := range open {
+			if ctx.Err() != nil {
+				t.Fatal("a call ended before the grace")
+			}
+		}
+		for _, ctx := range open {
+			<-ctx.Done()
+			if took := time.Since(began); !errors.Is(context.Cause(ctx), tenant.ErrUnauthenticated) || took != time.Minute {
+				t.Errorf("ended with %v after %v", context.Cause(ctx), took)
+			}
+		}
+	})
+}
+
 func TestTokens(t *testing.T) {
 	store := newMemStore()
 	for _, tn := range []tenant.Tenant{{ID: "acme"}, {ID: "late", Suspended: true}} {

@@ -88,6 +88,13 @@ func (s *memStore) PutKey(_ context.Context, k tenant.Key) error {
 	return nil
 }
 
+// set replaces a key.
+func (s *memStore) set(k tenant.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys[k.ID] = k
+}
+
 func (s *memStore) GetKey(_ context.Context, id string) (tenant.Key, error) {
 	leave, err := s.enter("GetKey")
 	if err != nil {
