@@ -24,7 +24,7 @@ type servingFlags struct {
 	Providers    string        `help:"Where it runs: cpu, prefer:LIST (else on the CPU) or require:LIST, with cuda:N, tensorrt:N and webgpu in LIST. Default: as the server is told." placeholder:"WHERE"`
 	Pad          []string      `help:"Make a dimension of an input longer so that several shapes share a run, as in --pad ids:1 --pad mask:1=0. Dimension 0 is the rows; the value is 0 unless given. May be repeated." placeholder:"INPUT:DIM[=VALUE]"`
 	Buckets      []int64       `help:"Sizes that padded dimensions are brought to, as in 32,64,128. Default: powers of two." placeholder:"N,..."`
-	Memory       int64         `help:"What the loaded model takes in memory, in MiB. Default: as measured." placeholder:"MIB"`
+	Memory       int64         `help:"What the loaded model takes in memory, in MiB, if that is more than is measured. Default: as measured." placeholder:"MIB"`
 	Warm         []string      `help:"An input of the run that warms the model, as in --warm ids:1x16=1; a model that fails on it is refused. One for every input. Default: made up." placeholder:"INPUT:SHAPE[=VALUE]"`
 }
 

@@ -151,9 +151,9 @@ func quotaOf(err error) *tenant.QuotaError {
 		return q
 	}
 	if m, ok := errors.AsType[*sandbox.TenantMemoryError](err); ok {
-		q := &tenant.QuotaError{Quota: "plugin_memory_bytes", Limit: m.Limit, Use: m.Use, Need: m.Need}
-		if m.Need <= m.Limit {
-			q.RetryAfterSeconds = 1 // a call of the tenant's has mostly ended by then
+		q := &tenant.QuotaError{Quota: "plugin_memory_bytes", Limit: m.Limit, Use: m.Use, Need: m.Need, RetryAfterSeconds: 1}
+		if m.Need > m.Limit { // else a call of the tenant's has mostly ended by then
+			q.RetryAfterSeconds, q.Advice = tenant.RetryHeld, "take a plugin that needs less, or ask for a higher limit"
 		}
 		return q
 	}

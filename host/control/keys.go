@@ -49,7 +49,9 @@ func (m *Manager) checkKey(ctx context.Context, p tenant.KeyParams) error {
 		return err
 	}
 	if len(ks) >= maxKeys {
-		return &tenant.QuotaError{Quota: "keys", Limit: maxKeys, Use: int64(len(ks)), Need: 1}
+		return &tenant.QuotaError{
+			Quota: "keys", Limit: maxKeys, Use: int64(len(ks)), Need: 1, RetryAfterSeconds: tenant.RetryHeld, Advice: "revoke some first",
+		}
 	}
 	return nil
 }

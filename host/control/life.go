@@ -126,25 +126,32 @@ func (r *resident) load(ctx context.Context) (*live, error) {
 		r.life.shelf.free(r)
 		return nil, err
 	}
+	r.life.shelf.trim(r)
 	return l, nil
 }
 
-// estimate returns what the model is expected to take in memory.
+// estimate returns what the model is expected to take in memory: what is known of it here, else half more than its files have. What
+// its owner declares can only raise that, for the owner is who the quota bounds.
 func (r *resident) estimate(known learned) int64 {
-	switch {
-	case r.serving.MemoryBytes > 0:
-		return r.serving.MemoryBytes
-	case known.MemoryBytes > 0:
-		return known.MemoryBytes
+	expected := known.MemoryBytes
+	if expected == 0 {
+		expected = r.least() + r.least()/2
 	}
-	return (r.size + r.size/2) * int64(max(r.serving.Instances, 1))
+	return max(expected, r.least(), r.serving.MemoryBytes)
 }
+
+// least returns what the model takes at any rate, in bytes: every instance has the weights of the file for itself.
+func (r *resident) least() int64 { return r.size * int64(max(r.serving.Instances, 1)) }
 
 // open loads the file and puts a batcher in front of it.
 func (r *resident) open(ctx context.Context, file []byte, known learned) (*live, error) {
 	before := residentBytes()
 	o := &opening{resident: r, file: file, known: known}
-	if err := o.open(ctx); err != nil {
+	err := o.open(ctx)
+	if err == nil {
+		o.known.MemoryBytes, err = r.settle(o.info, o.known.MemoryBytes, residentBytes()-before)
+	}
+	if err != nil {
 		return nil, errors.Join(err, o.close())
 	}
 	share := o.share
@@ -160,7 +167,6 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 	}
 	l.batcher = batch.New(o.runner, config)
 	l.seat.Keep(&share)
-	o.known.MemoryBytes = r.settle(o.info, o.known.MemoryBytes, residentBytes()-before)
 	r.mu.Lock()
 	r.signature, r.info, r.note, r.known = o.runner.Signature(), o.info, o.note, o.known
 	r.mu.Unlock()
@@ -168,19 +174,23 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 	return l, nil
 }
 
-// settle notes what the model takes, as its owner or its runner says, or as the process grew now or an earlier time, and returns it.
-// How the process grows says little: others grow too, and memory that was free before is used again.
-func (r *resident) settle(info ModelInfo, earlier, grown int64) int64 {
-	bytes := r.serving.MemoryBytes
-	if bytes == 0 {
-		bytes = info.MemoryBytes
-	}
-	if bytes == 0 {
-		least := r.estimate(learned{})
-		bytes = min(max(grown, earlier, least), 4*least+(64<<20))
+// settle notes what the model takes and returns it: what its runner says, or else as the process grew now or an earlier time, and no
+// less than its owner declared and its files have. How the process grows says little: others grow too, and memory that was free before
+// is used again; where the owner declared something it is not asked. The error is a *tenant.QuotaError when the runner says that it
+// takes more than its tenant may ever have.
+func (r *resident) settle(info ModelInfo, earlier, grown int64) (int64, error) {
+	bytes := r.estimate(learned{MemoryBytes: info.MemoryBytes})
+	if info.MemoryBytes == 0 && r.serving.MemoryBytes == 0 {
+		bytes = min(max(grown, earlier, bytes), 4*bytes+(64<<20))
 	}
 	r.life.shelf.settle(r, bytes)
-	return bytes
+	if info.MemoryBytes == 0 {
+		return bytes, nil
+	}
+	if err := r.life.shelf.checkTenant(r, r.life.shelf.limits(r.key.tenant), bytes); err != nil {
+		return 0, fmt.Errorf("model %s: %w", r.label, err)
+	}
+	return bytes, nil
 }
 
 // residentBytes returns the memory of this process, 0 where the system does not say.
@@ -335,6 +345,7 @@ func (o *opening) threads() int {
 func (o *opening) start(ctx context.Context, instances, threads int) error {
 	o.started = threads
 	var all []runners.Runner
+	var before int64 // what the instances before take
 	for range max(instances, 1) {
 		run, info, err := o.life.models.Load(ctx, LoadParams{
 			Tenant: o.key.tenant, Label: o.label, Model: o.file, Again: o.again, Threads: threads, Spin: o.share.Spin,
@@ -344,7 +355,8 @@ func (o *opening) start(ctx context.Context, instances, threads int) error {
 			return errors.Join(err, closeRunners(all))
 		}
 		all = append(all, run)
-		o.info = info
+		info.MemoryBytes = min(info.MemoryBytes, maxMemoryBytes) + before
+		o.info, before = info, info.MemoryBytes
 	}
 	o.runner = newSpread(all)
 	if err := o.serving.Validate(o.runner.Signature()); err != nil {

@@ -33,7 +33,8 @@ type Serving struct {
 	// Pad and Buckets are those of batch.Config.
 	Pad     []batch.Pad `json:"pad,omitempty"`
 	Buckets []int64     `json:"buckets,omitempty"`
-	// MemoryBytes is what the loaded model takes, all instances together.
+	// MemoryBytes is what the loaded model takes, all instances together. Default: as measured. Less than what is measured, or than the
+	// file has, counts as nothing.
 	MemoryBytes int64 `json:"memory_bytes,omitempty"`
 	// Warm are the inputs of the run that warms the model after it was loaded; a model that fails on them is not served. Default:
 	// inputs are made up from the signature, and a failure is noted only.
@@ -56,6 +57,8 @@ const (
 	maxThreads   = 1024
 	maxBuckets   = 64
 	maxWarmBytes = 64 << 20
+
+	maxMemoryBytes = 1 << 50
 )
 
 // ErrServing says that options do not fit a model.
@@ -75,7 +78,7 @@ func (s *Serving) Validate(sig runners.Signature) error {
 	within("concurrency", int64(s.Concurrency), maxThreads)
 	within("instances", int64(s.Instances), plan.MaxInstances)
 	within("buckets", int64(len(s.Buckets)), maxBuckets)
-	within("memory_bytes", s.MemoryBytes, 1<<50)
+	within("memory_bytes", s.MemoryBytes, maxMemoryBytes)
 	if s.MaxDelay < 0 || s.MaxDelay > maxDelay {
 		faults = append(faults, fmt.Errorf("max_delay %v: want 0 to %v", s.MaxDelay, maxDelay))
 	}

@@ -42,8 +42,8 @@ func (s *shelf) reserve(ctx context.Context, r *resident, bytes int64) error {
 			runners.ErrUnavailable, humanize.IBytes(uint64(bytes)), humanize.IBytes(uint64(s.budget)))
 	}
 	limits := s.limits(r.key.tenant)
-	if limits.ModelMemoryBytes >= 0 && bytes > limits.ModelMemoryBytes {
-		return &tenant.QuotaError{Quota: "model_memory_bytes", Limit: limits.ModelMemoryBytes, Need: bytes}
+	if err := s.checkTenant(r, limits, bytes); err != nil {
+		return err
 	}
 	for {
 		if err := s.makeOwnRoom(ctx, r, limits, bytes); err != nil {
@@ -53,6 +53,21 @@ func (s *shelf) reserve(ctx context.Context, r *resident, bytes int64) error {
 		if taken || err != nil {
 			return err
 		}
+	}
+}
+
+// checkTenant refuses a model that takes more than its tenant may ever have. The error is a *tenant.QuotaError; its use is that of the
+// tenant's other models.
+func (s *shelf) checkTenant(r *resident, limits tenant.Limits, bytes int64) error {
+	if limits.ModelMemoryBytes < 0 || bytes <= limits.ModelMemoryBytes {
+		return nil
+	}
+	s.mu.Lock()
+	use := s.ownLocked(r.key.tenant).Bytes - r.held
+	s.mu.Unlock()
+	return &tenant.QuotaError{
+		Quota: "model_memory_bytes", Limit: limits.ModelMemoryBytes, Use: use, Need: bytes, RetryAfterSeconds: tenant.RetryHeld,
+		Advice: "push a smaller model or fewer instances of it, or ask for a higher limit",
 	}
 }
 
@@ -163,12 +178,28 @@ func (s *shelf) victimLocked(but *resident, own bool) *resident {
 }
 
 // settle replaces what was reserved for r by what it was seen to take. The budget may be exceeded by the difference until the next
-// model is loaded.
+// model is loaded, the tenant's limit until trim.
 func (s *shelf) settle(r *resident, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.used += bytes - r.held
 	r.held = bytes
+}
+
+// trim unloads models of r's tenant until it is within its memory again, after r was seen to take more than was reserved for it. r
+// itself stays.
+func (s *shelf) trim(r *resident) {
+	limit := s.limits(r.key.tenant).ModelMemoryBytes
+	for limit >= 0 {
+		s.mu.Lock()
+		over := s.ownLocked(r.key.tenant).Bytes > limit
+		victim := s.victimLocked(r, true)
+		s.mu.Unlock()
+		if !over || victim == nil {
+			return
+		}
+		victim.unload()
+	}
 }
 
 // tell has those who wait for room look again.

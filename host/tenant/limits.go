@@ -92,16 +92,25 @@ type QuotaError struct {
 	Quota string
 	// Limit is its value, Use what is used already, and Need what the call wanted besides, all in the limit's unit.
 	Limit, Use, Need int64
-	// RetryAfterSeconds is when it may be tried again; 0 when waiting does not help.
+	// RetryAfterSeconds is when it may be tried again. Of what time alone does not free it is [RetryHeld], and Advice says what does.
 	RetryAfterSeconds float64
+	// Advice says what makes room, for people. Default: waiting does.
+	Advice string
 }
+
+// RetryHeld is the hint of when to try again, in seconds, for what a tenant holds until somebody gives it back or has the limit raised.
+const RetryHeld = 60
 
 // ErrQuota is what every [QuotaError] is.
 var ErrQuota = errors.New("quota exceeded")
 
-// Error names the quota, its limit, and what is used and wanted.
+// Error names the quota, its limit, what is used and wanted, and what makes room.
 func (e *QuotaError) Error() string {
-	return fmt.Sprintf("quota %s: the limit is %d, %d in use, %d wanted", e.Quota, e.Limit, e.Use, e.Need)
+	text := fmt.Sprintf("quota %s: the limit is %d, %d in use, %d wanted", e.Quota, e.Limit, e.Use, e.Need)
+	if e.Advice != "" {
+		text += "; " + e.Advice
+	}
+	return text
 }
 
 // Is reports whether target is [ErrQuota].

@@ -255,7 +255,8 @@ type ErrorDetail struct {
 	Found string `protobuf:"bytes,7,opt,name=found,proto3" json:"found,omitempty"`
 	// All faults of a graph, or all reasons why an upload was refused. Default: empty.
 	Faults []*Fault `protobuf:"bytes,8,rep,name=faults,proto3" json:"faults,omitempty"`
-	// How long to wait before trying again. Default: absent, which means that trying again will not help.
+	// How long to wait before trying again. For a quota of what is held until somebody gives it back it is a minute, and the text says
+	// what makes room. Default: absent, which means that trying again will not help.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,9,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// For REASON_UPLOAD_OFFSET: the offset in bytes from which to go on.
 	CommittedOffset int64 `protobuf:"varint,10,opt,name=committed_offset,json=committedOffset,proto3" json:"committed_offset,omitempty"`

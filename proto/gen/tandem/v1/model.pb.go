@@ -237,7 +237,8 @@ type ModelOptions struct {
 	Pad []*Padding `protobuf:"bytes,8,rep,name=pad,proto3" json:"pad,omitempty"`
 	// Sizes that padded dimensions are brought to, ascending; longer ones stay as they are. Default: powers of two.
 	Buckets []int64 `protobuf:"varint,9,rep,packed,name=buckets,proto3" json:"buckets,omitempty"`
-	// What the loaded model takes in memory, all instances together. Default: as measured.
+	// What the loaded model takes in memory, all instances together. It raises what is counted and never lowers it: not below what
+	// the file has for each instance, nor below what was measured. Default: as measured.
 	MemoryBytes int64 `protobuf:"varint,10,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
 	// Inputs of the run that warms it after it was loaded. A model that fails on them is not served. Default: made up from its
 	// inputs' shapes, and a failure is noted only.
