@@ -107,7 +107,7 @@ func (h models) DeleteModel(ctx context.Context, req *tandemv1.DeleteModelReques
 	}
 	before := h.digestOf(ctx, catalog.KindModel, t, req.GetName())
 	name, at := splitRef(req.GetName())
-	removed, err := h.cfg.Catalog.DeleteModel(ctx, t, name, at)
+	removed, err := h.cfg.Control.DeleteModel(ctx, t, name, at)
 	if err != nil {
 		return nil, err
 	}

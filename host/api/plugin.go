@@ -107,7 +107,7 @@ func (h plugins) DeletePlugin(ctx context.Context, req *tandemv1.DeletePluginReq
 	}
 	before := h.digestOf(ctx, catalog.KindPlugin, t, req.GetName())
 	name, at := splitRef(req.GetName())
-	removed, err := h.cfg.Catalog.DeletePlugin(ctx, t, name, at)
+	removed, err := h.cfg.Control.DeletePlugin(ctx, t, name, at)
 	if err != nil {
 		return nil, err
 	}

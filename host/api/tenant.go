@@ -5,7 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/control"
 	"github.com/tandem-serve/tandem/host/quota"
 	"github.com/tandem-serve/tandem/host/tenant"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -151,24 +151,24 @@ func briefTo(t tenant.Tenant) *tandemv1.Tenant {
 
 // tenantTo writes a tenant with its limits and what it uses.
 func (h *handler) tenantTo(ctx context.Context, t tenant.Tenant) (*tandemv1.Tenant, error) {
-	held, err := h.cfg.Catalog.Holdings(ctx, t.ID)
+	held, err := h.cfg.Control.DiskUse(ctx, t.ID)
 	if err != nil {
 		return nil, err
 	}
 	out := briefTo(t)
 	out.Limits = limitsTo(t.Effective())
-	out.Use = useTo(h.cfg.Door.Use(t.ID), held, h.cfg.Uploads.Held(t.ID))
+	out.Use = useTo(h.cfg.Door.Use(t.ID), held)
 	models := h.cfg.Control.ModelUse(t.ID)
 	out.Use.LoadedModels, out.Use.ModelMemoryBytes = models.Models, models.Bytes
 	out.Use.PluginMemoryBytes = h.cfg.Control.PluginMemory(t.ID)
 	return out, nil
 }
 
-func useTo(u quota.Use, held catalog.Holdings, uploading int64) *tandemv1.TenantUse {
+func useTo(u quota.Use, held control.DiskUse) *tandemv1.TenantUse {
 	return &tandemv1.TenantUse{
 		RequestsPerSecond: u.RequestsPerSecond, InFlight: u.InFlight, BytesInFlight: u.BytesInFlight, FuelPerSecond: u.FuelPerSecond,
 		RecordsPerSecond: u.RecordsPerSecond, UploadBytesPerSecond: u.UploadBytesPerSecond,
-		BlobBytes: held.BlobBytes + uploading, Objects: held.Objects,
+		BlobBytes: held.Bytes, Objects: held.Objects,
 	}
 }
 

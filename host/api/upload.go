@@ -18,11 +18,7 @@ func (h *handler) begin(ctx context.Context, kind, name, digest string, size int
 	if err != nil {
 		return blob.Upload{}, err
 	}
-	isNew := h.digestOf(ctx, catalog.Kind(kind), t, name) == ""
-	if err := h.cfg.Control.CheckHoldings(ctx, t, isNew, size); err != nil {
-		return blob.Upload{}, err
-	}
-	return h.cfg.Uploads.Begin(ctx, blob.UploadParams{Owner: t, Kind: kind, Name: name, Size: size, Digest: d})
+	return h.cfg.Control.BeginUpload(ctx, blob.UploadParams{Owner: t, Kind: kind, Name: name, Size: size, Digest: d})
 }
 
 // put appends a chunk and returns the committed offset.

@@ -13,6 +13,5 @@ func (d *Dir) Params(ctx context.Context, owner tenant.ID, id string) (UploadPar
 		return UploadParams{}, err
 	}
 	defer u.mu.Unlock()
-	m := u.meta
-	return UploadParams{Owner: m.Owner, Kind: m.Kind, Name: m.Name, Size: m.Size, Digest: m.Digest}, nil
+	return u.meta.params(), nil
 }

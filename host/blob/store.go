@@ -41,6 +41,12 @@ type UploadParams struct {
 	Digest Digest
 }
 
+// Unfinished is an upload that has not become a blob: its ID and what it was announced as.
+type Unfinished struct {
+	ID string
+	UploadParams
+}
+
 // Upload is an upload as it stands.
 type Upload struct {
 	// ID is unguessable and is known to its owner only.
@@ -74,8 +80,8 @@ type Uploader interface {
 	Abort(ctx context.Context, owner tenant.ID, id string) error
 	// AbortAll drops all uploads of an owner.
 	AbortAll(ctx context.Context, owner tenant.ID) error
-	// Held returns the bytes that an owner's unfinished uploads were announced with.
-	Held(owner tenant.ID) int64
+	// Held returns an owner's unfinished uploads, in no order. The caller owns the slice.
+	Held(owner tenant.ID) []Unfinished
 	// Sweep drops uploads that saw no call for longer than olderThan and returns how many.
 	Sweep(ctx context.Context, olderThan time.Duration) (int, error)
 }

@@ -39,6 +39,10 @@ func (m uploadMeta) key() uploadKey {
 	return uploadKey{owner: m.Owner, kind: m.Kind, name: m.Name, digest: m.Digest, size: m.Size}
 }
 
+func (m uploadMeta) params() UploadParams {
+	return UploadParams{Owner: m.Owner, Kind: m.Kind, Name: m.Name, Size: m.Size, Digest: m.Digest}
+}
+
 // upload is one upload. meta is immutable but for Finished.
 type upload struct {
 	// mu guards the following and the upload's files.
@@ -348,18 +352,18 @@ func (d *Dir) AbortAll(ctx context.Context, owner tenant.ID) error {
 }
 
 // Held implements [Uploader].
-func (d *Dir) Held(owner tenant.ID) int64 {
+func (d *Dir) Held(owner tenant.ID) []Unfinished {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	o := d.owners[owner]
 	if o == nil {
-		return 0
+		return nil
 	}
-	var n int64
+	us := make([]Unfinished, 0, len(o.open))
 	for id := range o.open {
-		n += d.byID[id].meta.Size
+		us = append(us, Unfinished{ID: id, UploadParams: d.byID[id].meta.params()})
 	}
-	return n
+	return us
 }
 
 // find returns the owner's upload, locked.

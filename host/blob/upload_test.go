@@ -392,7 +392,16 @@ func TestHeldAndAbortAll(t *testing.T) {
 		return up
 	}
 	one, _, other := begin("a", "m", 100), begin("a", "n", 23), begin("b", "m", 7)
-	if a, b, c := d.Held("a"), d.Held("b"), d.Held("c"); a != 123 || b != 7 || c != 0 {
+	held := func(owner tenant.ID) (n int64) {
+		for _, u := range d.Held(owner) {
+			if p, err := d.Params(t.Context(), owner, u.ID); err != nil || p != u.UploadParams {
+				t.Errorf("got %+v, want %+v, %v", u.UploadParams, p, err)
+			}
+			n += u.Size
+		}
+		return n
+	}
+	if a, b, c := held("a"), held("b"), held("c"); a != 123 || b != 7 || c != 0 {
 		t.Errorf("got %d, %d, %d bytes", a, b, c)
 	}
 	for range 2 {
@@ -400,7 +409,7 @@ func TestHeldAndAbortAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if a, b := d.Held("a"), d.Held("b"); a != 0 || b != 7 {
+	if a, b := held("a"), held("b"); a != 0 || b != 7 {
 		t.Errorf("after aborting: got %d, %d bytes", a, b)
 	}
 	if _, err := d.Params(t.Context(), "a", one.ID); !errors.Is(err, blob.ErrNotFound) {

@@ -33,6 +33,27 @@ func (c *Catalog) PublishGraph(ctx context.Context, t tenant.ID, p ReleaseParams
 	return rel, nil
 }
 
+// Weigh returns what the record of a release to publish would take, in bytes, to within some for its time: 0 when publishing it would change nothing. Errors are those
+// of PublishGraph that come before anything is written.
+func (c *Catalog) Weigh(ctx context.Context, t tenant.ID, p ReleaseParams) (int64, error) {
+	key, err := objectKey(KindGraph, t, p.Name)
+	if err != nil {
+		return 0, err
+	}
+	rec, err := newRelease(p, c.cfg.Now())
+	if err != nil {
+		return 0, err
+	}
+	cur, _, err := get[pointer](ctx, c.bucket, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return 0, fmt.Errorf("graph %s: %w", p.Name, err)
+	}
+	if _, ok := cur.has(rec, p.Stage); ok {
+		return 0, nil
+	}
+	return rec.size()
+}
+
 func (c *Catalog) publish(ctx context.Context, t tenant.ID, key string, rec releaseRecord, stage bool) (Release, error) {
 	if cur, _, err := get[pointer](ctx, c.bucket, key); err == nil {
 		if h, ok := cur.has(rec, stage); ok {
@@ -62,6 +83,10 @@ func (c *Catalog) publish(ctx context.Context, t tenant.ID, key string, rec rele
 func (c *Catalog) moveOn(ctx context.Context, t tenant.ID, key, id string, rec releaseRecord, stage bool, due time.Time) (Release, error) {
 	var head releaseHead
 	var gone []releaseHead
+	size, err := rec.size()
+	if err != nil {
+		return Release{}, err
+	}
 	p, _, err := update(ctx, c.bucket, key, func(p *pointer) error {
 		if h, ok := p.has(rec, stage); ok {
 			head = h
@@ -73,7 +98,7 @@ func (c *Catalog) moveOn(ctx context.Context, t tenant.ID, key, id string, rec r
 		if !c.cfg.Now().Before(due) {
 			return fmt.Errorf("%w: it took too long", ErrConflict)
 		}
-		head = p.add(releaseHead{ID: id, Digest: rec.Digest, CreatedAt: rec.CreatedAt, By: rec.By, Staged: stage}, rec.Pins)
+		head = p.add(releaseHead{ID: id, Digest: rec.Digest, CreatedAt: rec.CreatedAt, By: rec.By, Staged: stage, Size: size}, rec.Pins)
 		var err error
 		gone, err = c.trim(ctx, t, rec.Name, p)
 		return err
@@ -236,6 +261,12 @@ func (p *pointer) has(rec releaseRecord, stage bool) (releaseHead, bool) {
 	}
 	h, err = p.find(reference{tag: Latest})
 	return h, err == nil && h.Digest == rec.Digest
+}
+
+// size returns what the record takes in the store, in bytes.
+func (r *releaseRecord) size() (int64, error) {
+	data, err := encode(r)
+	return int64(len(data)), err
 }
 
 func (r *releaseRecord) release(h releaseHead, t tenant.ID, p *pointer) Release {

@@ -9,31 +9,39 @@ import (
 	"github.com/tandem-serve/tandem/host/tenant"
 )
 
-// Holdings is what a tenant has in the catalog.
-type Holdings struct {
-	// Objects counts models, plugins and graphs by name.
-	Objects int64
-	// BlobBytes is the size of all versions of models and plugins. Bytes that several of them share count once.
-	BlobBytes int64
+// ObjectName names a model, plugin or graph of a tenant.
+type ObjectName struct {
+	Kind Kind
+	Name string
 }
 
-// Holdings counts what a tenant has.
+// Holdings is what a tenant has in the catalog.
+type Holdings struct {
+	// Objects are its models, plugins and graphs.
+	Objects map[ObjectName]struct{}
+	// Blobs has the size, in bytes, of every blob that a version of its models and plugins names.
+	Blobs map[blob.Digest]int64
+	// ReleaseBytes is what the records of all releases of its graphs take; those of releases that were published before their size
+	// was kept count as 0.
+	ReleaseBytes int64
+}
+
+// Holdings returns what a tenant has. The caller owns it.
 func (c *Catalog) Holdings(ctx context.Context, t tenant.ID) (Holdings, error) {
 	if err := tenant.CheckID(t); err != nil {
 		return Holdings{}, err
 	}
-	var h Holdings
-	sizes := make(map[blob.Digest]int64)
+	h := Holdings{Objects: make(map[ObjectName]struct{}), Blobs: make(map[blob.Digest]int64)}
 	for _, kind := range []Kind{KindModel, KindPlugin} {
 		for a, err := range scan[aggregate](ctx, c.bucket, string(kind)+"."+string(t)+".>") {
 			if err != nil {
 				return Holdings{}, fmt.Errorf("holdings of %s: %w", t, err)
 			}
 			if len(a.value.Versions) > 0 {
-				h.Objects++
+				h.add(a.key)
 			}
 			for i := range a.value.Versions {
-				sizes[a.value.Versions[i].Digest] = a.value.Versions[i].Size
+				h.Blobs[a.value.Versions[i].Digest] = a.value.Versions[i].Size
 			}
 		}
 	}
@@ -42,13 +50,18 @@ func (c *Catalog) Holdings(ctx context.Context, t tenant.ID) (Holdings, error) {
 			return Holdings{}, fmt.Errorf("holdings of %s: %w", t, err)
 		}
 		if len(p.value.Releases) > 0 {
-			h.Objects++
+			h.add(p.key)
+		}
+		for _, r := range p.value.Releases {
+			h.ReleaseBytes += r.Size
 		}
 	}
-	for _, n := range sizes {
-		h.BlobBytes += n
-	}
 	return h, nil
+}
+
+func (h *Holdings) add(key string) {
+	kind, _, name := splitKey(key)
+	h.Objects[ObjectName{kind, name}] = struct{}{}
 }
 
 // PurgeTenant removes all keys, models, plugins, graphs and releases of a tenant, and the marks of those that it deleted.

@@ -1,8 +1,13 @@
 package catalog_test
 
 import (
+	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
 	"github.com/tandem-serve/tandem/host/tenant"
 )
@@ -23,24 +28,31 @@ func TestHoldingsAndPurge(t *testing.T) {
 		}})
 		want(t, "publish", err, nil)
 	}
-	if h, err := c.Holdings(ctx, "acme"); err != nil || h != (catalog.Holdings{Objects: 3, BlobBytes: 20}) {
-		t.Errorf("got %+v, %v", h, err)
+	full := catalog.Holdings{
+		Objects:      map[catalog.ObjectName]struct{}{{Kind: "model", Name: "m"}: {}, {Kind: "model", Name: "n"}: {}, {Kind: "graph", Name: "g"}: {}},
+		Blobs:        map[blob.Digest]int64{digest("1"): 10, digest("2"): 10},
+		ReleaseBytes: storedBytes(t, c, "release.acme.>"),
 	}
+	holds := func(id tenant.ID, want catalog.Holdings) {
+		t.Helper()
+		got, err := c.Holdings(ctx, id)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", id, err, diff)
+		}
+	}
+	holds("acme", full)
 	for range 2 { // the second time there is nothing, as after a crash half-way
 		want(t, "purge", c.PurgeTenant(ctx, "acme"), nil)
 	}
 	want(t, "delete", c.DeleteTenant(ctx, "acme"), nil)
-	if h, err := c.Holdings(ctx, "acme"); err != nil || h != (catalog.Holdings{}) {
-		t.Errorf("after the purge: got %+v, %v", h, err)
-	}
+	holds("acme", catalog.Holdings{})
 	if ks, err := c.ListKeys(ctx, "acme"); err != nil || len(ks) != 0 {
 		t.Errorf("after the purge: keys %+v, %v", ks, err)
 	}
 	_, err := c.GetTenant(ctx, "acme")
 	want(t, "get", err, tenant.ErrNotFound)
-	if h, err := c.Holdings(ctx, "other"); err != nil || h != (catalog.Holdings{Objects: 3, BlobBytes: 20}) {
-		t.Errorf("another tenant: got %+v, %v", h, err)
-	}
+	full.ReleaseBytes = storedBytes(t, c, "release.other.>")
+	holds("other", full)
 	// A tenant of the same name begins with nothing, not even with version numbers.
 	want(t, "create again", c.CreateTenant(ctx, tenant.Tenant{ID: "acme"}), nil)
 	want(t, "create twice", c.CreateTenant(ctx, tenant.Tenant{ID: "acme"}), tenant.ErrExists)
@@ -48,4 +60,42 @@ func TestHoldingsAndPurge(t *testing.T) {
 	if err != nil || m.Version != 1 {
 		t.Errorf("got version %d, %v", m.Version, err)
 	}
+}
+
+// storedBytes returns what the records that match pattern take.
+func storedBytes(t *testing.T, c *catalog.Catalog, pattern string) int64 {
+	t.Helper()
+	keys, err := c.Keys(t.Context(), pattern)
+	want(t, "keys", err, nil)
+	var n int64
+	for _, k := range keys {
+		data, err := c.GetRaw(t.Context(), k)
+		want(t, "get "+k, err, nil)
+		n += int64(len(data))
+	}
+	return n
+}
+
+// A release weighs what its record takes; what changes nothing weighs nothing.
+func TestWeigh(t *testing.T) {
+	c := open(t, catalog.Config{Dir: t.TempDir()})
+	ctx := t.Context()
+	var total int64
+	for i := range 3 {
+		p := catalog.ReleaseParams{Name: "g", Document: fmt.Appendf(nil, "document %d", i), Stage: i == 2}
+		n, err := c.Weigh(ctx, "acme", p)
+		want(t, "weigh", err, nil)
+		total += n
+		_, err = c.PublishGraph(ctx, "acme", p)
+		want(t, "publish", err, nil)
+		if again, err := c.Weigh(ctx, "acme", p); err != nil || again != 0 {
+			t.Errorf("published already: weighs %d, %v", again, err)
+		}
+		h, err := c.Holdings(ctx, "acme")
+		if stored := storedBytes(t, c, "release.acme.>"); err != nil || h.ReleaseBytes != stored || max(stored-total, total-stored) > 30 { // the time's digits
+			t.Errorf("got %d bytes, %v, weighed %d, stored are %d", h.ReleaseBytes, err, total, stored)
+		}
+	}
+	_, err := c.Weigh(ctx, "acme", catalog.ReleaseParams{Name: "g"})
+	want(t, "no document", err, catalog.ErrLimit)
 }

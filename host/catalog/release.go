@@ -55,6 +55,8 @@ type releaseHead struct {
 	By        string      `json:"by,omitempty"`
 	// Staged releases have never been the current one.
 	Staged bool `json:"staged,omitempty"`
+	// Size is what the record takes, in bytes.
+	Size int64 `json:"size,omitempty"`
 }
 
 // releaseRecord is an immutable release. Its version is in the head only: it is given when the graph moves on to it.

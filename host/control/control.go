@@ -8,8 +8,8 @@
 // A release holds its models whether or not they are in memory: a request that finds one unloaded has it loaded, once for all that
 // wait, and the models used longest ago make room. What a model's runs teach is kept on the disk.
 //
-// Goroutines: Run follows the catalog and writes down what is learned; a model is loaded on a goroutine of its own, which Close waits
-// for, anything else on that of the caller that needs it first. Locks: Manager.mu, plans.mu, pool.mu, life.mu, shelf.mu and that of each
+// Goroutines: Run follows the catalog, writes down what is learned and removes blobs that are of no use; a model is loaded on a goroutine of its own, which Close waits
+// for, anything else on that of the caller that needs it first. Locks: Manager.mu, plans.mu, pool.mu, life.mu, shelf.mu, disk.mu and that of each
 // resident; none is held while something is loaded, closed or read from the catalog. shares.mu is held while models are told their
 // share; shelf.mu and shares.mu come before a resident's.
 package control
@@ -122,6 +122,7 @@ type Manager struct {
 	life    *life
 	plugins *pool[pluginKey, *sandbox.Plugin]
 	plans   *plans
+	disk    *disk
 
 	mu     sync.Mutex          // guards the following
 	routes map[graphKey]*route // what the catalog said; an absent one is asked for
@@ -143,6 +144,7 @@ func New(cfg Config) *Manager {
 		life:    newLife(cfg),
 		plugins: newPool[pluginKey, *sandbox.Plugin](),
 		plans:   newPlans(),
+		disk:    newDisk(cfg.Catalog, cfg.Blobs),
 		routes:  map[graphKey]*route{},
 		epoch:   map[graphKey]uint64{},
 		seen:    map[graphKey]uint64{},
@@ -158,6 +160,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	keeping.Go(func() { m.life.run(ctx) })
+	keeping.Go(func() { m.collectSpares(ctx) })
 	m.finishDeletions(ctx)
 	for change, err := range m.cfg.Catalog.Watch(ctx, catalog.KindGraph) {
 		switch {

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/tandem-serve/tandem/host/blob"
@@ -25,15 +26,22 @@ const (
 	MetaWarmUp    = "warm_up"   // what its warm-up noted when it was pushed
 )
 
+// BeginUpload starts an upload, or returns the unfinished one of the same owner, kind, name, digest and size. Errors are those of
+// blob.Uploader's Begin, and a *tenant.QuotaError for what would give its owner more objects or bytes on the disk than its limits allow.
+func (m *Manager) BeginUpload(ctx context.Context, p blob.UploadParams) (blob.Upload, error) {
+	return m.disk.begin(ctx, p)
+}
+
 // AddModel finishes an upload and makes it a version of the model that it was begun for, to be served as its owner says, after it
 // has been loaded, warmed and measured once. Errors are those of the blob store, the runner (runners.ErrModel,
-// runners.ErrUnavailable), the catalog, and ErrServing.
+// runners.ErrUnavailable), the catalog, ErrServing, and a *tenant.QuotaError.
 func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string, serving Serving) (catalog.Model, error) {
-	name, b, err := m.finish(ctx, t, UploadModel, upload)
+	f, err := m.finish(ctx, t, UploadModel, upload)
 	if err != nil {
 		return catalog.Model{}, err
 	}
-	defer func() { _ = b.Close() }() // nothing was written
+	defer f.close()
+	name, b := f.name, f.blob
 	if err := m.cfg.Models.Check(b.Bytes()); err != nil {
 		return catalog.Model{}, err
 	}
@@ -62,13 +70,14 @@ func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string, serv
 }
 
 // AddPlugin finishes an upload and makes it a version of the plugin that it was begun for, after the sandbox has admitted it and asked it
-// for its description. Errors are those of the blob store, the catalog, and *sandbox.RejectError.
+// for its description. Errors are those of the blob store, the catalog, *sandbox.RejectError and *tenant.QuotaError.
 func (m *Manager) AddPlugin(ctx context.Context, t tenant.ID, upload string) (catalog.Plugin, error) {
-	name, b, err := m.finish(ctx, t, UploadPlugin, upload)
+	f, err := m.finish(ctx, t, UploadPlugin, upload)
 	if err != nil {
 		return catalog.Plugin{}, err
 	}
-	defer func() { _ = b.Close() }() // nothing was written
+	defer f.close()
+	name, b := f.name, f.blob
 	p, err := m.cfg.Sandbox.Load(ctx, b.Bytes())
 	if err != nil {
 		return catalog.Plugin{}, err
@@ -83,21 +92,70 @@ func (m *Manager) AddPlugin(ctx context.Context, t tenant.ID, upload string) (ca
 	return m.cfg.Catalog.PutPlugin(ctx, t, catalog.PluginParams{Name: name, Digest: b.Digest(), Size: b.Size(), Description: desc})
 }
 
-// finish makes an upload of one kind a blob and opens it.
-func (m *Manager) finish(ctx context.Context, t tenant.ID, kind, upload string) (name string, b *blob.Blob, err error) {
+// finished is an upload that has become a blob and is about to become a version of something.
+type finished struct {
+	name  string
+	blob  *blob.Blob
+	claim *claim
+}
+
+func (f finished) close() {
+	_ = f.blob.Close() // nothing was written
+	f.claim.end(true)
+}
+
+// finish makes an upload of one kind a blob and opens it. The caller closes what it returns once the catalog tells of it, or never will.
+func (m *Manager) finish(ctx context.Context, t tenant.ID, kind, upload string) (finished, error) {
 	p, err := m.cfg.Blobs.Params(ctx, t, upload)
 	if err != nil {
-		return "", nil, err
+		return finished{}, err
 	}
 	if p.Kind != kind {
-		return "", nil, fmt.Errorf("upload %s: %w", upload, blob.ErrNotFound)
+		return finished{}, fmt.Errorf("upload %s: %w", upload, blob.ErrNotFound)
+	}
+	c, err := m.disk.finishing(ctx, blob.Unfinished{ID: upload, UploadParams: p})
+	if err != nil {
+		return finished{}, err
 	}
 	d, err := m.cfg.Blobs.Finish(ctx, t, upload)
 	if err != nil {
-		return "", nil, err
+		c.end(false)
+		return finished{}, err
 	}
-	b, err = m.cfg.Blobs.Open(ctx, d)
-	return p.Name, b, err
+	b, err := m.cfg.Blobs.Open(ctx, d)
+	if err != nil {
+		c.end(true)
+		return finished{}, err
+	}
+	return finished{p.Name, b, c}, nil
+}
+
+// DeleteModel is the catalog's; what it removes counts as its tenant's until it is gone from the disk.
+func (m *Manager) DeleteModel(ctx context.Context, t tenant.ID, name, ref string) (catalog.Removed, error) {
+	vs, err := m.cfg.Catalog.ModelVersions(ctx, t, name)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return catalog.Removed{}, err
+	}
+	blobs := map[blob.Digest]int64{}
+	for i := range vs {
+		blobs[vs[i].Digest] = vs[i].Size
+	}
+	defer m.disk.deleting(t, blobs).end(true)
+	return m.cfg.Catalog.DeleteModel(ctx, t, name, ref)
+}
+
+// DeletePlugin is the catalog's; what it removes counts as its tenant's until it is gone from the disk.
+func (m *Manager) DeletePlugin(ctx context.Context, t tenant.ID, name, ref string) (catalog.Removed, error) {
+	vs, err := m.cfg.Catalog.PluginVersions(ctx, t, name)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return catalog.Removed{}, err
+	}
+	blobs := map[blob.Digest]int64{}
+	for i := range vs {
+		blobs[vs[i].Digest] = vs[i].Size
+	}
+	defer m.disk.deleting(t, blobs).end(true)
+	return m.cfg.Catalog.DeletePlugin(ctx, t, name, ref)
 }
 
 // Signature returns the signature that AddModel stored with a model.

@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/tandem-serve/tandem/host/catalog"
@@ -49,16 +48,17 @@ func (m *Manager) Publish(ctx context.Context, t tenant.ID, p PublishParams) (ca
 	if err != nil {
 		return catalog.Release{}, nil, checkStage(err)
 	}
-	if err := m.checkGraphs(ctx, t, c.Plan.Name); err != nil {
-		return catalog.Release{}, nil, err
+	params := catalog.ReleaseParams{Name: c.Plan.Name, Document: p.Document, Pins: c.Pins, By: keyOf(ctx), Stage: p.Stage}
+	claim, err := m.disk.publishing(ctx, t, params)
+	if err != nil {
+		return catalog.Release{}, nil, storeStage(err)
 	}
+	defer claim.end(true)
 	l, err := m.load(ctx, t, c.Plan, c.Pins)
 	if err != nil {
 		return catalog.Release{}, nil, inStage(StageLoad, err)
 	}
-	rel, err := m.cfg.Catalog.PublishGraph(ctx, t, catalog.ReleaseParams{
-		Name: c.Plan.Name, Document: p.Document, Pins: c.Pins, By: keyOf(ctx), Stage: p.Stage,
-	})
+	rel, err := m.cfg.Catalog.PublishGraph(ctx, t, params)
 	if err != nil {
 		l.close()
 		return catalog.Release{}, nil, storeStage(err)
@@ -78,15 +78,6 @@ func keyOf(ctx context.Context) string {
 		return ""
 	}
 	return p.KeyID
-}
-
-// checkGraphs refuses a graph that is new to a tenant which may have no more objects.
-func (m *Manager) checkGraphs(ctx context.Context, t tenant.ID, name string) error {
-	_, err := m.cfg.Catalog.GetGraph(ctx, t, name, "")
-	if errors.Is(err, catalog.ErrNotFound) {
-		return m.CheckHoldings(ctx, t, true, 0)
-	}
-	return err
 }
 
 // Plan returns a stored release's plan, compiled against what it pinned. It is shared and must not be changed.

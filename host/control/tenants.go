@@ -115,28 +115,3 @@ func (m *Manager) ModelUse(id tenant.ID) ModelUse { return m.life.shelf.own(id) 
 
 // PluginMemory returns what the plugins of a tenant have in memory, in bytes.
 func (m *Manager) PluginMemory(id tenant.ID) int64 { return m.cfg.Sandbox.TenantMemory(string(id)) }
-
-// CheckHoldings refuses what would give a tenant more objects or bytes on the disk than its limits allow: bytes more of a
-// model, plugin or graph that is new to it or not. The error is a *tenant.QuotaError, or one of the catalog's.
-func (m *Manager) CheckHoldings(ctx context.Context, id tenant.ID, isNew bool, bytes int64) error {
-	t, err := m.cfg.Catalog.GetTenant(ctx, id)
-	if err != nil {
-		return err
-	}
-	limits := t.Effective()
-	if limits.Objects < 0 && limits.BlobBytes < 0 {
-		return nil
-	}
-	h, err := m.cfg.Catalog.Holdings(ctx, id)
-	if err != nil {
-		return err
-	}
-	if isNew && limits.Objects >= 0 && h.Objects >= limits.Objects {
-		return &tenant.QuotaError{Quota: "objects", Limit: limits.Objects, Use: h.Objects, Need: 1}
-	}
-	held := h.BlobBytes + m.cfg.Blobs.Held(id)
-	if bytes > 0 && limits.BlobBytes >= 0 && held+bytes > limits.BlobBytes {
-		return &tenant.QuotaError{Quota: "blob_bytes", Limit: limits.BlobBytes, Use: held, Need: bytes}
-	}
-	return nil
-}

@@ -23,9 +23,10 @@ type Limits struct {
 	LoadedModels int64 `json:"loaded_models,omitempty"`
 	// ModelMemoryBytes bounds what the loaded models are estimated to take.
 	ModelMemoryBytes int64 `json:"model_memory_bytes,omitempty"`
-	// BlobBytes bounds what models and plugins take on the disk, all versions counted.
+	// BlobBytes bounds what models, plugins and graphs take on the disk: all versions and releases, uploads that are not finished, and
+	// what was refused or deleted until it is gone.
 	BlobBytes int64 `json:"blob_bytes,omitempty"`
-	// Objects bounds models, plugins and graphs together, by name.
+	// Objects bounds models, plugins and graphs together, by name, those included that uploads and publications under way will make.
 	Objects int64 `json:"objects,omitempty"`
 	// RecordsPerSecond bounds what plugins record.
 	RecordsPerSecond float64 `json:"records_per_second,omitempty"`

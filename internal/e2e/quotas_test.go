@@ -2,6 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,5 +59,106 @@ func TestDeclaredMemoryIsNoWayOut(t *testing.T) {
 	}
 	if use := useOf(t, c); use.GetModelMemoryBytes() != 0 || use.GetLoadedModels() != 0 {
 		t.Errorf("got %v in use after the refusals", use)
+	}
+}
+
+// onDisk returns the bytes of all files below a folder.
+func onDisk(t *testing.T, dir string) int64 {
+	t.Helper()
+	var n int64
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			n += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestRefusedPushesStayWithinTheQuota has a tenant push again and again what is refused, or deleted at once: it takes no more of the disk
+// than it may.
+func TestRefusedPushesStayWithinTheQuota(t *testing.T) {
+	const limit = 5 << 20
+	s := start(t, rig.Options{})
+	for name, once := range map[string]func(c *client.Client, i int) error{
+		"refuses": func(c *client.Client, i int) error {
+			return push(t, c, "m", bytes.Repeat([]byte{byte(i + 1)}, 1<<20))
+		},
+		"deletes": func(c *client.Client, i int) error {
+			if err := push(t, c, "m", sizedModel(t, 1<<20, fmt.Sprint(i))); err != nil {
+				return err
+			}
+			if _, err := c.Models.DeleteModel(bounded(t), &tandemv1.DeleteModelRequest{Name: "m"}); err != nil {
+				t.Error(err)
+			}
+			return errTried
+		},
+	} {
+		c, _ := newTenantWithKey(t, s, name, &tandemv1.TenantLimits{BlobBytes: limit})
+		before, tries := onDisk(t, filepath.Join(s.Data, "blobs")), 0
+		for i := range 12 {
+			err := once(c, i)
+			if errors.Is(err, errTried) || client.Detail(err).GetReason() == tandemv1.Reason_REASON_MODEL_INVALID {
+				tries++
+				continue
+			}
+			wantQuota(t, err, "blob_bytes", limit)
+		}
+		use, grown := useOf(t, c), onDisk(t, filepath.Join(s.Data, "blobs"))-before
+		if tries < 4 || tries > 5 || use.GetBlobBytes() > limit || grown > limit+64<<10 || use.GetBlobBytes() < grown-64<<10 {
+			t.Errorf("%s: %d of 12 got through, %d bytes are counted, %d are on the disk", name, tries, use.GetBlobBytes(), grown)
+		}
+	}
+}
+
+var errTried = errors.New("pushed and deleted")
+
+// TestObjectsAreCountedBeforeTheyAreThere begins more uploads than there may be objects.
+func TestObjectsAreCountedBeforeTheyAreThere(t *testing.T) {
+	s := start(t, rig.Options{})
+	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{Objects: 1})
+	file := sizedModel(t, 1, "")
+	sum := sha256.Sum256(file)
+	for i := range 5 {
+		_, err := c.Models.BeginModelUpload(bounded(t), &tandemv1.BeginModelUploadRequest{
+			Name: fmt.Sprintf("m%d", i), SizeBytes: int64(len(file)), Digest: "sha256:" + hex.EncodeToString(sum[:]),
+		})
+		if i > 0 {
+			wantQuota(t, err, "objects", 1)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := push(t, c, "m0", file); err != nil {
+		t.Errorf("the upload that had begun: %v", err)
+	}
+	if use := useOf(t, c); use.GetObjects() != 1 {
+		t.Errorf("got %v", use)
+	}
+}
+
+// TestReleasesCountAsBytes publishes one large document after the other.
+func TestReleasesCountAsBytes(t *testing.T) {
+	const limit = 2 << 20
+	s := start(t, rig.Options{})
+	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{BlobBytes: limit})
+	published := 0
+	for i := range 8 {
+		doc := fmt.Sprintf("graph: g\ndoc: %q\ninputs: {text: text}\noutputs: {y: {from: text}}\n", strings.Repeat("x", 400<<10)+fmt.Sprint(i))
+		if _, err := c.Graphs.PublishGraph(bounded(t), &tandemv1.PublishGraphRequest{Document: doc}); err == nil {
+			published++
+		} else {
+			wantQuota(t, err, "blob_bytes", limit)
+		}
+	}
+	if use := useOf(t, c); published < 2 || published > 4 || use.GetBlobBytes() > limit || use.GetBlobBytes() < int64(published)*400<<10 {
+		t.Errorf("%d of 8 were published, %v is in use", published, use)
 	}
 }

@@ -194,9 +194,10 @@ type TenantLimits struct {
 	LoadedModels int64 `protobuf:"varint,6,opt,name=loaded_models,json=loadedModels,proto3" json:"loaded_models,omitempty"`
 	// What they are estimated to take, in bytes.
 	ModelMemoryBytes int64 `protobuf:"varint,7,opt,name=model_memory_bytes,json=modelMemoryBytes,proto3" json:"model_memory_bytes,omitempty"`
-	// Models and plugins on the disk, all versions, in bytes.
+	// What models, plugins and graphs take on the disk, in bytes: all versions and releases, unfinished uploads, and what was refused or
+	// deleted until it is gone.
 	BlobBytes int64 `protobuf:"varint,8,opt,name=blob_bytes,json=blobBytes,proto3" json:"blob_bytes,omitempty"`
-	// Models, plugins and graphs, by name.
+	// Models, plugins and graphs, by name, with those that uploads and publications under way will make.
 	Objects int64 `protobuf:"varint,9,opt,name=objects,proto3" json:"objects,omitempty"`
 	// What plugins record per second.
 	RecordsPerSecond float64 `protobuf:"fixed64,10,opt,name=records_per_second,json=recordsPerSecond,proto3" json:"records_per_second,omitempty"`
