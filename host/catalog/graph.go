@@ -68,6 +68,10 @@ func (c *Catalog) publish(ctx context.Context, t tenant.ID, key string, rec rele
 	if err != nil {
 		return Release{}, err
 	}
+	// From here on it goes to its end without the caller: one that leaves in between, again and again, would fill the store with
+	// records that nothing names.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime)
+	defer cancel()
 	if _, err := c.bucket.create(ctx, releaseKey(t, id), rec); err != nil {
 		return Release{}, err
 	}

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -98,4 +99,37 @@ func TestWeigh(t *testing.T) {
 	}
 	_, err := c.Weigh(ctx, "acme", catalog.ReleaseParams{Name: "g"})
 	want(t, "no document", err, catalog.ErrLimit)
+}
+
+// leaving is a context that ends when it has been asked for its end so many times.
+type leaving struct {
+	context.Context
+	cancel func()
+	after  int
+}
+
+func (l *leaving) Done() <-chan struct{} {
+	if l.after--; l.after == 0 {
+		l.cancel()
+	}
+	return l.Context.Done()
+}
+
+// A publisher that leaves, at whatever moment, leaves no record that no graph names.
+func TestPublisherThatLeavesLeavesNothing(t *testing.T) {
+	c := open(t, catalog.Config{Dir: t.TempDir()})
+	for after := 1; ; after++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		l := &leaving{ctx, cancel, after}
+		_, _ = c.PublishGraph(l, "acme", catalog.ReleaseParams{Name: "g", Document: fmt.Appendf(nil, "document %d", after)})
+		left := ctx.Err() != nil
+		cancel()
+		h, err := c.Holdings(t.Context(), "acme")
+		if stored := storedBytes(t, c, "release.acme.>"); err != nil || stored != h.ReleaseBytes {
+			t.Fatalf("left at %d: %d bytes are stored, %d are named, %v", after, stored, h.ReleaseBytes, err)
+		}
+		if !left {
+			return
+		}
+	}
 }
