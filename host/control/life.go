@@ -176,8 +176,8 @@ func (r *resident) open(ctx context.Context, file []byte, known learned) (*live,
 
 // settle notes what the model takes and returns it: what its runner says, or else as the process grew now or an earlier time, and no
 // less than its owner declared and its files have. How the process grows says little: others grow too, and memory that was free before
-// is used again; where the owner declared something it is not asked. The error is a *tenant.QuotaError when the runner says that it
-// takes more than its tenant may ever have.
+// is used again; where the owner declared something it is not asked. When the runner says more than there can ever be room for, the
+// errors are those of shelf.reserve.
 func (r *resident) settle(info ModelInfo, earlier, grown int64) (int64, error) {
 	bytes := r.estimate(learned{MemoryBytes: info.MemoryBytes})
 	if info.MemoryBytes == 0 && r.serving.MemoryBytes == 0 {
@@ -187,7 +187,7 @@ func (r *resident) settle(info ModelInfo, earlier, grown int64) (int64, error) {
 	if info.MemoryBytes == 0 {
 		return bytes, nil
 	}
-	if err := r.life.shelf.checkTenant(r, r.life.shelf.limits(r.key.tenant), bytes); err != nil {
+	if err := r.life.shelf.check(r, r.life.shelf.limits(r.key.tenant), bytes); err != nil {
 		return 0, fmt.Errorf("model %s: %w", r.label, err)
 	}
 	return bytes, nil

@@ -37,12 +37,8 @@ func newShelf(budget int64, limits func(tenant.ID) tenant.Limits) *shelf {
 // the order in which they came. Errors: runners.ErrUnavailable when it can never fit, *tenant.QuotaError when its tenant may never
 // have so much, and the context's.
 func (s *shelf) reserve(ctx context.Context, r *resident, bytes int64) error {
-	if s.budget > 0 && bytes > s.budget {
-		return fmt.Errorf("%w: it takes about %s, and all models together may take %s: give the server more with --model-memory",
-			runners.ErrUnavailable, humanize.IBytes(uint64(bytes)), humanize.IBytes(uint64(s.budget)))
-	}
 	limits := s.limits(r.key.tenant)
-	if err := s.checkTenant(r, limits, bytes); err != nil {
+	if err := s.check(r, limits, bytes); err != nil {
 		return err
 	}
 	for {
@@ -56,9 +52,13 @@ func (s *shelf) reserve(ctx context.Context, r *resident, bytes int64) error {
 	}
 }
 
-// checkTenant refuses a model that takes more than its tenant may ever have. The error is a *tenant.QuotaError; its use is that of the
-// tenant's other models.
-func (s *shelf) checkTenant(r *resident, limits tenant.Limits, bytes int64) error {
+// check refuses a model that takes more than there is for all, or than its tenant may ever have. Errors are those of reserve; the use in a
+// *tenant.QuotaError is that of the tenant's other models.
+func (s *shelf) check(r *resident, limits tenant.Limits, bytes int64) error {
+	if s.budget > 0 && bytes > s.budget {
+		return fmt.Errorf("%w: it takes about %s, and all models together may take %s: give the server more with --model-memory",
+			runners.ErrUnavailable, humanize.IBytes(uint64(bytes)), humanize.IBytes(uint64(s.budget)))
+	}
 	if limits.ModelMemoryBytes < 0 || bytes <= limits.ModelMemoryBytes {
 		return nil
 	}

@@ -109,6 +109,14 @@ func TestHeavierThanExpected(t *testing.T) {
 			}
 		}
 	}()
+	tight := newLife(Config{
+		Models: weighing{600}, Blobs: store, Logger: slog.New(slog.DiscardHandler), Machine: plan.Machine{Cores: 4, Source: "test"}, ModelMemory: 500,
+	})
+	r := tight.resident(modelKey{"acme", d, ""}, "m", 3, Serving{MemoryBytes: 1})
+	err = r.ensure(t.Context())
+	if cerr := r.Close(); !errors.Is(err, runners.ErrUnavailable) || !strings.Contains(err.Error(), "--model-memory") || cerr != nil || tight.shelf.holding() != 0 {
+		t.Errorf("heavier than all memory for models: got %v, %v, %d bytes are held", err, cerr, tight.shelf.holding())
+	}
 	for _, r := range rs[:2] {
 		if err := r.ensure(t.Context()); err != nil {
 			t.Fatal(err)
