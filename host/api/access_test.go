@@ -74,7 +74,7 @@ func TestDeletionWaitsForWhoIsAtTheDoor(t *testing.T) {
 	if err := <-deleted; err != nil {
 		t.Fatal(err)
 	}
-	if held, err := h.cfg.Catalog.Holdings(t.Context(), "acme"); err != nil || held.Objects != 0 {
+	if held, err := h.cfg.Catalog.Holdings(t.Context(), "acme"); err != nil || len(held.Objects) != 0 {
 		t.Errorf("what was written during the deletion is left: %+v, %v", held, err)
 	}
 }

@@ -25,7 +25,7 @@ func digestOf(data []byte) blob.Digest {
 
 func (h *house) limit(t *testing.T, l tenant.Limits) {
 	t.Helper()
-	if _, err := h.SetLimits(t.Context(), acme, l); err != nil {
+	if _, _, err := h.SetLimits(t.Context(), acme, l); err != nil {
 		t.Fatal(err)
 	}
 }
