@@ -28,6 +28,8 @@ import (
 var (
 	errNoKey = errors.New("no API key came with the call")
 	errInput = errors.New("invalid request")
+	// errInside says that the caller's role does not see what a graph is made of.
+	errInside = errors.New("the key's role sees what a graph takes and gives, not what it is made of: ask for no form, or use a key of role viewer, publisher or admin")
 )
 
 // known lists the errors of other packages whose text may go to the caller, and what they mean there.
@@ -43,6 +45,7 @@ var known = []struct {
 	{tenant.ErrUnauthenticated, connect.CodeUnauthenticated, tandemv1.Reason_REASON_WRONG_KEY, "the API key or token is wrong, expired or revoked"},
 	{tenant.ErrSuspended, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the tenant is suspended"},
 	{tenant.ErrDenied, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key's role does not allow this call"},
+	{errInside, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, ""},
 	{tenant.ErrScope, connect.CodePermissionDenied, tandemv1.Reason_REASON_FORBIDDEN, "the key is for some graphs only, and this is neither one of them nor theirs"},
 	{errNotAudited, connect.CodeUnavailable, tandemv1.Reason_REASON_UNAVAILABLE, errNotAudited.Error()},
 	{tenant.ErrNotFound, connect.CodeNotFound, tandemv1.Reason_REASON_NOT_FOUND, ""},

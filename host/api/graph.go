@@ -75,11 +75,16 @@ func (h graphs) PublishGraph(ctx context.Context, req *tandemv1.PublishGraphRequ
 	return &tandemv1.PublishGraphResponse{Graph: graphTo(rel, plan), Current: rel.Current}, nil
 }
 
-// GetGraph implements tandemv1connect.GraphServiceHandler. Who may only call gets what the graph takes and gives.
+// GetGraph implements tandemv1connect.GraphServiceHandler. Who may only call gets what the graph takes and gives, and is refused every
+// form, whether there is such a graph or not: each shows the nodes.
 func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*tandemv1.GetGraphResponse, error) {
 	p, err := tenant.PrincipalFrom(ctx)
 	if err != nil {
 		return nil, err
+	}
+	inside := p.Can(tenant.ActionView)
+	if !inside && req.GetForm() != tandemv1.GraphForm_GRAPH_FORM_UNSPECIFIED {
+		return nil, errInside
 	}
 	name, at := splitRef(req.GetName())
 	rel, err := h.cfg.Catalog.GetGraph(ctx, p.Tenant, name, at)
@@ -90,7 +95,7 @@ func (h graphs) GetGraph(ctx context.Context, req *tandemv1.GetGraphRequest) (*t
 	if err != nil {
 		return nil, err
 	}
-	if !p.Can(tenant.ActionView) {
+	if !inside {
 		rel.Pins, rel.Document = nil, nil
 	}
 	g := graphTo(rel, plan)

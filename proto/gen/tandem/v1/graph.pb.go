@@ -618,7 +618,7 @@ type GetGraphRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name, or name@version, or name@tag, or name@sha256:... Default: the latest version.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// How to write the graph into the answer. Default: not at all.
+	// How to write the graph into the answer. Default: not at all. The role caller is refused every form: PERMISSION_DENIED.
 	Form          GraphForm `protobuf:"varint,2,opt,name=form,proto3,enum=tandem.v1.GraphForm" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
