@@ -38,7 +38,7 @@ type serveCmd struct {
 	ModelMem    int           `name:"model-memory" help:"What loaded models may take together, in MiB; those used longest ago are unloaded for others and loaded again when they are called. Default: two fifths of the machine's or container's memory." placeholder:"MIB"`
 	CacheMem    int           `name:"cache-memory" help:"What the caches of nodes may hold, in MiB. Default: 256." default:"256" placeholder:"MIB"`
 	StopTimeout time.Duration `help:"How long running calls may take to finish when the server stops." default:"20s"`
-	Profiles    bool          `help:"Serve profiles of this process at /debug/pprof/, to those who may read the metrics."`
+	Profiles    bool          `help:"Serve profiles of this process at /debug/pprof/, to admins of the tenant default."`
 	LogLevel    slog.Level    `help:"Least level that is logged: debug, info, warn or error." default:"info" env:"TANDEM_LOG_LEVEL"`
 	LogFormat   string        `help:"How to log: text or json. Default: text on a terminal, else json." enum:"text,json," default:"" env:"TANDEM_LOG_FORMAT"`
 }

@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof" // #nosec G108 -- served only when asked for, to operators
-	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,22 +66,30 @@ func serverName(dir string) (string, error) {
 	return name, nil
 }
 
-// operatorsOnly answers callers on this machine, and those elsewhere who administer the server: names of graphs and nodes
-// are the tenants' own business.
-func operatorsOnly(auth *tenant.Authenticator, next http.Handler) http.Handler {
+// operatorsOnly answers who administers the server, and who bears one of the keys that are for this alone: names of tenants, graphs and
+// nodes are the tenants' own business. That a caller is on this machine says nothing: its other users are, and so is a proxy.
+func operatorsOnly(auth *tenant.Authenticator, next http.Handler, keys ...metricsKey) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && addr.Addr().Unmap().IsLoopback() {
-			next.ServeHTTP(w, r)
-			return
-		}
-		p, err := auth.Authenticate(r.Context(), r.Header.Get("Authorization"))
-		if err != nil || !p.Can(tenant.ActionOperate) {
-			http.Error(w, "from another machine, this needs the key of an admin of the tenant \"default\"", http.StatusForbidden)
-			return
+		header := r.Header.Get("Authorization")
+		if !slices.ContainsFunc(keys, func(k metricsKey) bool { return k.matches(header) }) {
+			p, err := auth.Authenticate(r.Context(), header)
+			if err != nil {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+				http.Error(w, refusedOperator, http.StatusUnauthorized)
+				return
+			}
+			if !p.Can(tenant.ActionOperate) {
+				http.Error(w, refusedOperator, http.StatusForbidden)
+				return
+			}
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// refusedOperator is what others than operators are told.
+const refusedOperator = "this needs the key of an admin of the tenant \"default\", and the metrics take the one in " + MetricsKeyFile + " of the data folder: " +
+	"send Authorization: Bearer KEY"
 
 // profiles serves what net/http/pprof does, without its entry in the default mux.
 func profiles() http.Handler {

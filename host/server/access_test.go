@@ -2,12 +2,17 @@ package server_test
 
 import (
 	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/encoding/prototext"
 
 	"github.com/tandem-serve/tandem/host/sandbox/sandboxtest"
+	"github.com/tandem-serve/tandem/host/server"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
 )
@@ -96,4 +101,121 @@ func TestRefusedFormsTellNothing(t *testing.T) {
 	if said[0] != said[1] || said[0] == "" {
 		t.Errorf("got %q", said)
 	}
+}
+
+// TestMetricsAndProfilesNeedAKey asks for both from this machine, as every user of it and what comes through a proxy on it may.
+func TestMetricsAndProfilesNeedAKey(t *testing.T) {
+	cfg := config(t)
+	cfg.Profiles = true
+	r := run(t, cfg)
+	publishSecret(t, r.Client)
+	value := client.Float32s([]int64{1}, []float32{1})
+	if _, err := r.Infer(t.Context(), "shown", map[string]*tandemv1.Value{"given": value}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Tenants.CreateTenant(t.Context(), &tandemv1.CreateTenantRequest{Name: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	boss, err := r.Tenants.CreateKey(t.Context(), &tandemv1.CreateKeyRequest{Tenant: "acme", Role: tandemv1.Role_ROLE_ADMIN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, viewer := r.keyOf(t, tandemv1.Role_ROLE_VIEWER)
+	_, publisher := r.keyOf(t, tandemv1.Role_ROLE_PUBLISHER)
+	_, caller := r.keyOf(t, tandemv1.Role_ROLE_CALLER)
+	for name, tc := range map[string]struct {
+		authorization     string
+		metrics, profiles int
+	}{
+		"no key":                   {"", http.StatusUnauthorized, http.StatusUnauthorized},
+		"nonsense":                 {"Bearer nonsense", http.StatusUnauthorized, http.StatusUnauthorized},
+		"the beginning of a key":   {"Bearer tdmm_", http.StatusUnauthorized, http.StatusUnauthorized},
+		"an admin of the default":  {"Bearer " + r.key, http.StatusOK, http.StatusOK},
+		"an admin of a tenant":     {"Bearer " + boss.GetPlain(), http.StatusForbidden, http.StatusForbidden},
+		"a viewer of the default":  {"Bearer " + viewer, http.StatusForbidden, http.StatusForbidden},
+		"a publisher of it":        {"Bearer " + publisher, http.StatusForbidden, http.StatusForbidden},
+		"a caller of it":           {"Bearer " + caller, http.StatusForbidden, http.StatusForbidden},
+		"the key for the metrics":  {"Bearer " + metricsKey(t, cfg), http.StatusOK, http.StatusUnauthorized},
+		"that key without its end": {"Bearer " + metricsKey(t, cfg)[:20], http.StatusUnauthorized, http.StatusUnauthorized},
+	} {
+		for path, want := range map[string]int{
+			"/metrics": tc.metrics, "/debug/pprof/": tc.profiles, "/debug/pprof/heap?debug=1": tc.profiles, "/debug/pprof/cmdline": tc.profiles,
+		} {
+			status, text := r.get(t, path, tc.authorization)
+			if status != want || status != http.StatusOK && strings.Contains(text, "secret") {
+				t.Errorf("%s, %s: got %d, want %d: %.100s", name, path, status, want, text)
+			}
+			if path == "/metrics" && status == http.StatusOK && !strings.Contains(text, "secretnode") {
+				t.Errorf("%s: the metrics name no node", name)
+			}
+		}
+	}
+}
+
+// TestMetricsKeyIsForThemAlone calls the API with the key for the metrics, and looks at how it is kept.
+func TestMetricsKeyIsForThemAlone(t *testing.T) {
+	cfg := config(t)
+	r := run(t, cfg)
+	key := metricsKey(t, cfg)
+	c, err := client.New(r.url, client.WithKey(key), client.WithHTTPClient(r.http))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Server.GetServerInfo(t.Context(), &tandemv1.GetServerInfoRequest{}); client.Reason(err) != tandemv1.Reason_REASON_WRONG_KEY {
+		t.Errorf("a call with it: got %v, want a refusal", err)
+	}
+	info, err := os.Stat(filepath.Join(cfg.DataDir, server.MetricsKeyFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got %v, %v, want a file that is its owner's only", info, err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := run(t, cfg)
+	if status, _ := again.get(t, "/metrics", "Bearer "+key); status != http.StatusOK {
+		t.Errorf("after a restart: got %d", status)
+	}
+	if err := again.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, damaged := range []string{"", "\n", "tdmm_", "tdmm_short\n", "something else that is long enough for a key\n"} {
+		if err := os.WriteFile(filepath.Join(cfg.DataDir, server.MetricsKeyFile), []byte(damaged), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server.New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "remove it to get a new one") {
+			t.Errorf("with %q: got %v, want what to do", damaged, err)
+		}
+	}
+}
+
+// metricsKey reads the key for the metrics.
+func metricsKey(t *testing.T, cfg server.Config) string {
+	t.Helper()
+	key, err := os.ReadFile(filepath.Join(cfg.DataDir, server.MetricsKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(key))
+}
+
+// get asks for a path and returns the answer, whatever it is.
+func (r *running) get(t *testing.T, path, authorization string) (status int, text string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	res, err := r.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
 }

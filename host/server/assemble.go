@@ -82,7 +82,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	s.auth, s.usage = p.auth, p.usage
 	s.garbage = &collector{blobs: p.blobs, catalog: p.catalog, uploadAge: s.cfg.UploadAge, log: s.cfg.Logger}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", operatorsOnly(p.auth, metrics.Handler()))
+	mux.Handle("GET /metrics", operatorsOnly(p.auth, metrics.Handler(), p.scraper))
 	if s.cfg.Profiles {
 		mux.Handle("GET /debug/pprof/", operatorsOnly(p.auth, profiles()))
 	}

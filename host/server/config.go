@@ -87,7 +87,7 @@ type Config struct {
 	StopTimeout time.Duration
 	// UploadAge is how long an unfinished upload without a chunk is kept. Default DefaultUploadAge.
 	UploadAge time.Duration
-	// Profiles serves the profiles of the Go runtime at /debug/pprof/, to those who may read the metrics. Default: off.
+	// Profiles serves the profiles of the Go runtime at /debug/pprof/, to admins of the tenant "default". Default: off.
 	Profiles bool
 	// Version is shown to callers.
 	Version string

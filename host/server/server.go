@@ -55,6 +55,7 @@ type parts struct {
 	usage   *usage.Ledger
 	audit   *audit.Log
 	auth    *tenant.Authenticator
+	scraper metricsKey
 	// background is nil where threads cannot be moved between scheduling classes.
 	background *background.Scheduler
 	sandbox    *sandbox.Host
@@ -117,6 +118,9 @@ func (s *Server) openStores(ctx context.Context, p *parts) (err error) {
 	}
 	if s.admin, err = tenant.Bootstrap(ctx, p.catalog, s.cfg.DataDir); err != nil {
 		return fmt.Errorf("make the first key: %w", err)
+	}
+	if p.scraper, err = openMetricsKey(s.cfg.DataDir); err != nil {
+		return err
 	}
 	p.auth = tenant.NewAuthenticator(tenant.AuthConfig{Store: p.catalog, Tokens: s.cfg.Tokens})
 	s.access = p.catalog.AccessChanges()

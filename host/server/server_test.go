@@ -163,17 +163,18 @@ func TestMetricsHealthAndProfiles(t *testing.T) {
 	if _, err := r.Server.GetServerInfo(t.Context(), &tandemv1.GetServerInfoRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	get := func(method, path, body string) string {
-		_, text := r.do(t, method, path, body, nil)
+	get := func(method, path, body string, more map[string]string) string {
+		_, text := r.do(t, method, path, body, more)
 		return text
 	}
-	if text := get(http.MethodGet, "/metrics", ""); !strings.Contains(text, "GetServerInfo") {
+	admin := map[string]string{"Authorization": "Bearer " + r.key}
+	if text := get(http.MethodGet, "/metrics", "", admin); !strings.Contains(text, "GetServerInfo") {
 		t.Error("the metrics do not count the call")
 	}
-	if text := get(http.MethodPost, "/grpc.health.v1.Health/Check", "{}"); !strings.Contains(text, "SERVING") {
+	if text := get(http.MethodPost, "/grpc.health.v1.Health/Check", "{}", nil); !strings.Contains(text, "SERVING") {
 		t.Errorf("health says %s", text)
 	}
-	if text := get(http.MethodGet, "/debug/pprof/goroutine?debug=1", ""); !strings.Contains(text, "goroutine profile") {
+	if text := get(http.MethodGet, "/debug/pprof/goroutine?debug=1", "", admin); !strings.Contains(text, "goroutine profile") {
 		t.Errorf("the profile is %s", text)
 	}
 }

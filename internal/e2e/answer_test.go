@@ -60,7 +60,7 @@ func TestAnswersAreGivenBack(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		now := metric(t, s.URL, "tandem_worker_shared_bytes") // -1 when it is a megabyte or more
+		now := metric(t, s, "tandem_worker_shared_bytes") // -1 when it is a megabyte or more
 		if now < 0 || round > 0 && now > held {
 			t.Errorf("round %d: %d bytes of shared memory are held, %d were before", round, now, held)
 		}

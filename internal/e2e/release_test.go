@@ -248,13 +248,14 @@ func TestCanaryDividesCalls(t *testing.T) {
 	}
 }
 
-// scrape reads the server's metrics.
+// scrape reads a server's metrics.
 func scrape(t *testing.T, s *rig.Server) string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(bounded(t), http.MethodGet, s.URL+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Authorization", "Bearer "+s.Key)
 	c := &http.Client{Transport: &http.Transport{}}
 	defer c.CloseIdleConnections()
 	res, err := c.Do(req)
@@ -263,8 +264,8 @@ func scrape(t *testing.T, s *rig.Server) string {
 	}
 	defer func() { _ = res.Body.Close() }()
 	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("the metrics: %s, %v: %s", res.Status, err, text)
 	}
 	return string(text)
 }

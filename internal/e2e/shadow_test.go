@@ -3,8 +3,6 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
@@ -61,7 +59,7 @@ func TestShadowOnARealServer(t *testing.T) {
 		`tandem_cache_lookups_total{graph="shadowed",node="tokens",outcome="hit"}`:  2,
 		`tandem_cache_lookups_total{graph="shadowed",node="tokens",outcome="miss"}`: 1,
 	} {
-		if got := metric(t, s.URL, name); got != want {
+		if got := metric(t, s, name); got != want {
 			t.Errorf("%s is %d, want %d", name, got, want)
 		}
 	}
@@ -92,18 +90,18 @@ nodes:
 		if _, err := s.Client.Infer(bounded(t), "plain", map[string]*tandemv1.Value{"bytes": noText}); err != nil {
 			t.Fatal(err)
 		}
-		waitForShadows(t, s.URL, "watched", "done", i+1)
+		waitForShadows(t, s, "watched", "done", i+1)
 	}
 }
 
 // waitForShadows waits until so many shadows of a graph have ended, all with one outcome.
-func waitForShadows(t *testing.T, url, graph, outcome string, want int) {
+func waitForShadows(t *testing.T, s *rig.Server, graph, outcome string, want int) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	ctx := bounded(t)
 	ended := func(outcome string) int {
-		return metric(t, url, fmt.Sprintf(`tandem_shadows_total{graph=%q,outcome=%q}`, graph, outcome))
+		return metric(t, s, fmt.Sprintf(`tandem_shadows_total{graph=%q,outcome=%q}`, graph, outcome))
 	}
 	for ended(outcome) < want {
 		for _, other := range []string{"done", "failed", "dropped", "cut"} {
@@ -143,29 +141,14 @@ func waitForRecord(t *testing.T, c *client.Client, request string) {
 	}
 }
 
-// metric scrapes one series.
-func metric(t *testing.T, url, series string) int {
+// metric scrapes one series, -1 when it is not there.
+func metric(t *testing.T, s *rig.Server, series string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(bounded(t), http.MethodGet, url+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain := &http.Client{Transport: &http.Transport{}}
-	defer plain.CloseIdleConnections()
-	res, err := plain.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\d+)$`).FindSubmatch(text)
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\d+)$`).FindStringSubmatch(scrape(t, s))
 	if m == nil {
 		return -1
 	}
-	n, err := strconv.Atoi(string(m[1]))
+	n, err := strconv.Atoi(m[1])
 	if err != nil {
 		t.Fatal(err)
 	}

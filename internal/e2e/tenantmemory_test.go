@@ -117,7 +117,7 @@ nodes:
 			if _, err := c.Infer(bounded(t), name, in); err != nil {
 				t.Fatal(err)
 			}
-			waitForShadows(t, s.URL, name, map[string]string{"fits": "done", "grows": "failed"}[name], i+1)
+			waitForShadows(t, s, name, map[string]string{"fits": "done", "grows": "failed"}[name], i+1)
 		}
 	}
 	shown, err := c.Tenants.GetTenant(bounded(t), &tandemv1.GetTenantRequest{})

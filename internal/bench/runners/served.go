@@ -97,6 +97,7 @@ func (s *served) spentSoFar(ctx context.Context) (spent, error) {
 	if err != nil {
 		return now, err
 	}
+	req.Header.Set("Authorization", "Bearer "+s.server.Key)
 	res, err := s.metrics.Do(req)
 	if err != nil {
 		return now, err
