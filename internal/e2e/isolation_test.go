@@ -6,19 +6,20 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/tandem-serve/tandem/internal/rig"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
@@ -49,73 +50,6 @@ func newTenantWithKey(t *testing.T, s *rig.Server, name string, limits *tandemv1
 	return c, res.GetPlain()
 }
 
-// belongings is what a victim owns, by every way to name it.
-type belongings struct {
-	names   []string // that only the victim uses
-	digests []string
-	ids     []string // of keys and uploads
-}
-
-// furnish gives a tenant one thing of every kind. All of its names begin with "secret".
-func furnish(t *testing.T, c *client.Client) belongings {
-	t.Helper()
-	ctx := bounded(t)
-	model, err := os.ReadFile(filepath.Join(root(t), "runners", "onnx", "testdata", "add_sub.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := c.PushModel(ctx, "secretmodel", bytes.NewReader(model), int64(len(model)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	wasm, err := os.ReadFile(filepath.Join(root(t), "host", "sandbox", "sandboxtest", "testdata", "values.wasm"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := c.PushPlugin(ctx, "secretplugin", bytes.NewReader(wasm), int64(len(wasm)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var g *tandemv1.Graph
-	for i := range 2 {
-		res, err := c.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: fmt.Sprintf(`
-graph: secretgraph
-doc: "%d"
-inputs: {a: {type: tensor, dtype: FP32, shape: [batch, 3]}, b: {type: tensor, dtype: FP32, shape: [batch, 3]}}
-outputs: {s: {from: m.sum}}
-nodes:
-  m: {model: secretmodel, in: {a: a, b: b}}
-`, i)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		g = res.GetGraph()
-	}
-	for _, kind := range []tandemv1.TagKind{tandemv1.TagKind_TAG_KIND_MODEL, tandemv1.TagKind_TAG_KIND_PLUGIN, tandemv1.TagKind_TAG_KIND_GRAPH} {
-		name := map[tandemv1.TagKind]string{
-			tandemv1.TagKind_TAG_KIND_MODEL: "secretmodel", tandemv1.TagKind_TAG_KIND_PLUGIN: "secretplugin", tandemv1.TagKind_TAG_KIND_GRAPH: "secretgraph",
-		}[kind]
-		if _, err := c.Tags.SetTag(ctx, &tandemv1.SetTagRequest{Kind: kind, Name: name, Tag: "prod"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	up, err := c.Models.BeginModelUpload(ctx, &tandemv1.BeginModelUploadRequest{
-		Name: "secretupload", SizeBytes: 100, Digest: "sha256:" + strings.Repeat("ab", 32),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := c.Tenants.ListKeys(ctx, &tandemv1.ListKeysRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return belongings{
-		names:   []string{"secretmodel", "secretplugin", "secretgraph", "secretupload", "victim"},
-		digests: []string{m.GetDigest(), p.GetDigest(), g.GetDigest()},
-		ids:     []string{up.GetUploadId(), keys.GetKeys()[0].GetId()},
-	}
-}
-
 // methods returns all methods of the API.
 func methods() []protoreflect.MethodDescriptor {
 	var ms []protoreflect.MethodDescriptor
@@ -131,36 +65,19 @@ func methods() []protoreflect.MethodDescriptor {
 	return ms
 }
 
-// filled returns a message with text in every string, and something in every other field.
-func filled(d protoreflect.MessageDescriptor, text string, depth int) proto.Message {
-	m := dynamicpb.NewMessage(d)
-	for i := range d.Fields().Len() {
-		f := d.Fields().Get(i)
-		if f.ContainingOneof() != nil && f.ContainingOneof().Fields().Get(0) != f {
-			continue
-		}
-		switch {
-		case f.IsMap(): // inputs of a graph: what is wrong with them would be found before the graph is looked for
-		case f.IsList():
-			if f.Kind() == protoreflect.StringKind {
-				m.Mutable(f).List().Append(protoreflect.ValueOfString(text))
-			}
-		case f.Kind() == protoreflect.MessageKind:
-			if depth > 0 && !strings.HasPrefix(string(f.Message().FullName()), "google.") {
-				m.Set(f, protoreflect.ValueOfMessage(filled(f.Message(), text, depth-1).ProtoReflect()))
-			}
-		case f.Kind() == protoreflect.StringKind:
-			m.Set(f, protoreflect.ValueOfString(text))
-		case f.Kind() == protoreflect.EnumKind:
-			m.Set(f, protoreflect.ValueOfEnum(f.Enum().Values().Get(min(1, f.Enum().Values().Len()-1)).Number()))
-		case f.Kind() == protoreflect.Int64Kind:
-			m.Set(f, protoreflect.ValueOfInt64(1))
+// methodOf returns a method by Service/Method.
+func methodOf(t *testing.T, name string) protoreflect.MethodDescriptor {
+	t.Helper()
+	for _, md := range methods() {
+		if string(md.Parent().Name()+"/"+md.Name()) == name {
+			return md
 		}
 	}
-	return m
+	t.Fatalf("there is no method %s", name)
+	return nil
 }
 
-// post calls a method as JSON and returns the status and the answer.
+// post calls a method as JSON and returns the status and the answer; of a stream, all messages of it as a list.
 func post(ctx context.Context, t *testing.T, s *rig.Server, key string, md protoreflect.MethodDescriptor, m proto.Message) (int, string) {
 	t.Helper()
 	body, err := protojson.Marshal(m)
@@ -170,7 +87,7 @@ func post(ctx context.Context, t *testing.T, s *rig.Server, key string, md proto
 	contentType := "application/json"
 	if md.IsStreamingServer() {
 		contentType = "application/connect+json"
-		head := make([]byte, 5)
+		head := make([]byte, envelope)
 		binary.BigEndian.PutUint32(head[1:], uint32(len(body)))
 		body = append(head, body...)
 	}
@@ -190,130 +107,250 @@ func post(ctx context.Context, t *testing.T, s *rig.Server, key string, md proto
 	if err != nil {
 		t.Fatal(err)
 	}
+	if md.IsStreamingServer() && res.StatusCode == http.StatusOK {
+		answer = unwrapped(t, answer)
+	}
 	return res.StatusCode, string(answer)
 }
 
-// blurred takes out of an answer what differs from call to call or repeats the question.
-func blurred(answer, question string) string {
-	name, _, _ := strings.Cut(question, "@")
-	answer = strings.ReplaceAll(strings.ReplaceAll(answer, question, "<it>"), name, "<its name>")
-	if i := strings.IndexByte(answer, '{'); i > 0 {
-		answer = answer[i:] // the envelope of a stream
-	}
-	var doc map[string]any
-	if json.Unmarshal([]byte(answer), &doc) != nil {
-		return answer
-	}
-	delete(doc, "uptime")
-	if inner, ok := doc["error"].(map[string]any); ok {
-		doc = inner
-	}
-	if details, ok := doc["details"].([]any); ok {
-		for _, d := range details {
-			one, ok := d.(map[string]any)
-			if !ok {
-				continue
-			}
-			delete(one, "value") // the same in binary, with the request's id
-			if debug, ok := one["debug"].(map[string]any); ok {
-				delete(debug, "requestId")
-			}
+// envelope is how many bytes come before each message of a stream.
+const envelope = 5
+
+// unwrapped returns the messages of a stream as a list.
+func unwrapped(t *testing.T, stream []byte) []byte {
+	t.Helper()
+	var messages [][]byte
+	for len(stream) > 0 {
+		if len(stream) < envelope || int(binary.BigEndian.Uint32(stream[1:envelope])) > len(stream)-envelope {
+			t.Fatalf("the stream ends in the middle of a message: %q", stream)
 		}
+		end := envelope + int(binary.BigEndian.Uint32(stream[1:envelope]))
+		messages, stream = append(messages, stream[envelope:end]), stream[end:]
 	}
-	out, err := json.Marshal(doc)
+	return fmt.Appendf(nil, "[%s]", bytes.Join(messages, []byte(",")))
+}
+
+var anyDigest = regexp.MustCompile("sha256:[0-9a-f]+")
+
+// blurred takes out of an answer what differs from call to call, and the names that were asked for.
+func blurred(t *testing.T, answer string, asked belongings) string {
+	t.Helper()
+	words := asked.words()
+	longest := slices.Clone(words)
+	slices.SortStableFunc(longest, func(a, b string) int { return len(b) - len(a) }) // one may begin with another
+	var pairs []string
+	for _, word := range longest {
+		pairs = append(pairs, word, fmt.Sprintf("<%d>", slices.Index(words, word)))
+	}
+	answer = strings.NewReplacer(pairs...).Replace(answer)
+	answer = anyDigest.ReplaceAllString(answer, "<digest>") // one that was cut short, or is that of a name
+	var doc any
+	if err := json.Unmarshal([]byte(answer), &doc); err != nil {
+		t.Fatalf("%v: %s", err, answer)
+	}
+	out, err := json.Marshal(without(doc, unsteady))
 	if err != nil {
-		return answer
+		t.Fatal(err)
 	}
 	return string(out)
 }
 
-// TestTenantsSeeNothingOfEachOther has one tenant call every method with every way to name what another one owns, as an admin
-// of its own tenant. No answer names anything of the other; every answer is, but for the name itself, what the same call gives
-// for a name that nobody has; and nothing of the other has changed.
+// binary64 is the form of an error's details that stands beside the readable one.
+const binary64 = "value"
+
+// unsteady are the texts that differ from call to call: ids that are made for each, and times. "total" is one of them in a trace.
+var unsteady = []string{
+	binary64, "requestId", "uploadId", "plain", "id", "uptime", "time", "createTime", "startTime", "expireTime", "lastUseTime",
+	"at", "start", "waited", "ran", "queued", "budget", "total",
+}
+
+// without removes texts of these names from a JSON document.
+func without(doc any, names []string) any {
+	switch d := doc.(type) {
+	case []any:
+		for i := range d {
+			d[i] = without(d[i], names)
+		}
+	case map[string]any:
+		for name, inner := range d {
+			if _, text := inner.(string); text && slices.Contains(names, name) {
+				delete(d, name)
+			} else {
+				d[name] = without(inner, names)
+			}
+		}
+	}
+	return doc
+}
+
+// timestampOfOld is before everything that the tests make.
+var timestampOfOld = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// TestTenantsSeeNothingOfEachOther has one tenant ask every method for every kind of object that another one owns, as an admin of its
+// own tenant. No answer names anything of the other; every answer is, but for the names, what the same call gives for what nobody has;
+// and nothing of the other has changed. Then the owner asks the same: each probe finds what is there, so that it would have found a leak.
 func TestTenantsSeeNothingOfEachOther(t *testing.T) {
 	s := start(t, rig.Options{})
-	victim := newTenant(t, s, "victim")
-	_, attackKey := newTenantWithKey(t, s, "attacker", tenantLimits(-1))
-	own := furnish(t, victim)
-	before := inventory(t, victim)
-	findNothing(t, s, attackKey, own)
-	if after := inventory(t, victim); after != before {
+	victim, victimKey := newTenantWithKey(t, s, "victim", tenantLimits(-1))
+	attacker, attackKey := newTenantWithKey(t, s, "attacker", tenantLimits(-1))
+	own := furnish(t, victim, "victim")
+	publishCopy(t, attacker)
+	before := inventory(t, victim, own)
+	findNothing(t, s, attackKey, own, append(own.words(), "secret", own.record))
+	if after := inventory(t, victim, own); after != before {
 		t.Errorf("the victim's things changed:\n%s\nbefore:\n%s", after, before)
 	}
+	findAll(t, s, victimKey, own)
 }
 
-// question is a way to name something, with one of the same form that names nothing.
-type question struct{ real, twin string }
-
-// questions returns every way to name what somebody owns.
-func questions(own belongings) []question {
-	var qs []question
-	twinDigest := "sha256:" + strings.Repeat("0", 64)
-	for _, name := range own.names {
-		twin := "nobody" + name[min(len(name), 6):]
-		if name == "victim" {
-			twin = "nobodys"
-		}
-		qs = append(qs, question{name, twin})
-		if strings.HasPrefix(name, "secret") {
-			for _, at := range []string{"@1", "@2", "@prod", "@latest"} {
-				qs = append(qs, question{name + at, twin + at})
-			}
-			for _, d := range own.digests {
-				qs = append(qs, question{name + "@" + d, twin + "@" + twinDigest})
-			}
+// TestEveryMethodIsProbed: a method without a probe, or with a field that no probe sets, would go unseen in the tests above and below.
+func TestEveryMethodIsProbed(t *testing.T) {
+	set := map[string]bool{}
+	probed := map[string]bool{}
+	for _, p := range probes() {
+		probed[p.method] = true
+		for _, m := range p.ask(belongings{tag: "prod", record: "0-0", modelUploadID: "1", pluginUploadID: "2", key: "3"}.nobodys()) {
+			m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+				set[string(f.FullName())] = true
+				return true
+			})
 		}
 	}
-	for _, d := range own.digests {
-		qs = append(qs, question{d, twinDigest})
-	}
-	for _, id := range own.ids {
-		qs = append(qs, question{id, strings.Map(sameKind, id)})
-	}
-	return qs
-}
-
-// findNothing has the holder of a key call every method with every question about what somebody else owns.
-func findNothing(t *testing.T, s *rig.Server, key string, own belongings) {
-	t.Helper()
-	secrets := append(append([]string{"secret"}, own.digests...), own.ids...)
-	calls := 0
 	for _, md := range methods() {
-		for _, q := range questions(own) {
-			ctx := bounded(t)
-			status, answer := post(ctx, t, s, key, md, filled(md.Input(), q.real, 3))
-			twinStatus, twinAnswer := post(ctx, t, s, key, md, filled(md.Input(), q.twin, 3))
+		name := string(md.Parent().Name() + "/" + md.Name())
+		if !probed[name] {
+			t.Errorf("%s has no probe", name)
+		}
+		for i := range md.Input().Fields().Len() {
+			if f := md.Input().Fields().Get(i); !set[string(f.FullName())] {
+				t.Errorf("no probe of %s sets %s", name, f.Name())
+			}
+		}
+	}
+}
+
+// pair is a question about what somebody owns, and the same one about what nobody has.
+type pair struct{ real, twin proto.Message }
+
+// pairs returns the questions of a probe. Where it may ask for anything, each of its texts is also every other name.
+func (p probe) pairs(own belongings) []pair {
+	nobody := own.nobodys()
+	owned, twin := p.ask(own), p.ask(nobody)
+	var out []pair
+	for i := range owned {
+		out = append(out, pair{owned[i], twin[i]})
+	}
+	if p.kind != byName {
+		return out
+	}
+	for i, word := range own.words() {
+		for _, path := range texts(owned[0].ProtoReflect().Descriptor()) {
+			out = append(out, pair{with(owned[0], path, word), with(twin[0], path, nobody.words()[i])})
+		}
+	}
+	return out
+}
+
+// texts returns the paths to the text fields of a message and of the request that it carries.
+func texts(d protoreflect.MessageDescriptor) [][]protoreflect.FieldDescriptor {
+	var out [][]protoreflect.FieldDescriptor
+	for i := range d.Fields().Len() {
+		f := d.Fields().Get(i)
+		switch {
+		case f.Kind() == protoreflect.StringKind && !f.IsList():
+			out = append(out, []protoreflect.FieldDescriptor{f})
+		case f.Kind() == protoreflect.MessageKind && strings.HasSuffix(string(f.Message().Name()), "Request"):
+			for _, path := range texts(f.Message()) {
+				out = append(out, append([]protoreflect.FieldDescriptor{f}, path...))
+			}
+		}
+	}
+	return out
+}
+
+// with returns a copy of m with another text at the end of a path.
+func with(m proto.Message, path []protoreflect.FieldDescriptor, text string) proto.Message {
+	out := proto.Clone(m)
+	at := out.ProtoReflect()
+	for _, f := range path[:len(path)-1] {
+		at = at.Mutable(f).Message()
+	}
+	at.Set(path[len(path)-1], protoreflect.ValueOfString(text))
+	return out
+}
+
+// findNothing has the holder of a key ask for all that somebody else owns. It learns no more than that of what nobody has, and no answer
+// has one of the secrets that was not in the question.
+func findNothing(t *testing.T, s *rig.Server, key string, own belongings, secrets []string) {
+	t.Helper()
+	calls := 0
+	for _, p := range probes() {
+		md := methodOf(t, p.method)
+		for _, q := range p.pairs(own) {
 			calls++
-			got, want := blurred(answer, q.real), blurred(twinAnswer, q.twin)
-			if strings.HasPrefix(string(md.Name()), "Begin") {
-				got, want = onlyOffset(got), onlyOffset(want) // the upload's id is a new one each time
+			status, answer := post(bounded(t), t, s, key, md, q.real)
+			for _, secret := range secretsIn(t, answer, q.real, secrets) {
+				t.Errorf("%s(%v) names %q: %s", p.method, q.real, secret, answer)
 			}
-			if md.Name() == "CreateKey" || md.Name() == "GetUsage" || md.Name() == "ListChanges" || md.Name() == "GetTenant" {
-				// About the caller's own tenant when nothing is named; here something is.
-				got, want = firstWords(got), firstWords(want)
+			if p.kind == listing {
+				continue // it is the same call
 			}
+			twinStatus, twinAnswer := post(bounded(t), t, s, key, md, q.twin)
+			got, want := blurred(t, answer, own), blurred(t, twinAnswer, own.nobodys())
 			if status != twinStatus || got != want {
-				t.Errorf("%s tells %q from %q:\n%d %s\n%d %s", md.FullName(), q.real, q.twin, status, got, twinStatus, want)
-			}
-			for _, secret := range secrets {
-				if secret != q.real && !strings.Contains(q.real, secret) && strings.Contains(answer, secret) {
-					t.Errorf("%s(%q) names %q: %s", md.FullName(), q.real, secret, answer)
-				}
+				t.Errorf("%s tells (%v) from (%v):\n%d %s\n%d %s", p.method, q.real, q.twin, status, got, twinStatus, want)
 			}
 		}
 	}
 	t.Logf("%d pairs of calls", calls)
 }
 
-// sameKind maps letters and digits to others of their kind, so that what is wrong with one text is wrong with the other.
-func sameKind(r rune) rune {
-	switch {
-	case '0' <= r && r <= '9':
-		return '2'
-	case 'A' <= r && r <= 'Z':
-		return 'A'
+// secretsIn returns the secrets that an answer has and its question has not.
+func secretsIn(t *testing.T, answer string, question proto.Message, secrets []string) []string {
+	t.Helper()
+	var doc any
+	if err := json.Unmarshal([]byte(answer), &doc); err != nil {
+		t.Fatalf("%v: %s", err, answer)
 	}
-	return 'a'
+	readable, err := json.Marshal(without(doc, []string{binary64}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, secret := range secrets {
+		if strings.Contains(string(readable), secret) && !strings.Contains(fmt.Sprint(question), secret) {
+			out = append(out, secret)
+		}
+	}
+	return out
+}
+
+// findAll has an owner ask the same as findNothing, and makes sure that each probe can tell what is there from what is not.
+func findAll(t *testing.T, s *rig.Server, key string, own belongings) {
+	t.Helper()
+	for _, p := range probes() {
+		md := methodOf(t, p.method)
+		nobody := own.nobodys()
+		owned, twin := p.ask(own), p.ask(nobody)
+		found := false
+		var shown string
+		for i := range owned {
+			status, answer := post(bounded(t), t, s, key, md, owned[i])
+			shown += fmt.Sprintf("%d %s\n", status, answer)
+			switch p.kind {
+			case listing:
+				found = found || len(secretsIn(t, answer, owned[i], own.words())) > 0
+			case operatorOnly:
+				found = status == http.StatusForbidden
+			default:
+				twinStatus, twinAnswer := post(bounded(t), t, s, key, md, twin[i])
+				found = found || status != twinStatus || blurred(t, answer, own) != blurred(t, twinAnswer, nobody)
+			}
+		}
+		if !found {
+			t.Errorf("%s(%v) finds nothing, asked by who owns it, and would find no leak:\n%s", p.method, owned[0], shown)
+		}
+	}
 }
 
 func tenantLimits(all float64) *tandemv1.TenantLimits {
@@ -324,69 +361,18 @@ func tenantLimits(all float64) *tandemv1.TenantLimits {
 	}
 }
 
-// onlyOffset keeps of the answer to the begin of an upload what could tell of somebody else's.
-func onlyOffset(answer string) string {
-	var doc map[string]any
-	if json.Unmarshal([]byte(answer), &doc) == nil {
-		delete(doc, "uploadId")
-		out, _ := json.Marshal(doc) // it was JSON
-		return string(out)
-	}
-	return answer
-}
-
-func firstWords(answer string) string {
-	return answer[:min(len(answer), 40)]
-}
-
-// inventory lists all that a tenant has.
-func inventory(t *testing.T, c *client.Client) string {
-	t.Helper()
-	ctx := bounded(t)
-	var out strings.Builder
-	add := func(m proto.Message, err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&out, "%T %x\n", m, crc32.ChecksumIEEE(b))
-	}
-	models, err := c.Models.ListModels(ctx, &tandemv1.ListModelsRequest{})
-	add(models, err)
-	plugins, err := c.Plugins.ListPlugins(ctx, &tandemv1.ListPluginsRequest{})
-	add(plugins, err)
-	graphs, err := c.Graphs.ListGraphs(ctx, &tandemv1.ListGraphsRequest{})
-	add(graphs, err)
-	releases, err := c.Releases.ListReleases(ctx, &tandemv1.ListReleasesRequest{Graph: "secretgraph"})
-	add(releases, err)
-	keys, err := c.Tenants.ListKeys(ctx, &tandemv1.ListKeysRequest{})
-	for _, k := range keys.GetKeys() {
-		k.LastUseTime = nil
-	}
-	add(keys, err)
-	tenant, err := c.Tenants.GetTenant(ctx, &tandemv1.GetTenantRequest{})
-	if err == nil {
-		tenant.GetTenant().Use = &tandemv1.TenantUse{Objects: tenant.GetTenant().GetUse().GetObjects(), BlobBytes: tenant.GetTenant().GetUse().GetBlobBytes()}
-	}
-	add(tenant, err)
-	return out.String()
-}
-
 // TestDigestsAreNoOracle begins an upload of bytes that another tenant has stored: the server wants all of them, and nothing
 // becomes of a digest whose bytes did not come.
 func TestDigestsAreNoOracle(t *testing.T) {
 	s := start(t, rig.Options{})
 	victim, attacker := newTenant(t, s, "victim"), newTenant(t, s, "attacker")
-	own := furnish(t, victim)
+	own := furnish(t, victim, "victim")
 	ctx := bounded(t)
 	info, err := os.Stat(filepath.Join(root(t), "runners", "onnx", "testdata", "add_sub.onnx"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	up, err := attacker.Models.BeginModelUpload(ctx, &tandemv1.BeginModelUploadRequest{Name: "mine", SizeBytes: info.Size(), Digest: own.digests[0]})
+	up, err := attacker.Models.BeginModelUpload(ctx, &tandemv1.BeginModelUploadRequest{Name: "mine", SizeBytes: info.Size(), Digest: own.modelDigest})
 	if err != nil || up.GetCommittedOffset() != 0 {
 		t.Fatalf("got %v, %v", up, err)
 	}
@@ -394,8 +380,7 @@ func TestDigestsAreNoOracle(t *testing.T) {
 		t.Errorf("a digest without its bytes: got %v", err)
 	}
 	junk := bytes.Repeat([]byte{7}, int(info.Size()))
-	sum := crc32.Checksum(junk, crc32.MakeTable(crc32.Castagnoli))
-	if _, err := attacker.Models.PutModelChunk(ctx, &tandemv1.PutModelChunkRequest{UploadId: up.GetUploadId(), Data: junk, Crc32C: sum}); err != nil {
+	if _, err := attacker.Models.PutModelChunk(ctx, &tandemv1.PutModelChunkRequest{UploadId: up.GetUploadId(), Data: junk, Crc32C: castagnoli(junk)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := attacker.Models.FinishModelUpload(ctx, &tandemv1.FinishModelUploadRequest{UploadId: up.GetUploadId()}); client.Reason(err) != tandemv1.Reason_REASON_DIGEST_MISMATCH {
