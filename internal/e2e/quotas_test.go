@@ -2,163 +2,268 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"io/fs"
+	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/tandem-serve/tandem/internal/rig"
 	tandemv1 "github.com/tandem-serve/tandem/proto/gen/tandem/v1"
 	"github.com/tandem-serve/tandem/sdk/client"
 )
 
-// sizedModel returns a small model whose file has about so many bytes, most of them in its doc string, which ends in mark.
-func sizedModel(t *testing.T, size int, mark string) []byte {
-	t.Helper()
-	file, err := os.ReadFile(filepath.Join(root(t), "runners", "onnx", "testdata", "add_sub.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const docString = 6 // of ModelProto
-	file = protowire.AppendTag(file, docString, protowire.BytesType)
-	return protowire.AppendString(file, strings.Repeat("x", size)+mark)
+// excess is how one limit of a tenant is exceeded.
+type excess struct {
+	limit int64
+	// hold uses something of it until the context ends. Default: what was used stays used without.
+	hold func(ctx context.Context, c *client.Client)
+	// exceed is called until one of its calls is refused.
+	exceed []func(ctx context.Context, c *client.Client) error
+	// use is what a refusal says is used, at least.
+	use int64
 }
 
-func push(t *testing.T, c *client.Client, name string, file []byte, options ...client.PushOption) error {
+// excesses has every limit but loaded_models, which refuses nothing: see TestLoadedModelsMakeRoom.
+func excesses(t *testing.T) map[string]excess {
 	t.Helper()
-	_, err := c.PushModel(bounded(t), name, bytes.NewReader(file), int64(len(file)), options...)
-	return err
-}
-
-// useOf returns what a tenant's own admin sees of its use.
-func useOf(t *testing.T, c *client.Client) *tandemv1.TenantUse {
-	t.Helper()
-	res, err := c.Tenants.GetTenant(bounded(t), &tandemv1.GetTenantRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res.GetTenant().GetUse()
-}
-
-// TestDeclaredMemoryIsNoWayOut has a tenant declare next to nothing for a model that is larger than all its models may be.
-func TestDeclaredMemoryIsNoWayOut(t *testing.T) {
-	const limit = 1 << 20
-	s := start(t, rig.Options{})
-	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{ModelMemoryBytes: limit})
-	file := sizedModel(t, 2<<20, "")
-	for _, declared := range []int64{0, 1} {
-		err := push(t, c, "m", file, client.WithModelOptions(&tandemv1.ModelOptions{MemoryBytes: declared}))
-		wantQuota(t, err, "model_memory_bytes", limit)
-	}
-	if use := useOf(t, c); use.GetModelMemoryBytes() != 0 || use.GetLoadedModels() != 0 {
-		t.Errorf("got %v in use after the refusals", use)
-	}
-}
-
-// onDisk returns the bytes of all files below a folder.
-func onDisk(t *testing.T, dir string) int64 {
-	t.Helper()
-	var n int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+	type calls = []func(context.Context, *client.Client) error
+	infer := func(graph string, in map[string]*tandemv1.Value) func(context.Context, *client.Client) error {
+		return func(ctx context.Context, c *client.Client) error {
+			_, err := c.Infer(ctx, graph, in)
 			return err
 		}
-		info, err := d.Info()
-		if err == nil {
-			n += info.Size()
-		}
+	}
+	publish := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Graphs.PublishGraph(ctx, &tandemv1.PublishGraphRequest{Document: "graph: new\ninputs: {text: text}\noutputs: {text: text}\n"})
 		return err
-	})
+	}
+	begin := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Models.BeginModelUpload(ctx, &tandemv1.BeginModelUploadRequest{Name: "new", SizeBytes: 2 << 20, Digest: digestOf("c")})
+		return err
+	}
+	other := fileOf(t, "runners", "onnx", "testdata", "identity_fp32.onnx")
+	push := func(ctx context.Context, c *client.Client) error {
+		_, err := c.PushModel(ctx, "other", bytes.NewReader(other), int64(len(other)), taking(3<<20))
+		return err
+	}
+	spin, text := mode(0), func(size int) map[string]*tandemv1.Value {
+		in := mode(0)
+		in["text"] = client.Text(strings.Repeat("x", size))
+		return in
+	}
+	ask := func(ctx context.Context, c *client.Client) error {
+		_, err := c.Server.GetServerInfo(ctx, &tandemv1.GetServerInfoRequest{})
+		return err
+	}
+	return map[string]excess{
+		"requests_per_second": {limit: 10, hold: func(ctx context.Context, c *client.Client) {
+			for ctx.Err() == nil {
+				_ = ask(ctx, c) // most are refused
+			}
+		}, exceed: calls{ask}, use: 10},
+		"in_flight": {limit: 1, hold: func(ctx context.Context, c *client.Client) { _ = infer("spin", spin)(ctx, c) }, exceed: calls{ask}, use: 1},
+		"bytes_in_flight": {
+			limit: 4 << 20, hold: func(ctx context.Context, c *client.Client) { _ = infer("spin", text(1<<20))(ctx, c) },
+			exceed: calls{infer("spin", text(4<<20))}, use: 1 << 20,
+		},
+		"plugin_memory_bytes":     {limit: 8 << 20, exceed: calls{infer("memory", mode(1))}, use: 1},
+		"fuel_per_second":         {limit: 1, exceed: calls{infer("memory", mode(5))}, use: 1},
+		"records_per_second":      {limit: 1, exceed: calls{infer("host", mode(42))}, use: 1},
+		"upload_bytes_per_second": {limit: 10, exceed: calls{push}, use: 10},
+		"model_memory_bytes":      {limit: 2 << 20, exceed: calls{push}, use: 1 << 20}, // the model that is there is said to take 1 MiB
+		"blob_bytes":              {limit: 1 << 20, exceed: calls{begin}, use: 1000},
+		"objects":                 {limit: 8, exceed: calls{begin, publish}, use: 8},
+	}
+}
+
+// TestEveryQuota exceeds every limit that a tenant has. Who does is told which it was, its value, what is used of it and when to try
+// again; and both, the limit and what is used, are shown.
+func TestEveryQuota(t *testing.T) {
+	s := start(t, rig.Options{})
+	all := excesses(t)
+	fields := (&tandemv1.TenantLimits{}).ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		if field.Name() == "loaded_models" {
+			continue
+		}
+		t.Run(string(field.Name()), func(t *testing.T) {
+			x, ok := all[string(field.Name())]
+			if !ok {
+				t.Fatal("nothing exceeds this limit")
+			}
+			exceedQuota(t, s, field, x)
+		})
+	}
+}
+
+// exceedQuota exceeds one limit of a tenant of its own, which has a model in memory, a plugin and six graphs.
+func exceedQuota(t *testing.T, s *rig.Server, field protoreflect.FieldDescriptor, x excess) {
+	t.Helper()
+	tenant := "t" + strings.ReplaceAll(string(field.Name()), "_", "-")
+	c, _ := newTenantWithKey(t, s, tenant, nil)
+	pushHostile(t, c)
+	publishSum(t, c)
+	ctx := bounded(t)
+	limits := &tandemv1.TenantLimits{}
+	limits.ProtoReflect().Set(field, numberOf(field, x.limit))
+	if _, err := s.Client.Tenants.SetTenantLimits(ctx, &tandemv1.SetTenantLimitsRequest{Name: tenant, Limits: limits}); err != nil {
+		t.Fatal(err)
+	}
+	holding, stop := context.WithCancel(ctx)
+	held := make(chan struct{})
+	go func() {
+		defer close(held)
+		if x.hold != nil {
+			x.hold(holding, c)
+		}
+	}()
+	defer func() {
+		stop()
+		<-held
+	}()
+	for used := int64(0); x.hold != nil && used < x.use; used = useOf(ctx, t, s, tenant, field) {
+	}
+	for _, exceed := range x.exceed {
+		err := exceed(ctx, c)
+		for err == nil && ctx.Err() == nil {
+			err = exceed(ctx, c)
+		}
+		wantQuota(t, err, string(field.Name()), x.limit)
+		if got := client.Detail(err).GetQuota().GetUse(); got < x.use {
+			t.Errorf("%v says that %d is used, want %d at least", err, got, x.use)
+		}
+		wantShown(t, s, tenant, field, x.limit)
+	}
+}
+
+func numberOf(field protoreflect.FieldDescriptor, n int64) protoreflect.Value {
+	if field.Kind() == protoreflect.DoubleKind {
+		return protoreflect.ValueOfFloat64(float64(n))
+	}
+	return protoreflect.ValueOfInt64(n)
+}
+
+// publishSum publishes a graph over a model and calls it, so that the model is in memory.
+func publishSum(t *testing.T, c *client.Client) {
+	t.Helper()
+	file := fileOf(t, "runners", "onnx", "testdata", "add_sub.onnx")
+	if _, err := c.PushModel(bounded(t), "sum", bytes.NewReader(file), int64(len(file)), taking(1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, c, "graph: sum\ninputs: {a: {type: tensor, dtype: FP32, shape: [batch, 3]}, b: {type: tensor, dtype: FP32, shape: [batch, 3]}}\n"+
+		"outputs: {s: {from: m.sum}}\nnodes:\n  m: {model: sum, in: {a: a, b: b}}\n")
+	if _, err := c.Infer(bounded(t), "sum", terms()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// taking says how much memory a model takes, which is not measured then.
+func taking(n int64) client.PushOption {
+	return client.WithModelOptions(&tandemv1.ModelOptions{MemoryBytes: n})
+}
+
+// terms is what the graph "sum" takes.
+func terms() map[string]*tandemv1.Value {
+	in := sums()
+	delete(in, "mode")
+	return in
+}
+
+// tenantOf returns what is shown of a tenant.
+func tenantOf(ctx context.Context, t *testing.T, s *rig.Server, name string) *tandemv1.Tenant {
+	t.Helper()
+	res, err := s.Client.Tenants.GetTenant(ctx, &tandemv1.GetTenantRequest{Name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return res.GetTenant()
 }
 
-// TestRefusedPushesStayWithinTheQuota has a tenant push again and again what is refused, or deleted at once: it takes no more of the disk
-// than it may.
-func TestRefusedPushesStayWithinTheQuota(t *testing.T) {
-	const limit = 5 << 20
-	s := start(t, rig.Options{})
-	for name, once := range map[string]func(c *client.Client, i int) error{
-		"refuses": func(c *client.Client, i int) error {
-			return push(t, c, "m", bytes.Repeat([]byte{byte(i + 1)}, 1<<20))
-		},
-		"deletes": func(c *client.Client, i int) error {
-			if err := push(t, c, "m", sizedModel(t, 1<<20, fmt.Sprint(i))); err != nil {
-				return err
-			}
-			if _, err := c.Models.DeleteModel(bounded(t), &tandemv1.DeleteModelRequest{Name: "m"}); err != nil {
-				t.Error(err)
-			}
-			return errTried
-		},
-	} {
-		c, _ := newTenantWithKey(t, s, name, &tandemv1.TenantLimits{BlobBytes: limit})
-		before, tries := onDisk(t, filepath.Join(s.Data, "blobs")), 0
-		for i := range 12 {
-			err := once(c, i)
-			if errors.Is(err, errTried) || client.Detail(err).GetReason() == tandemv1.Reason_REASON_MODEL_INVALID {
-				tries++
-				continue
-			}
-			wantQuota(t, err, "blob_bytes", limit)
-		}
-		use, grown := useOf(t, c), onDisk(t, filepath.Join(s.Data, "blobs"))-before
-		if tries < 4 || tries > 5 || use.GetBlobBytes() > limit || grown > limit+64<<10 || use.GetBlobBytes() < grown-64<<10 {
-			t.Errorf("%s: %d of 12 got through, %d bytes are counted, %d are on the disk", name, tries, use.GetBlobBytes(), grown)
-		}
+// useOf returns what is shown as used of a limit, in whole numbers.
+func useOf(ctx context.Context, t *testing.T, s *rig.Server, name string, field protoreflect.FieldDescriptor) int64 {
+	t.Helper()
+	use := tenantOf(ctx, t, s, name).GetUse().ProtoReflect()
+	switch n := use.Get(use.Descriptor().Fields().ByName(field.Name())).Interface().(type) {
+	case float64:
+		return int64(n + 0.5)
+	case int64:
+		return n
+	}
+	return 0
+}
+
+// wantShown makes sure that a limit and what is used of it are shown to a program and to a person.
+func wantShown(t *testing.T, s *rig.Server, tenant string, field protoreflect.FieldDescriptor, limit int64) {
+	t.Helper()
+	ctx := bounded(t)
+	shown := tenantOf(ctx, t, s, tenant)
+	if got := shown.GetLimits().ProtoReflect().Get(field).Interface(); got != numberOf(field, limit).Interface() {
+		t.Errorf("the limit is shown as %v, want %d", got, limit)
+	}
+	if used := useOf(ctx, t, s, tenant, field); used <= 0 {
+		t.Errorf("it is shown that nothing is used: %v", shown.GetUse())
+	}
+	line := regexp.MustCompile(`(?m)^` + string(field.Name()) + ` +(\S.*?)  +(\S.*)$`).FindStringSubmatch(tenantShow(t, s, tenant))
+	if len(line) != 3 || strings.HasPrefix(line[1], "0 ") || line[1] == "0" || !strings.ContainsAny(line[2], "0123456789") {
+		t.Errorf("tandem tenant show says %q, want some use and a limit", line)
 	}
 }
 
-var errTried = errors.New("pushed and deleted")
+// tenantShow returns what the command line shows of a tenant.
+func tenantShow(t *testing.T, s *rig.Server, tenant string) string {
+	t.Helper()
+	cmd := exec.CommandContext(bounded(t), filepath.Join(root(t), "bin", "tandem"), "tenant", "show", tenant)
+	cmd.Env = append(os.Environ(), "TANDEM_SERVER="+s.URL, "TANDEM_KEY="+s.Key)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("tandem tenant show: %v\n%s", err, out)
+	}
+	return string(out)
+}
 
-// TestObjectsAreCountedBeforeTheyAreThere begins more uploads than there may be objects.
-func TestObjectsAreCountedBeforeTheyAreThere(t *testing.T) {
+// TestLoadedModelsMakeRoom gives a tenant two models and a limit of one that is loaded: both answer, every time, and the one that was
+// used longer ago makes room.
+func TestLoadedModelsMakeRoom(t *testing.T) {
 	s := start(t, rig.Options{})
-	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{Objects: 1})
-	file := sizedModel(t, 1, "")
-	sum := sha256.Sum256(file)
-	for i := range 5 {
-		_, err := c.Models.BeginModelUpload(bounded(t), &tandemv1.BeginModelUploadRequest{
-			Name: fmt.Sprintf("m%d", i), SizeBytes: int64(len(file)), Digest: "sha256:" + hex.EncodeToString(sum[:]),
-		})
-		if i > 0 {
-			wantQuota(t, err, "objects", 1)
-		} else if err != nil {
-			t.Error(err)
+	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{LoadedModels: 1})
+	publishSum(t, c)
+	file := fileOf(t, "runners", "onnx", "testdata", "identity_fp32.onnx")
+	if _, err := c.PushModel(bounded(t), "same", bytes.NewReader(file), int64(len(file))); err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, c, "graph: same\ninputs: {x: {type: tensor, dtype: FP32, shape: [batch, n]}}\noutputs: {y: {from: m.y}}\n"+
+		"nodes:\n  m: {model: same, in: {x: x}}\n")
+	field := (&tandemv1.TenantLimits{}).ProtoReflect().Descriptor().Fields().ByName("loaded_models")
+	for range 3 {
+		for name, in := range map[string]map[string]*tandemv1.Value{"sum": terms(), "same": {"x": client.Float32s([]int64{1, 1}, []float32{1})}} {
+			if _, err := c.Infer(bounded(t), name, in); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			wantOnlyLoaded(t, c, name)
+			wantShown(t, s, "acme", field, 1)
+			if used := useOf(bounded(t), t, s, "acme", field); used != 1 {
+				t.Errorf("%d models are loaded, want 1", used)
+			}
 		}
-	}
-	if err := push(t, c, "m0", file); err != nil {
-		t.Errorf("the upload that had begun: %v", err)
-	}
-	if use := useOf(t, c); use.GetObjects() != 1 {
-		t.Errorf("got %v", use)
 	}
 }
 
-// TestReleasesCountAsBytes publishes one large document after the other.
-func TestReleasesCountAsBytes(t *testing.T) {
-	const limit = 2 << 20
-	s := start(t, rig.Options{})
-	c, _ := newTenantWithKey(t, s, "acme", &tandemv1.TenantLimits{BlobBytes: limit})
-	published := 0
-	for i := range 8 {
-		doc := fmt.Sprintf("graph: g\ndoc: %q\ninputs: {text: text}\noutputs: {y: {from: text}}\n", strings.Repeat("x", 400<<10)+fmt.Sprint(i))
-		if _, err := c.Graphs.PublishGraph(bounded(t), &tandemv1.PublishGraphRequest{Document: doc}); err == nil {
-			published++
-		} else {
-			wantQuota(t, err, "blob_bytes", limit)
-		}
+// wantOnlyLoaded makes sure that one of a tenant's models is in memory and no other one.
+func wantOnlyLoaded(t *testing.T, c *client.Client, name string) {
+	t.Helper()
+	res, err := c.Models.ListModels(bounded(t), &tandemv1.ListModelsRequest{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if use := useOf(t, c); published < 2 || published > 4 || use.GetBlobBytes() > limit || use.GetBlobBytes() < int64(published)*400<<10 {
-		t.Errorf("%d of 8 were published, %v is in use", published, use)
+	for _, m := range res.GetModels() {
+		if m.GetLoaded() != (m.GetName() == name) {
+			t.Errorf("after a call of %s, model %s is loaded: %t", name, m.GetName(), m.GetLoaded())
+		}
 	}
 }

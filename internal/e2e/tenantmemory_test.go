@@ -15,13 +15,13 @@ import (
 	"github.com/tandem-serve/tandem/sdk/client"
 )
 
-// wantQuota makes sure that a call was refused for want of a quota, with all that a caller needs to know.
+// wantQuota makes sure that a call was refused for want of a quota, with all that a caller needs to know. Who is in debt wanted nothing.
 func wantQuota(t *testing.T, err error, name string, limit int64) {
 	t.Helper()
 	d := client.Detail(err)
 	q := d.GetQuota()
 	if connect.CodeOf(err) != connect.CodeResourceExhausted || d.GetReason() != tandemv1.Reason_REASON_QUOTA_EXCEEDED || q.GetQuota() != name ||
-		q.GetLimit() != limit || q.GetUse() < 0 || q.GetUse()+q.GetNeed() <= limit || d.GetRetryAfter().AsDuration() <= 0 {
+		q.GetLimit() != limit || q.GetUse() < 0 || q.GetUse()+max(q.GetNeed(), 1) <= limit || d.GetRetryAfter().AsDuration() <= 0 {
 		t.Errorf("got %v (%v), want quota %s of %d, its use and when to try again", err, d, name, limit)
 	}
 }
