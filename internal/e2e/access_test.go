@@ -3,10 +3,8 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,74 +44,6 @@ func pushHostile(t *testing.T, c *client.Client) {
 
 func mode(n byte) map[string]*tandemv1.Value {
 	return map[string]*tandemv1.Value{"mode": client.Tensor(tandemv1.DataType_DATA_TYPE_INT32, nil, []byte{n, 0, 0, 0})}
-}
-
-// TestLosingTheRightEndsCalls revokes keys, suspends and deletes a tenant, each while a caller's call and a publisher's stream run that
-// would spin until their deadline, both under keys for that graph only.
-func TestLosingTheRightEndsCalls(t *testing.T) {
-	s := start(t, rig.Options{})
-	ctx := bounded(t)
-	for name, c := range map[string]struct {
-		lose func(admin *client.Client, keys []string) error
-		want tandemv1.Reason
-	}{
-		"revoked": {func(admin *client.Client, keys []string) error {
-			var errs []error
-			for _, key := range keys {
-				_, err := admin.Tenants.RevokeKey(ctx, &tandemv1.RevokeKeyRequest{Id: strings.Split(key, "_")[1]})
-				errs = append(errs, err)
-			}
-			return errors.Join(errs...)
-		}, tandemv1.Reason_REASON_WRONG_KEY},
-		"suspended": {func(*client.Client, []string) error {
-			_, err := s.Client.Tenants.SuspendTenant(ctx, &tandemv1.SuspendTenantRequest{Name: "suspended"})
-			return err
-		}, tandemv1.Reason_REASON_FORBIDDEN},
-		"deleted": {func(*client.Client, []string) error {
-			_, err := s.Client.Tenants.DeleteTenant(ctx, &tandemv1.DeleteTenantRequest{Name: "deleted"})
-			return err
-		}, tandemv1.Reason_REASON_FORBIDDEN},
-	} {
-		admin := newTenant(t, s, name)
-		pushHostile(t, admin)
-		keys := []string{
-			scopedKey(t, admin, tandemv1.Role_ROLE_CALLER, "spin"), scopedKey(t, admin, tandemv1.Role_ROLE_PUBLISHER, "spin", "other"),
-		}
-		caller, err := client.New(s.URL, client.WithKey(keys[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		publisher, err := client.New(s.URL, client.WithKey(keys[1]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, len(keys))
-		go func() {
-			_, err := caller.Infer(ctx, "spin", mode(0))
-			ended <- err
-		}()
-		go func() {
-			var last error
-			for _, err := range publisher.InferStream(ctx, "spin", mode(0)) {
-				last = err
-			}
-			ended <- last
-		}()
-		waitInFlight(ctx, t, s, name, int64(len(keys)))
-		if err := c.lose(admin, keys); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		for range keys {
-			select {
-			case err := <-ended:
-				if client.Reason(err) != c.want {
-					t.Errorf("%s: a call ended with %v (%v), want %v", name, client.Reason(err), err, c.want)
-				}
-			case <-time.After(20 * time.Second):
-				t.Errorf("%s: a call goes on", name)
-			}
-		}
-	}
 }
 
 // waitInFlight waits until so many calls of a tenant run.
