@@ -116,9 +116,9 @@ const missedPings = 6
 var keptEnv = [...]string{"LD_LIBRARY_PATH=", "DYLD_", "CUDA_", "NVIDIA_", "TENSORRT_", "VK_", "ORT_", "TZ=", "GODEBUG=", "GOCOVERDIR=", "TMPDIR="}
 
 func environment() []string {
-	// Few malloc arenas: what a thread frees is there for the others, and can be given back. A worker that crashes says how, and not where
-	// in this program: that is of no use to anybody. Beginning makes more than 4 MiB of garbage, for which a collection is not worth it.
-	env := []string{"MALLOC_ARENA_MAX=2", "GOTRACEBACK=none", "GOGC=200"}
+	// Few malloc arenas: what a thread frees is there for the others, and can be given back. Beginning makes more than 4 MiB of garbage,
+	// for which a collection is not worth it.
+	env := []string{"MALLOC_ARENA_MAX=2", "GOGC=200"}
 	for _, v := range os.Environ() {
 		for _, k := range keptEnv {
 			if len(v) >= len(k) && v[:len(k)] == k {

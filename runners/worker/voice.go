@@ -45,8 +45,12 @@ func (v *voice) sayLocked(line string) {
 	if line == "" {
 		return
 	}
+	say := v.log.Warn
+	if v.why != "" {
+		say = v.log.Debug // where in this program it was, and what the registers held
+	}
 	if v.lines++; v.lines <= maxLines {
-		v.log.Warn("worker says", slog.String("tenant", v.tenant), slog.String("text", line))
+		say("worker says", slog.String("tenant", v.tenant), slog.String("text", line))
 	}
 	if v.why == "" {
 		for _, sign := range []string{"panic:", "fatal error:", "SIG", "terminate called", "out of memory", "worker:", "cannot allocate", "bad_alloc", "Assertion"} {
