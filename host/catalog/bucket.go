@@ -154,7 +154,7 @@ func update[T any](ctx context.Context, b *bucket, key string, change func(*T) e
 	return zero, 0, ErrConflict
 }
 
-// put stores v if the record still has revision rev; 0 is no record.
+// put stores v if the record still has revision rev; 0 is no record: there never was one, or it was removed.
 func (b *bucket) put(ctx context.Context, key string, v any, rev uint64) (uint64, error) {
 	data, err := encode(v)
 	if err != nil {
@@ -163,7 +163,11 @@ func (b *bucket) put(ctx context.Context, key string, v any, rev uint64) (uint64
 	if err := b.conn.CheckSpace(len(data)); err != nil {
 		return 0, err
 	}
-	rev, err = b.kv.Update(ctx, key, data, rev)
+	if rev == 0 {
+		rev, err = b.kv.Create(ctx, key, data) // over the mark of a removal
+	} else {
+		rev, err = b.kv.Update(ctx, key, data, rev)
+	}
 	return rev, translate(err)
 }
 

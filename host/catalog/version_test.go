@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -263,6 +264,25 @@ func TestPlugins(t *testing.T) {
 	}
 	want(t, "delete another version", errOf(c.DeletePlugin(t.Context(), "acme", "ocr", "1")), nil)
 	want(t, "untag", errOf(c.DeleteTag(t.Context(), catalog.KindPlugin, "acme", "ocr", "prod")), catalog.ErrNotFound)
+}
+
+// A tenant that is made anew under the name of one that was deleted is no different from another.
+func TestTenantMadeAnew(t *testing.T) {
+	c := open(t, catalog.Config{})
+	at := time.Now().UTC().Truncate(time.Second)
+	for i := range 2 {
+		want(t, "create", c.CreateTenant(t.Context(), tenant.Tenant{ID: "anew"}), nil)
+		if used, err := c.LastUse(t.Context(), "anew"); err != nil || len(used) != 0 {
+			t.Errorf("tenant %d begins with %v, %v", i, used, err)
+		}
+		for range 2 {
+			want(t, "note the use of a key", c.NoteUse(t.Context(), "anew", map[string]time.Time{"key": at}), nil)
+		}
+		if used, err := c.LastUse(t.Context(), "anew"); err != nil || !used["key"].Equal(at) {
+			t.Errorf("tenant %d: got %v, %v", i, used, err)
+		}
+		want(t, "delete", c.DeleteTenant(t.Context(), "anew"), nil)
+	}
 }
 
 func TestTenantsAreApart(t *testing.T) {

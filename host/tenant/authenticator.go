@@ -178,6 +178,9 @@ func (a *Authenticator) recheck(ctx context.Context, s *session) error {
 func (a *Authenticator) FlushUse(ctx context.Context) error {
 	var errs []error
 	for id, used := range a.uses.take() {
+		if _, err := a.store.GetTenant(ctx, id); errors.Is(err, ErrNotFound) {
+			continue // it is gone, and so are its keys
+		}
 		if err := a.store.NoteUse(ctx, id, used); err != nil {
 			errs = append(errs, fmt.Errorf("note the use of keys of %s: %w", id, err))
 		}

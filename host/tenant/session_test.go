@@ -341,6 +341,31 @@ func TestLastUse(t *testing.T) {
 	})
 }
 
+// Nothing is kept of the keys of a tenant that is gone.
+func TestLastUseOfWhoIsGone(t *testing.T) {
+	store := newMemStore()
+	if err := store.PutTenant(t.Context(), tenant.Tenant{ID: "acme"}); err != nil {
+		t.Fatal(err)
+	}
+	k, plain := tenant.NewKey(tenant.KeyParams{Tenant: "acme", Role: tenant.RoleCaller, Now: time.Now()})
+	if err := store.PutKey(t.Context(), k); err != nil {
+		t.Fatal(err)
+	}
+	a := tenant.NewAuthenticator(tenant.AuthConfig{Store: store})
+	if _, err := a.Authenticate(t.Context(), "Bearer "+plain); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.DeleteTenant(t.Context(), "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.FlushUse(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if used, err := store.LastUse(t.Context(), "acme"); err != nil || len(used) != 0 {
+		t.Errorf("got %v, %v", used, err)
+	}
+}
+
 func TestScope(t *testing.T) {
 	all, one := tenant.Principal{}, tenant.Principal{Graphs: []string{"a", "b"}}
 	if !all.HasGraph("a") || !one.HasGraph("b") || one.HasGraph("c") || one.HasGraph("") {
