@@ -21,6 +21,7 @@ import (
 //
 //	wazero-VERSION-ARCH-OS/NAME   the runtime's files: machine code
 //	admitted/KEY                  admitted modules, see admitted
+//	said/KEY                      what a module said about itself to a tenant
 //	manifest/KEY.json             for each entry its files and their checksums; touched when used
 //	tmp/                          what is being made; emptied at start
 //
@@ -28,7 +29,7 @@ import (
 // for it; a file that is missing or changed is made again. When the files exceed limit, the entries that were not used for
 // longest go. The folder must not be writable for others: who can write a manifest can run code here.
 //
-// It is not safe for concurrent use; the host holds its compiling lock.
+// It is not safe for concurrent use but for workspace; the host holds its lock of codes.
 type codeCache struct {
 	dir    string
 	own    bool // made by this host, removed with it
@@ -109,22 +110,41 @@ func (c *codeCache) manifestPath(key cacheKey) string { return c.path("manifest"
 
 // provide makes sure that there is a whole entry for key: if there is none, produce makes its files in an empty folder.
 func (c *codeCache) provide(key cacheKey, produce func(tmp string) error) error {
-	err := c.check(key)
-	if err == nil {
+	if c.whole(key) {
 		return nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		c.logger.Warn("a damaged cache entry is made again", slog.Any("error", err))
-	}
-	if err := c.drop(key); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(c.path("tmp"), "")
+	tmp, err := c.workspace()
 	if err != nil {
-		return fmt.Errorf("compile: %w", err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(tmp) }() // emptied at the next start at the latest
 	if err := produce(tmp); err != nil {
+		return err
+	}
+	return c.replace(key, tmp)
+}
+
+// whole reports whether there is a whole entry for key, and marks it as used.
+func (c *codeCache) whole(key cacheKey) bool {
+	err := c.check(key)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.logger.Warn("a damaged cache entry is made again", slog.Any("error", err))
+	}
+	return err == nil
+}
+
+// workspace returns an empty folder for the files of an entry. The caller removes it. It needs no lock.
+func (c *codeCache) workspace() (string, error) {
+	tmp, err := os.MkdirTemp(c.path("tmp"), "")
+	if err != nil {
+		return "", fmt.Errorf("compile: %w", err)
+	}
+	return tmp, nil
+}
+
+// replace moves the files in tmp to an entry, in the place of what it had, and removes others until all fit.
+func (c *codeCache) replace(key cacheKey, tmp string) error {
+	if err := c.drop(key); err != nil {
 		return err
 	}
 	if err := c.adopt(key, tmp); err != nil {

@@ -70,7 +70,7 @@ func (r *Result) Release() {
 func (l *lane) finish(in *instance) (pages int) {
 	in.state = nil
 	h := l.plugin.host
-	pages, ok := in.reset(h.resetter, l.plugin.desc.Stateful)
+	pages, ok := in.reset(h.resetter, l.plugin.said.desc.Stateful)
 	if ok {
 		h.pools.give(in)
 		l.refs.Add(-1)
@@ -108,13 +108,13 @@ func (l *lane) free(in *instance) {
 //
 // Every error is a [*CallError]. After an error there is nothing to release.
 func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
-	f, ok := p.prog.funcs[c.Function]
+	f, ok := p.said.funcs[c.Function]
 	if !ok {
 		return nil, p.callError(&c, "", &CallError{Kind: KindInput, Text: "there is no such function"})
 	}
 	s := p.newState(ctx, &c)
 	defer p.host.freeState(s)
-	need, port, fault := s.fit(f, p.prog.heads[f.name], c.Inputs, p.host.cfg.MaxArenaBytes)
+	need, port, fault := s.fit(f, p.said.heads[f.name], c.Inputs, p.host.cfg.MaxArenaBytes)
 	if fault != "" {
 		return nil, p.callError(&c, port, &CallError{Kind: KindInput, Text: string(fault)})
 	}
@@ -146,7 +146,7 @@ func (p *Plugin) serve(ctx context.Context, l *lane, f *function, c *Call, s *ca
 		return nil, "", err
 	}
 	r = &Result{Wait: wait}
-	if port, err = in.serve(ctx, f, p.prog.heads[f.name], c, r); err != nil {
+	if port, err = in.serve(ctx, f, p.said.heads[f.name], c, r); err != nil {
 		l.finish(in)
 		return nil, port, err
 	}
@@ -166,7 +166,7 @@ func (p *Plugin) callError(c *Call, port string, err error) error {
 		ce = &CallError{Kind: KindHost, Text: err.Error(), Cause: err}
 	}
 	out := *ce
-	out.Plugin, out.Function, out.Port = p.desc.Name, c.Function, port
+	out.Plugin, out.Function, out.Port = p.said.desc.Name, c.Function, port
 	return &out
 }
 
@@ -222,7 +222,7 @@ func (s *callState) fit(f *function, h *head, inputs []value.Value, limit int64)
 // laneFor returns the lane with a large enough arena. The caller must leave it.
 func (p *Plugin) laneFor(c *Call, need int64) (*lane, error) {
 	cfg := &p.host.cfg
-	if p.desc.Stateful { // its state lives in one instance, so every call needs the same
+	if p.said.desc.Stateful { // its state lives in one instance, so every call needs the same
 		need = max(need, min(statefulArena, cfg.MaxArenaBytes))
 	}
 	size, ok := cfg.arenaFor(max(need, int64(len(c.With))))

@@ -87,42 +87,53 @@ func newFile(dir, old string) (path string, err error) {
 	return path, err
 }
 
-// errNoCode says that the cache has no code for a module, which has to be admitted again to make it.
-var errNoCode = errors.New("compile: the cache has no code")
-
-// compile returns the code of a metered module, out of the cache if it is there.
-func (h *Host) compile(ctx context.Context, a *admitted) (wazero.CompiledModule, error) {
-	h.compiling.Lock()
-	defer h.compiling.Unlock()
-	if err := context.Cause(ctx); err != nil {
-		return nil, fmt.Errorf("compile: %w", err)
+// compile makes the code of a metered module, when the turn of its job comes, and loads it. It ends the job.
+func (h *Host) compile(ctx context.Context, job *compileJob, a *admitted) (wazero.CompiledModule, error) {
+	defer h.compiles.end(job)
+	if err := h.compiles.begin(ctx, job); err != nil {
+		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.UploadTimeout)
+	defer cancel()
 	if h.cache == nil {
-		m, err := compileHere(ctx, h.rt, a.bin)
-		return m, rejectCompile(err)
+		return compileHere(ctx, h.rt, a.bin)
 	}
-	// What the cache holds may be for another processor or another runtime. The runtime then compiles by itself, but
-	// all that it has is the shell: its result is thrown away and the code made anew.
-	for range 2 {
-		m, err := h.cached(ctx, a)
-		if m != nil || err != nil {
-			return m, rejectCompile(err)
-		}
+	if err := h.makeCode(ctx, a); err != nil {
+		return nil, err
 	}
-	return nil, errors.New("compile: the runtime does not take the code that was made for it")
+	code, err := h.kept(ctx, a)
+	if code == nil && err == nil {
+		err = errors.New("compile: the runtime does not take the code that was made for it")
+	}
+	return code, err
 }
 
-// cached makes sure that the cache has a module's code, and loads it; the result is nil when the runtime did not take
-// it, which is then no longer in the cache.
-func (h *Host) cached(ctx context.Context, a *admitted) (wazero.CompiledModule, error) {
-	err := h.cache.provide(a.Key, func(tmp string) error {
-		if a.bin == nil {
-			return errNoCode
-		}
-		return h.cfg.Compiler.Compile(ctx, a.bin, tmp)
-	})
+// makeCode puts the code of a metered module into the cache. The cache is not locked while the module compiles.
+func (h *Host) makeCode(ctx context.Context, a *admitted) error {
+	tmp, err := h.cache.workspace()
 	if err != nil {
-		return nil, err
+		return err
+	}
+	defer func() { _ = os.RemoveAll(tmp) }() // emptied at the next start at the latest
+	if err := h.cfg.Compiler.Compile(ctx, a.bin, tmp); err != nil {
+		return err
+	}
+	h.codes.Lock()
+	defer h.codes.Unlock()
+	return h.cache.replace(a.Key, tmp)
+}
+
+// kept loads a module's code out of the cache. It returns nil when there is none that the runtime takes: what the cache holds may be for
+// another processor or another runtime. The runtime then compiles by itself, but all that it has is the shell: its result is thrown
+// away, and the entry removed.
+func (h *Host) kept(ctx context.Context, a *admitted) (wazero.CompiledModule, error) {
+	if h.cache == nil {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	h.codes.Lock()
+	defer h.codes.Unlock()
+	if !h.cache.whole(a.Key) {
+		return nil, nil //nolint:nilnil // there is none
 	}
 	before, err := h.cache.runtimeFiles()
 	if err != nil {

@@ -59,7 +59,7 @@ type Config struct {
 	// IdleTimeout is how long an instance may lie idle before it is given back. Default 1 minute.
 	IdleTimeout time.Duration
 
-	// UploadTimeout bounds linting, metering and compiling of one module. Default 1 minute.
+	// UploadTimeout bounds the compiling of one module, without the wait for others that compile. Default 1 minute.
 	UploadTimeout time.Duration
 	// DescribeTimeout bounds a plugin's own start, its description and its initialisation, each. Default 2 s.
 	DescribeTimeout time.Duration
@@ -166,4 +166,16 @@ func (c Config) Validate() error {
 		check(n.n > 0, "%s %d is not positive", n.name, n.n)
 	}
 	return errors.Join(errs...)
+}
+
+// maxCompiles bounds the modules that compile at once, each of which may take the memory of a [ChildCompiler].
+const maxCompiles = 4
+
+// compilesAtOnce returns how many modules compile at once: as many as there are cores. In this process and without a cache it is one,
+// since the runtime is not safe for equal modules at once.
+func (c Config) compilesAtOnce() int {
+	if c.Compiler == nil {
+		return 1
+	}
+	return min(c.Cores, maxCompiles)
 }

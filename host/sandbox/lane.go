@@ -66,7 +66,7 @@ func (p *Plugin) lane(with []byte, arenaLen uint32) (*lane, error) {
 			p.lanes[arenaLen] = byWith
 		}
 		l = &lane{plugin: p, with: append([]byte(nil), with...), arenaLen: arenaLen, size: p.prog.leastMemory()}
-		if p.desc.Stateful {
+		if p.said.desc.Stateful {
 			l.max = 1
 		}
 		byWith[string(l.with)] = l

@@ -13,7 +13,7 @@ import (
 type Plugin struct {
 	host *Host
 	prog *program
-	desc abi.Description
+	said *declared
 	// account and tenant are its tenant's.
 	account *account
 	tenant  *tenantUse
@@ -28,15 +28,16 @@ type Plugin struct {
 }
 
 // newPlugin takes over a reference to prog.
-func newPlugin(h *Host, prog *program, tenant string) *Plugin {
-	p := &Plugin{host: h, prog: prog, desc: prog.desc, account: h.turns.account(tenant), lanes: map[uint32]map[string]*lane{}}
+func newPlugin(prog *program, said *declared, tenant string) *Plugin {
+	h := prog.host
+	p := &Plugin{host: h, prog: prog, said: said, account: h.turns.account(tenant), lanes: map[uint32]map[string]*lane{}}
 	h.pools.join(p, tenant)
 	return p
 }
 
 // Description returns what the plugin declared. It was validated: names are unique, kinds, dtypes and schemas are known
 // and parse. It is shared and must not be changed.
-func (p *Plugin) Description() abi.Description { return p.desc }
+func (p *Plugin) Description() abi.Description { return p.said.desc }
 
 // Digest returns the SHA-256 of the module's bytes.
 func (p *Plugin) Digest() [32]byte { return p.prog.digest }
@@ -44,12 +45,12 @@ func (p *Plugin) Digest() [32]byte { return p.prog.digest }
 // ValidateWith checks a configuration against the schema that the function declares. An empty with stands for {}. A
 // function without a schema takes only {}. It runs nothing of the guest.
 func (p *Plugin) ValidateWith(function string, with json.RawMessage) error {
-	f, ok := p.prog.funcs[function]
+	f, ok := p.said.funcs[function]
 	if !ok {
-		return fmt.Errorf("plugin %q has no function %q", p.desc.Name, function)
+		return fmt.Errorf("plugin %q has no function %q", p.said.desc.Name, function)
 	}
 	if err := f.validateWith(with); err != nil {
-		return fmt.Errorf("plugin %q function %q: %w", p.desc.Name, function, err)
+		return fmt.Errorf("plugin %q function %q: %w", p.said.desc.Name, function, err)
 	}
 	return nil
 }

@@ -2,9 +2,7 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -25,14 +23,15 @@ type program struct {
 	bare    bool           // code is without its data, and instances can be reset
 	data    []wasmbin.Data // what instances that start from the beginning begin with, when bare
 	globals []wasmbin.Global
-	desc    abi.Description
-	funcs   map[string]*function
-	heads   map[string]*head
 	pace    pace
 
 	ready chan struct{} // closed when it is loaded
 	err   error         // why it was not; valid after ready
-	refs  int           // guarded by Host.mu
+
+	refs    int                     // guarded by Host.mu, as are the following
+	callers []string                // the tenants of those who wait for it to be loaded
+	job     *compileJob             // of its compilation; nil before that
+	cancel  context.CancelCauseFunc // ends its compilation; nil before that
 }
 
 // retain adds a reference to a program of which the caller has one.
@@ -64,43 +63,6 @@ func (p *program) free(ctx context.Context) error {
 		return nil
 	}
 	return p.code.Close(ctx)
-}
-
-// load does everything that makes a program of a module. What was admitted before is taken from the cache. The account
-// pays for what the guest does meanwhile.
-func (p *program) load(ctx context.Context, payer *account, wasm []byte) error {
-	h := p.host
-	ctx, cancel := context.WithTimeout(ctx, h.cfg.UploadTimeout)
-	defer cancel()
-	a := h.recall(p.digest)
-	known := a != nil
-	var err error
-	if known {
-		p.code, err = h.compile(ctx, a)
-		known = !errors.Is(err, errNoCode)
-	}
-	if !known {
-		if a, err = h.admit(wasm); err != nil {
-			return err
-		}
-		p.code, err = h.compile(ctx, a)
-	}
-	if err != nil {
-		return err
-	}
-	p.bare, p.data, p.globals = a.Bare, a.Data, a.Globals
-	if !known {
-		if a.Description, err = p.describe(ctx, payer); err != nil {
-			return err
-		}
-	}
-	if err := p.declare(a.Description); err != nil {
-		return err
-	}
-	if !known {
-		h.remember(p.digest, a)
-	}
-	return nil
 }
 
 // admit lints and meters a module.
@@ -136,20 +98,6 @@ func (h *Host) admit(wasm []byte) (*admitted, error) {
 // leastMemory returns the bytes of memory with which every instance begins.
 func (p *program) leastMemory() int64 {
 	return int64(p.code.ExportedMemories()[abi.ExportMemory].Min()) << 16
-}
-
-// declare takes over what the module says about itself.
-func (p *program) declare(doc []byte) error {
-	desc, funcs, err := parseDescription(doc)
-	if err != nil {
-		return err
-	}
-	p.desc, p.funcs, p.heads = desc, map[string]*function{}, map[string]*head{}
-	for _, f := range funcs {
-		p.funcs[f.name] = f
-		p.heads[f.name] = newHead(f)
-	}
-	return nil
 }
 
 // maxGap is how many zeros may be kept with data to join what stands around them. Go's linker leaves out every run of zeros
@@ -226,63 +174,4 @@ func checkExports(mod *wasmbin.Module, limit int64) error {
 		return e
 	}
 	return nil
-}
-
-// describe asks the module for its description.
-func (p *program) describe(ctx context.Context, payer *account) ([]byte, error) {
-	h := p.host
-	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), purse{shared: &h.memory}) // nobody's plugin yet
-	if err != nil {
-		return nil, err
-	}
-	limits := startLimits{step: h.cfg.DescribeTimeout}
-	state := h.newStartState(&Services{}, nil, payer)
-	limits.extend(state)
-	in, err := newInstance(ctx, p, mem, state)
-	if err != nil {
-		return nil, rejectGuest("start", "start section", err)
-	}
-	doc, err := in.describe(ctx, limits)
-	return doc, errors.Join(err, in.close(ctx))
-}
-
-// describe starts the instance and returns its description.
-func (in *instance) describe(ctx context.Context, limits startLimits) ([]byte, error) {
-	if err := in.initialize(ctx, limits); err != nil {
-		return nil, rejectGuest("start", "start", err)
-	}
-	limits.extend(in.state)
-	at, err := in.enter(ctx, in.mod.ExportedFunction(abi.ExportDescribe))
-	if err != nil {
-		return nil, rejectGuest("describe", abi.ExportDescribe, err)
-	}
-	ptr, n := uint32(at>>32), uint32(at&math.MaxUint32)
-	if n > maxDescriptionBytes {
-		return nil, reject("describe", "%s: a description of %d bytes, want at most %d", abi.ExportDescribe, n, maxDescriptionBytes)
-	}
-	doc, ok := in.mod.Memory().Read(ptr, n)
-	if !ok {
-		return nil, reject("describe", "%s: %d bytes at 0x%x lie outside memory", abi.ExportDescribe, n, ptr)
-	}
-	return append([]byte(nil), doc...), nil
-}
-
-// rejectGuest turns a guest's fault during upload into a RejectError. Faults that are not the guest's stay as they are.
-func rejectGuest(code, step string, err error) error {
-	var ce *CallError
-	if !errors.As(err, &ce) {
-		return err
-	}
-	switch {
-	case ce.Kind == KindCanceled || ce.Kind == KindDeadline && ce.Cause != nil:
-		return ce.Cause
-	case ce.Kind == KindClosed:
-		return ErrClosed
-	case ce.Kind == KindHost:
-		return ce
-	case ce.Kind == KindStart:
-		return reject(code, "%s", ce.Text)
-	default:
-		return reject(code, "%s: %s", step, ce.Text)
-	}
 }

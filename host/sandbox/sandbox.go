@@ -5,11 +5,11 @@
 // that comes back, and leaves no byte of the call behind. The contract with plugins is docs/plugin-abi.md.
 //
 // Goroutines: a call runs on its caller's goroutine. The host starts goroutines only for model_start (each ends before
-// its call returns), to free what a guest left behind when that is much, and for a timer that gives idle instances back;
-// [Host.Close] waits for the guests and for what they leave.
+// its call returns), to free what a guest left behind when that is much, for a timer that gives idle instances back, and to compile a
+// module, for all that wait for it; [Host.Close] ends compilations, and waits for them, for the guests and for what they leave.
 //
-// Locks: lane.build before all others; Plugin.mu, Host.mu, pools.mu, turns.mu and callStacks.mu are never held together. None but lane.build is
-// held while a guest runs, while a module compiles or while a service is called.
+// Locks: lane.build before all others; Plugin.mu, Host.mu, Host.codes, compiles.mu, pools.mu, turns.mu and callStacks.mu are never held
+// together. None but lane.build is held while a guest runs, while a module compiles or while a service is called.
 package sandbox
 
 import (
@@ -18,13 +18,11 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/tandem-serve/tandem/host/sandbox/wasmbin"
-	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
 // Host owns a WebAssembly runtime and every plugin in it. It may be used by many goroutines.
@@ -46,7 +44,9 @@ type Host struct {
 	watch    *watch
 	stacks   *callStacks
 
-	compiling sync.Mutex // held while a module compiles: wazero's cache is not safe for equal modules at once
+	compiles *compiles
+
+	codes sync.Mutex // guards cache; held while the runtime loads code out of it, which is not safe for equal modules at once
 
 	mu       sync.Mutex // guards the following
 	programs map[[32]byte]*program
@@ -63,6 +63,7 @@ func newHost(ctx context.Context, cfg Config, best resetMethod) (*Host, error) {
 	h := &Host{cfg: cfg, base: context.WithoutCancel(ctx), programs: map[[32]byte]*program{}, resetter: newResetter(best)}
 	h.memory.limit = uint64(cfg.GuestBytes)
 	h.pools = newPools(&cfg, h.shut)
+	h.compiles = newCompiles(cfg.compilesAtOnce())
 	h.turns, h.watch, h.stacks = newTurns(cfg.Cores, cfg.Background), newWatch(), newCallStacks(cfg.Cores)
 	fns := hostFuncs()
 	h.allowed = allowedImports(fns)
@@ -131,72 +132,6 @@ func (h *Host) free() (err error) {
 		}
 	})
 	return err
-}
-
-// Load is LoadFor a host that has one tenant.
-func (h *Host) Load(ctx context.Context, wasm []byte) (*Plugin, error) {
-	return h.LoadFor(ctx, "", wasm)
-}
-
-// LoadFor admits a module: lint, metering, compilation, description. The same bytes loaded twice are compiled once, but
-// every Plugin has instances of its own, and belongs to one tenant: load it again for another. The bytes are not kept. The
-// caller closes the Plugin.
-//
-// # Errors
-//
-//   - [*RejectError] lists every reason why the module is refused; nothing that the caller repeats will change it.
-//   - [ErrClosed] after Close.
-//   - ctx's error, and errors of the machine (no memory, no disk), which are not the module's fault.
-func (h *Host) LoadFor(ctx context.Context, tenant string, wasm []byte) (*Plugin, error) {
-	if err := h.pools.hold(); err != nil {
-		return nil, err
-	}
-	defer h.pools.release()
-	digest := pieces.SHA256(wasm)
-	for {
-		prog, mine := h.program(digest)
-		if mine {
-			prog.err = prog.load(ctx, h.turns.account(tenant), wasm)
-			close(prog.ready)
-		}
-		select {
-		case <-prog.ready:
-		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), prog.release(ctx))
-		}
-		if prog.err == nil {
-			return newPlugin(h, prog, tenant), nil
-		}
-		err := errors.Join(prog.err, h.discard(ctx, prog))
-		var refused *RejectError
-		if mine || errors.As(err, &refused) || ctx.Err() != nil {
-			return nil, err
-		}
-		// Somebody else's load ended for reasons of theirs, such as their deadline: try again.
-	}
-}
-
-// program returns the program for a digest with a reference; mine says that the caller has to load it.
-func (h *Host) program(digest [32]byte) (p *program, mine bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if p, ok := h.programs[digest]; ok {
-		p.refs++
-		return p, false
-	}
-	p = &program{host: h, digest: digest, rt: h.rt, born: time.Now(), ready: make(chan struct{}), refs: 1}
-	h.programs[digest] = p
-	return p, true
-}
-
-// discard releases a program that could not be loaded and makes sure that nobody finds it again.
-func (h *Host) discard(ctx context.Context, p *program) error {
-	h.mu.Lock()
-	if h.programs[p.digest] == p {
-		delete(h.programs, p.digest)
-	}
-	h.mu.Unlock()
-	return p.release(ctx)
 }
 
 // newStartState returns the state for the start of an instance, which the account pays for; its log and what it uses go to
