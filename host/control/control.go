@@ -22,6 +22,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
+	"github.com/tandem-serve/tandem/host/engine"
 	"github.com/tandem-serve/tandem/host/sandbox"
 	"github.com/tandem-serve/tandem/host/tenant"
 	"github.com/tandem-serve/tandem/runners"
@@ -97,6 +98,9 @@ type Config struct {
 	LearnedDir string
 	// MeasureModels has models measured when they are loaded and nothing is known of them.
 	MeasureModels bool
+	// Spent is told what plugins use at an upload and when they are started, in the context of whose call it is, at least every
+	// millisecond. It must be fast. Default: nobody is told.
+	Spent func(context.Context, engine.Spent)
 	// Unloaded, when set, is called after a model was unloaded.
 	Unloaded func()
 	// Limits returns what a tenant may use, from memory. Default: no limits.

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tandem-serve/tandem/host/blob"
 	"github.com/tandem-serve/tandem/host/catalog"
@@ -68,7 +69,7 @@ func (m *Manager) target(ctx context.Context, t tenant.ID, n *graph.PlanNode, pi
 			return nil, err
 		}
 		l.giveBack = append(l.giveBack, giveBack)
-		if err := p.Warm(ctx, n.Function, n.With); err != nil {
+		if err := p.Warm(ctx, n.Function, n.With, m.spend(ctx)); err != nil {
 			return nil, warmError{err}
 		}
 		models, err := m.callees(ctx, t, n, pins, l)
@@ -170,5 +171,21 @@ func (m *Manager) openPlugin(ctx context.Context, t tenant.ID, d blob.Digest) (*
 		return nil, err
 	}
 	defer func() { _ = b.Close() }() // nothing was written
-	return m.cfg.Sandbox.LoadFor(ctx, string(t), b.Bytes())
+	return m.cfg.Sandbox.LoadFor(ctx, m.loading(ctx, t), b.Bytes())
+}
+
+// loading has a plugin loaded for a tenant, who pays.
+func (m *Manager) loading(ctx context.Context, t tenant.ID) sandbox.Loading {
+	return sandbox.Loading{Tenant: string(t), Spend: m.spend(ctx)}
+}
+
+// spend returns what is told of the guests that run for a call; nil is nobody.
+func (m *Manager) spend(ctx context.Context) func(fuel uint64, core time.Duration) error {
+	if m.cfg.Spent == nil {
+		return nil
+	}
+	return func(fuel uint64, core time.Duration) error {
+		m.cfg.Spent(ctx, engine.Spent{Fuel: fuel, Compute: core})
+		return nil
+	}
 }

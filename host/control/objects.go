@@ -70,7 +70,8 @@ func (m *Manager) AddModel(ctx context.Context, t tenant.ID, upload string, serv
 }
 
 // AddPlugin finishes an upload and makes it a version of the plugin that it was begun for, after the sandbox has admitted it and asked it
-// for its description. Errors are those of the blob store, the catalog, *sandbox.RejectError and *tenant.QuotaError.
+// for its description, which is a call of the tenant's: its fuel and its memory. Errors are those of the blob store, the catalog,
+// *sandbox.RejectError, *tenant.QuotaError, and a *sandbox.CallError of KindQuota.
 func (m *Manager) AddPlugin(ctx context.Context, t tenant.ID, upload string) (catalog.Plugin, error) {
 	f, err := m.finish(ctx, t, UploadPlugin, upload)
 	if err != nil {
@@ -78,7 +79,7 @@ func (m *Manager) AddPlugin(ctx context.Context, t tenant.ID, upload string) (ca
 	}
 	defer f.close()
 	name, b := f.name, f.blob
-	p, err := m.cfg.Sandbox.Load(ctx, b.Bytes())
+	p, err := m.cfg.Sandbox.LoadFor(ctx, m.loading(ctx, t), b.Bytes())
 	if err != nil {
 		return catalog.Plugin{}, err
 	}

@@ -129,7 +129,7 @@ func (p *Plugin) Call(ctx context.Context, c Call) (*Result, error) {
 	}
 	if terr := s.tell(time.Time{}); terr != nil && err == nil {
 		r.Release()
-		err = &CallError{Kind: KindQuota, Text: "the tenant used its fuel", Cause: terr}
+		err = s.outOfFuel(terr)
 	}
 	if err != nil {
 		return nil, p.callError(&c, port, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"time"
 
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 )
@@ -31,14 +32,14 @@ func declare(doc []byte) (*declared, error) {
 
 // ask returns what a module says about itself to a tenant: what it said before, or what it says now. No tenant is given what it said to
 // another one, whose limits it may have met.
-func (p *program) ask(ctx context.Context, tenant string) (*declared, error) {
+func (p *program) ask(ctx context.Context, of *Loading) (*declared, error) {
 	h := p.host
-	if doc := h.recallFrom(folderSaid, p.digest, tenant); doc != nil {
+	if doc := h.recallFrom(folderSaid, p.digest, of.Tenant); doc != nil {
 		if d, err := declare(doc); err == nil {
 			return d, nil
 		}
 	}
-	doc, err := p.describe(ctx, h.turns.account(tenant))
+	doc, err := p.describe(ctx, of)
 	if err != nil {
 		return nil, err
 	}
@@ -46,25 +47,30 @@ func (p *program) ask(ctx context.Context, tenant string) (*declared, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.rememberIn(folderSaid, p.digest, tenant, doc)
+	h.rememberIn(folderSaid, p.digest, of.Tenant, doc)
 	return d, nil
 }
 
-// describe asks the module for its description.
-func (p *program) describe(ctx context.Context, payer *account) ([]byte, error) {
+// describe asks the module for its description, at its tenant's expense.
+func (p *program) describe(ctx context.Context, of *Loading) ([]byte, error) {
 	h := p.host
-	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), purse{shared: &h.memory}) // nobody's plugin yet
+	own := h.pools.enter(of.Tenant)
+	defer h.pools.leaveTenant(own)
+	mem, err := reserve(uint64(h.cfg.MemoryLimitBytes), purse{shared: &h.memory, own: own})
 	if err != nil {
 		return nil, err
 	}
 	limits := startLimits{step: h.cfg.DescribeTimeout}
-	state := h.newStartState(&Services{}, nil, payer)
+	state := h.newStartState(&Services{Spend: of.Spend}, nil, h.turns.account(of.Tenant))
 	limits.extend(state)
 	in, err := newInstance(ctx, p, mem, state)
 	if err != nil {
 		return nil, rejectGuest("start", "start section", err)
 	}
 	doc, err := in.describe(ctx, limits)
+	if terr := state.tell(time.Now()); terr != nil && err == nil {
+		err = state.outOfFuel(terr)
+	}
 	return doc, errors.Join(err, in.close(ctx))
 }
 
@@ -100,7 +106,7 @@ func rejectGuest(code, step string, err error) error {
 		return ce.Cause
 	case ce.Kind == KindClosed:
 		return ErrClosed
-	case ce.Kind == KindHost:
+	case ce.Kind == KindHost, ce.Kind == KindQuota: // the tenant's limits, which are not the module's fault
 		return ce
 	case ce.Kind == KindStart:
 		return reject(code, "%s", ce.Text)

@@ -14,9 +14,18 @@ import (
 	"github.com/tandem-serve/tandem/internal/pieces"
 )
 
+// Loading says for whom a module is loaded.
+type Loading struct {
+	// Tenant has the plugin. What its guest does when it is asked for its description is the tenant's: memory, turns and fuel. Default
+	// "": the one tenant of a host that has no more.
+	Tenant string
+	// Spend is told what the guest uses then, as [Services].Spend is. Default: nobody is told.
+	Spend func(fuel uint64, core time.Duration) error
+}
+
 // Load is LoadFor a host that has one tenant.
 func (h *Host) Load(ctx context.Context, wasm []byte) (*Plugin, error) {
-	return h.LoadFor(ctx, "", wasm)
+	return h.LoadFor(ctx, Loading{}, wasm)
 }
 
 // LoadFor admits a module: lint, metering, compilation, description. The same bytes loaded twice are compiled once, but
@@ -29,22 +38,23 @@ func (h *Host) Load(ctx context.Context, wasm []byte) (*Plugin, error) {
 // # Errors
 //
 //   - [*RejectError] lists every reason why the module is refused; nothing that the caller repeats will change it.
+//   - A [*CallError] of KindQuota when the tenant's limits ended the guest, as [Plugin.Call] says.
 //   - [ErrClosed] after Close.
 //   - ctx's error, and errors of the machine (no memory, no disk), which are not the module's fault.
-func (h *Host) LoadFor(ctx context.Context, tenant string, wasm []byte) (*Plugin, error) {
+func (h *Host) LoadFor(ctx context.Context, of Loading, wasm []byte) (*Plugin, error) {
 	if err := h.pools.hold(); err != nil {
 		return nil, err
 	}
 	defer h.pools.release()
-	p, err := h.program(ctx, tenant, wasm)
+	p, err := h.program(ctx, of.Tenant, wasm)
 	if err != nil {
 		return nil, err
 	}
-	said, err := p.ask(ctx, tenant)
+	said, err := p.ask(ctx, &of)
 	if err != nil {
 		return nil, errors.Join(err, p.release(ctx))
 	}
-	return newPlugin(p, said, tenant), nil
+	return newPlugin(p, said, of.Tenant), nil
 }
 
 // program returns the program of a module, which is loaded, with a reference.

@@ -41,7 +41,7 @@ func loading(ctx context.Context, t *testing.T, h *sandbox.Host, tenant, module 
 	t.Helper()
 	done, wasm := make(chan error, 1), moduleBytes(t, module)
 	go func() {
-		p, err := h.LoadFor(ctx, tenant, wasm)
+		p, err := h.LoadFor(ctx, sandbox.Loading{Tenant: tenant}, wasm)
 		if err == nil {
 			err = p.Close()
 		}

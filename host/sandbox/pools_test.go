@@ -100,7 +100,7 @@ func TestPoolBounds(t *testing.T) {
 func TestTenantBound(t *testing.T) {
 	h := newHost(t, sandbox.Config{MaxInstances: 8, MaxInstancesPerTenant: 2})
 	loadFor := func(tenant string) *sandbox.Plugin {
-		p, err := h.LoadFor(t.Context(), tenant, moduleBytes(t, "services"))
+		p, err := h.LoadFor(t.Context(), sandbox.Loading{Tenant: tenant}, moduleBytes(t, "services"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,7 +341,7 @@ func TestSpinningGuestsYield(t *testing.T) {
 // pluginOf loads the services plugin for a tenant.
 func pluginOf(t *testing.T, h *sandbox.Host, tenant string) *sandbox.Plugin {
 	t.Helper()
-	p, err := h.LoadFor(t.Context(), tenant, moduleBytes(t, "services"))
+	p, err := h.LoadFor(t.Context(), sandbox.Loading{Tenant: tenant}, moduleBytes(t, "services"))
 	if err != nil {
 		t.Fatal(err)
 	}

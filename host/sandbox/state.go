@@ -186,6 +186,11 @@ func (c *cancels) close() {
 	}
 }
 
+// outOfFuel is the fault of a call that Services.Spend stopped.
+func (s *callState) outOfFuel(cause error) *CallError {
+	return &CallError{Kind: KindQuota, Text: "the tenant used its fuel", Cause: cause}
+}
+
 // tell passes on what was used until now and since the last time.
 func (s *callState) tell(now time.Time) error {
 	cpu := s.turn.used

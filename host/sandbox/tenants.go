@@ -13,6 +13,7 @@ type tenantUse struct {
 	name  string
 
 	plugins map[*Plugin]struct{} // guarded by pools.mu, as are the following
+	loads   int                  // guests that describe themselves, which are no instances of a plugin yet
 	live    int                  // instances
 	idle    int                  // of them
 	waiting list.List            // of *waiter, oldest first
@@ -38,18 +39,40 @@ func (e *TenantMemoryError) callError() *CallError {
 func (p *pools) join(pl *Plugin, tenant string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	u := p.useLocked(tenant)
+	u.plugins[pl] = struct{}{}
+	pl.tenant = u
+}
+
+// enter returns a tenant's use for a guest that is no plugin yet, which must be left.
+func (p *pools) enter(tenant string) *tenantUse {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u := p.useLocked(tenant)
+	u.loads++
+	return u
+}
+
+// leaveTenant ends what enter began.
+func (p *pools) leaveTenant(u *tenantUse) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	u.loads--
+	p.partLocked(u)
+}
+
+func (p *pools) useLocked(tenant string) *tenantUse {
 	u := p.tenants[tenant]
 	if u == nil {
 		u = &tenantUse{pools: p, name: tenant, plugins: map[*Plugin]struct{}{}}
 		p.tenants[tenant] = u
 	}
-	u.plugins[pl] = struct{}{}
-	pl.tenant = u
+	return u
 }
 
 // partLocked forgets a tenant of whom nothing is left.
 func (p *pools) partLocked(u *tenantUse) {
-	if len(u.plugins) == 0 && u.live == 0 && u.bytes == 0 {
+	if len(u.plugins) == 0 && u.loads == 0 && u.live == 0 && u.bytes == 0 {
 		delete(p.tenants, u.name)
 	}
 }

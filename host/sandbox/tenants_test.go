@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func memoryHost(t *testing.T, limit int64) *sandbox.Host {
 // loadFor loads a module for a tenant; it is closed when the test ends.
 func loadFor(t *testing.T, h *sandbox.Host, tenant, module string) *sandbox.Plugin {
 	t.Helper()
-	p, err := h.LoadFor(t.Context(), tenant, moduleBytes(t, module))
+	p, err := h.LoadFor(t.Context(), sandbox.Loading{Tenant: tenant}, moduleBytes(t, module))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,8 +165,12 @@ func TestTenantMemoryWaits(t *testing.T) {
 		t.Errorf("a call that waited for memory: %v", err)
 	}
 
-	tiny := memoryHost(t, 100<<10)
-	_, err = loadFor(t, tiny, "a", "services").Call(t.Context(), sandbox.Call{Function: "sleep"})
+	var least atomic.Int64
+	least.Store(limit)
+	tiny := newHost(t, sandbox.Config{TenantMemory: func(string) int64 { return least.Load() }})
+	p = loadFor(t, tiny, "a", "services")
+	least.Store(100 << 10) // after it was loaded, for which there would not be enough
+	_, err = p.Call(t.Context(), sandbox.Call{Function: "sleep"})
 	wantLack(t, err, 100<<10)
 }
 

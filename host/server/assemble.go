@@ -70,7 +70,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	}
 	s.control = control.New(control.Config{
 		Catalog: p.catalog, Blobs: p.blobs, Sandbox: p.sandbox, Models: p.models, Logger: s.cfg.Logger,
-		Limits: limits, Owned: []control.Owned{p.records, p.usage, p.audit},
+		Spent: api.Spent(p.usage), Limits: limits, Owned: []control.Owned{p.records, p.usage, p.audit},
 		Machine: s.machine(), Behind: p.background.Behind, ModelMemory: s.cfg.ModelMemory, LearnedDir: filepath.Join(s.cfg.DataDir, "learned"), MeasureModels: true,
 	})
 	if err := workerGauges(metrics, p.models); err != nil {

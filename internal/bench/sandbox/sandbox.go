@@ -281,11 +281,11 @@ func echo(ctx context.Context) (trip, hang func() error, err error) {
 
 // fairness measures the share of the cores that a tenant with one busy plugin has beside one with twenty.
 func (s *suite) fairness(ctx context.Context) error {
-	small, err := s.host.LoadFor(ctx, "small", s.modules["hostile"])
+	small, err := s.host.LoadFor(ctx, sandbox.Loading{Tenant: "small"}, s.modules["hostile"])
 	if err != nil {
 		return err
 	}
-	big, err := s.host.LoadFor(ctx, "big", s.modules["hostile"])
+	big, err := s.host.LoadFor(ctx, sandbox.Loading{Tenant: "big"}, s.modules["hostile"])
 	if err != nil {
 		return err
 	}
