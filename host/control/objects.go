@@ -79,7 +79,9 @@ func (m *Manager) AddPlugin(ctx context.Context, t tenant.ID, upload string) (ca
 	}
 	defer f.close()
 	name, b := f.name, f.blob
-	p, err := m.cfg.Sandbox.LoadFor(ctx, m.loading(ctx, t), b.Bytes())
+	of := m.loading(ctx, t)
+	of.First = true
+	p, err := m.cfg.Sandbox.LoadFor(ctx, of, b.Bytes())
 	if err != nil {
 		return catalog.Plugin{}, err
 	}

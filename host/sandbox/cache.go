@@ -41,6 +41,9 @@ type codeCache struct {
 // manifest lists the files of one entry.
 type manifest struct {
 	Files []cachedFile `json:"files"`
+	// Took is how long a module took to load when this code was made, without waits for others, in nanoseconds; 0 is not known yet. Only
+	// code has it.
+	Took time.Duration `json:"took,omitempty"`
 }
 
 // cachedFile is one file of the runtime's, by its path in the cache.
@@ -290,6 +293,25 @@ func (c *codeCache) writeManifest(key cacheKey, m manifest) error {
 		return err
 	}
 	return os.Rename(tmp.Name(), c.manifestPath(key))
+}
+
+// took returns how long the module took to load whose code key is, 0 when that is not known.
+func (c *codeCache) took(key cacheKey) time.Duration {
+	m, err := c.manifest(key)
+	if err != nil {
+		return 0
+	}
+	return max(m.Took, 0)
+}
+
+// note keeps with code how long its module took to load.
+func (c *codeCache) note(key cacheKey, took time.Duration) error {
+	m, err := c.manifest(key)
+	if err != nil {
+		return fmt.Errorf("note how long a module took: %w", err)
+	}
+	m.Took = took
+	return c.writeManifest(key, m)
 }
 
 // prune removes entries until the rest fits the limit. At the first time it counts what is there.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -88,9 +89,12 @@ func newFile(dir, old string) (path string, err error) {
 }
 
 // compile makes the code of a metered module, when the turn of its job comes, and loads it. It ends the job.
-func (h *Host) compile(ctx context.Context, job *compileJob, a *admitted) (wazero.CompiledModule, error) {
+func (p *program) compile(ctx context.Context, job *compileJob, a *admitted) (wazero.CompiledModule, error) {
+	h, asked := p.host, time.Now()
 	defer h.compiles.end(job)
-	if err := h.compiles.begin(ctx, job); err != nil {
+	err := h.compiles.begin(ctx, job)
+	p.waited = time.Since(asked)
+	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.UploadTimeout)
@@ -98,7 +102,7 @@ func (h *Host) compile(ctx context.Context, job *compileJob, a *admitted) (wazer
 	if h.cache == nil {
 		return compileHere(ctx, h.rt, a.bin)
 	}
-	if err := h.makeCode(ctx, a); err != nil {
+	if err := p.makeCode(ctx, a); err != nil {
 		return nil, err
 	}
 	code, err := h.kept(ctx, a)
@@ -109,7 +113,8 @@ func (h *Host) compile(ctx context.Context, job *compileJob, a *admitted) (wazer
 }
 
 // makeCode puts the code of a metered module into the cache. The cache is not locked while the module compiles.
-func (h *Host) makeCode(ctx context.Context, a *admitted) error {
+func (p *program) makeCode(ctx context.Context, a *admitted) error {
+	h := p.host
 	tmp, err := h.cache.workspace()
 	if err != nil {
 		return err
@@ -120,11 +125,14 @@ func (h *Host) makeCode(ctx context.Context, a *admitted) error {
 	}
 	h.codes.Lock()
 	defer h.codes.Unlock()
-	return h.cache.replace(a.Key, tmp)
+	return errors.Join(h.cache.replace(a.Key, tmp), h.cache.note(a.Key, p.spent()))
 }
 
-// kept loads a module's code out of the cache. It returns nil when there is none that the runtime takes: what the cache holds may be for
-// another processor or another runtime. The runtime then compiles by itself, but all that it has is the shell: its result is thrown
+// spent returns for how long p has been loading, but for waits for others.
+func (p *program) spent() time.Duration { return max(time.Since(p.born)-p.waited, 1) }
+
+// kept loads a module's code out of the cache. It returns nil when there is none that the runtime takes, or nobody knows how long it took:
+// what the cache holds may be for another processor or another runtime. The runtime then compiles by itself, but all that it has is the shell: its result is thrown
 // away, and the entry removed.
 func (h *Host) kept(ctx context.Context, a *admitted) (wazero.CompiledModule, error) {
 	if h.cache == nil {
@@ -132,7 +140,7 @@ func (h *Host) kept(ctx context.Context, a *admitted) (wazero.CompiledModule, er
 	}
 	h.codes.Lock()
 	defer h.codes.Unlock()
-	if !h.cache.whole(a.Key) {
+	if !h.cache.whole(a.Key) || h.cache.took(a.Key) == 0 {
 		return nil, nil //nolint:nilnil // there is none
 	}
 	before, err := h.cache.runtimeFiles()

@@ -30,15 +30,22 @@ func declare(doc []byte) (*declared, error) {
 	return d, nil
 }
 
-// ask returns what a module says about itself to a tenant: what it said before, or what it says now. No tenant is given what it said to
+// said returns what a module said about itself to a tenant before, as far as that is kept, or nil. No tenant is given what it said to
 // another one, whose limits it may have met.
-func (p *program) ask(ctx context.Context, of *Loading) (*declared, error) {
-	h := p.host
-	if doc := h.recallFrom(folderSaid, p.digest, of.Tenant); doc != nil {
-		if d, err := declare(doc); err == nil {
-			return d, nil
-		}
+func (h *Host) said(digest [32]byte, tenant string) *declared {
+	doc := h.recallFrom(folderSaid, digest, tenant)
+	if doc == nil {
+		return nil
 	}
+	d, err := declare(doc)
+	if err != nil {
+		return nil
+	}
+	return d
+}
+
+// ask returns what a module says about itself, and keeps it for its tenant.
+func (p *program) ask(ctx context.Context, of *Loading) (*declared, error) {
 	doc, err := p.describe(ctx, of)
 	if err != nil {
 		return nil, err
@@ -47,7 +54,7 @@ func (p *program) ask(ctx context.Context, of *Loading) (*declared, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.rememberIn(folderSaid, p.digest, of.Tenant, doc)
+	p.host.rememberIn(folderSaid, p.digest, of.Tenant, doc)
 	return d, nil
 }
 

@@ -112,7 +112,7 @@ func (in *instance) clock(t int64) int64 {
 
 // monotonic returns the guest's monotonic clock.
 func (in *instance) monotonic() int64 {
-	return in.clock(int64(time.Since(in.prog.born)) + int64(clockStep))
+	return in.clock(int64(time.Since(in.state.turn.account.born)) + int64(clockStep))
 }
 
 func hostNow(c hostCall) { c.st[0] = uint64(c.in.monotonic()) }

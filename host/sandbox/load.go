@@ -19,6 +19,10 @@ type Loading struct {
 	// Tenant has the plugin. What its guest does when it is asked for its description is the tenant's: memory, turns and fuel. Default
 	// "": the one tenant of a host that has no more.
 	Tenant string
+	// First says that the tenant may not have had the module before. Until it has, loading takes as long as it took whoever was the
+	// first to have it, so that the time does not tell whether that was another tenant. What a tenant has had is known as long as the
+	// host's CacheDir keeps it. Default: loading takes no longer than it must.
+	First bool
 	// Spend is told what the guest uses then, as [Services].Spend is. Default: nobody is told.
 	Spend func(fuel uint64, core time.Duration) error
 }
@@ -46,23 +50,27 @@ func (h *Host) LoadFor(ctx context.Context, of Loading, wasm []byte) (*Plugin, e
 		return nil, err
 	}
 	defer h.pools.release()
-	p, err := h.program(ctx, of.Tenant, wasm)
-	if err != nil {
-		return nil, err
+	if err := context.Cause(ctx); err != nil {
+		return nil, fmt.Errorf("load: %w", err)
 	}
-	said, err := p.ask(ctx, &of)
+	began, digest := time.Now(), pieces.SHA256(wasm)
+	said := h.said(digest, of.Tenant)
+	p, err := h.program(ctx, of.Tenant, digest, wasm)
+	if of.First && said == nil {
+		err = errors.Join(err, p.linger(ctx, began))
+	}
+	if err == nil && said == nil {
+		said, err = p.ask(ctx, &of)
+	}
 	if err != nil {
 		return nil, errors.Join(err, p.release(ctx))
 	}
 	return newPlugin(p, said, of.Tenant), nil
 }
 
-// program returns the program of a module, which is loaded, with a reference.
-func (h *Host) program(ctx context.Context, tenant string, wasm []byte) (*program, error) {
-	if err := context.Cause(ctx); err != nil {
-		return nil, fmt.Errorf("load: %w", err)
-	}
-	p, job, first := h.join(tenant, pieces.SHA256(wasm))
+// program returns the program of a module with a reference, also when it could not be loaded, and why.
+func (h *Host) program(ctx context.Context, tenant string, digest [32]byte, wasm []byte) (*program, error) {
+	p, job, first := h.join(tenant, digest)
 	switch {
 	case first:
 		p.load(context.WithoutCancel(ctx), wasm)
@@ -71,10 +79,34 @@ func (h *Host) program(ctx context.Context, tenant string, wasm []byte) (*progra
 	}
 	err := p.await(ctx)
 	h.part(p, tenant)
-	if err != nil {
-		return nil, errors.Join(err, p.release(ctx))
+	return p, err
+}
+
+// linger waits until a load of p that began at a time has taken as long as one that finds nothing of it kept. It returns the cause of
+// ctx's end when that comes first. Nothing is held meanwhile but what keeps the host from being freed, and Close ends it.
+func (p *program) linger(ctx context.Context, began time.Time) error {
+	select {
+	case <-p.ready:
+	default: // who waited for it has left
+		return nil
 	}
-	return p, nil
+	rest := p.took - time.Since(began)
+	if rest <= 0 {
+		return nil
+	}
+	background.Rest(ctx)
+	defer background.Look(ctx)
+	waits, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer p.host.cancels.add(func() { cancel(ErrClosed) })()
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-waits.Done():
+		return fmt.Errorf("load: %w", context.Cause(waits))
+	}
 }
 
 // await waits until p is loaded, and returns why it was not, or the cause of ctx's end.
@@ -144,7 +176,7 @@ func (p *program) load(ctx context.Context, wasm []byte) {
 			return
 		}
 	}
-	p.settle(a, code, err)
+	p.settle(a, code, err, false)
 }
 
 // begin compiles an admitted module on another goroutine, until it is done or nobody waits for it any more. It takes over a hold of the
@@ -165,16 +197,16 @@ func (p *program) begin(ctx context.Context, a *admitted) {
 		defer h.pools.release()
 		remove := h.cancels.add(func() { cancel(ErrClosed) })
 		defer remove()
-		code, err := h.compile(ctx, job, a)
-		p.settle(a, code, err)
+		code, err := p.compile(ctx, job, a)
+		p.settle(a, code, err, true)
 		if err := p.release(ctx); err != nil {
 			h.cfg.Logger.ErrorContext(ctx, "close plugin", slog.Any("error", err))
 		}
 	}()
 }
 
-// settle says that p is loaded, or why it is not.
-func (p *program) settle(a *admitted, code wazero.CompiledModule, err error) {
+// settle says that p is loaded, or why it is not. made says that its code was made for that.
+func (p *program) settle(a *admitted, code wazero.CompiledModule, err error, made bool) {
 	h := p.host
 	if err == nil {
 		p.code, p.bare, p.data, p.globals = code, a.Bare, a.Data, a.Globals
@@ -187,7 +219,25 @@ func (p *program) settle(a *admitted, code wazero.CompiledModule, err error) {
 		h.loseLocked(p)
 		h.mu.Unlock()
 	}
+	if err == nil && h.cache != nil {
+		p.took = h.tookOf(a, p.spent(), made)
+	} else {
+		p.took = p.spent()
+	}
 	close(p.ready)
+}
+
+// tookOf returns how long a module takes to load of which nothing is kept, and keeps that with the code which was made in spent.
+func (h *Host) tookOf(a *admitted, spent time.Duration, made bool) time.Duration {
+	h.codes.Lock()
+	defer h.codes.Unlock()
+	if !made {
+		return min(h.cache.took(a.Key), h.cfg.UploadTimeout) // whatever the file says
+	}
+	if err := h.cache.note(a.Key, spent); err != nil {
+		h.cfg.Logger.Warn("what is known of a module is not kept", slog.Any("error", err))
+	}
+	return spent
 }
 
 // prepare admits a module, and loads its code if that is kept.

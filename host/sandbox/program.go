@@ -16,7 +16,7 @@ import (
 type program struct {
 	host   *Host
 	digest [32]byte
-	born   time.Time // where its guests' clocks start
+	born   time.Time // when its load began
 	rt     wazero.Runtime
 
 	code    wazero.CompiledModule
@@ -27,6 +27,9 @@ type program struct {
 
 	ready chan struct{} // closed when it is loaded
 	err   error         // why it was not; valid after ready
+	took  time.Duration // how long a load takes that finds nothing of it kept, without waits for others; valid after ready
+
+	waited time.Duration // for others that compile; of whoever loads it
 
 	refs    int                     // guarded by Host.mu, as are the following
 	callers []string                // the tenants of those who wait for it to be loaded

@@ -48,6 +48,7 @@ type ranks interface {
 // account is what one tenant's guests use together. It lives as long as its host, so that what it counts only grows.
 type account struct {
 	tenant string
+	born   time.Time // where its guests' clocks start: a program is shared, and its age would tell of others
 
 	cpu atomic.Int64 // what CoreTime says
 
@@ -80,7 +81,7 @@ func (s *turns) account(tenant string) *account {
 	defer s.mu.Unlock()
 	a := s.byName[tenant]
 	if a == nil {
-		a = &account{tenant: tenant}
+		a = &account{tenant: tenant, born: time.Now()}
 		s.byName[tenant] = a
 	}
 	return a
