@@ -107,8 +107,8 @@ type Config struct {
 	Limits func(tenant.ID) tenant.Limits
 	// Owned are other keepers of tenants' things, for the deletion of a tenant. Default none.
 	Owned []Owned
-	// MaxLoaded bounds the releases that are loaded; the one called longest ago is closed for a new one and loaded again
-	// when it is called. Default DefaultMaxLoaded.
+	// MaxLoaded bounds the releases that are loaded. For a new one the tenant that has most of them loses the one called longest ago,
+	// which is loaded again when it is called. Default DefaultMaxLoaded.
 	MaxLoaded int
 }
 

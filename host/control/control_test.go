@@ -371,6 +371,29 @@ func TestFewAreLoaded(t *testing.T) {
 	callers.Wait()
 }
 
+// A tenant that has many releases loaded makes room for more among its own, whatever others called last.
+func TestTenantsKeepWhatTheyHaveLoaded(t *testing.T) {
+	h := newHouse(t, 3)
+	for _, ten := range []tenant.ID{other, acme} {
+		h.addModel(t, ten, "add", "model")
+	}
+	if _, _, err := h.Publish(t.Context(), other, control.PublishParams{Document: sum("g", "")}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if _, _, err := h.Publish(t.Context(), acme, control.PublishParams{Document: sum(fmt.Sprintf("g%d", i), "")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	loads := h.models.loads.Load()
+	if _, err := h.infer(t.Context(), other, "g"); err != nil {
+		t.Fatal(err)
+	}
+	if n := h.models.loads.Load() - loads; n != 0 {
+		t.Errorf("a release was loaded again (%d models), which another tenant's had displaced", n)
+	}
+}
+
 func TestTenantsShareNothingLoaded(t *testing.T) {
 	h := newHouse(t, 0)
 	for _, ten := range []tenant.ID{acme, other} {

@@ -1,10 +1,12 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -138,29 +140,39 @@ func (m *Manager) keep(key releaseKey, l *loaded) *Lease {
 	return lease
 }
 
-// evictLocked takes out the releases called longest ago while there are too many, current ones last, and returns those
-// that can be closed now.
+// evictLocked takes out releases other than key while there are too many, and returns those that can be closed now.
 func (m *Manager) evictLocked(key releaseKey) []*loaded {
 	var idle []*loaded
 	for len(m.loaded) > m.cfg.MaxLoaded {
-		victim, first := key, true
-		for k, l := range m.loaded {
-			if k == key {
-				continue
-			}
-			current, than := m.isCurrentLocked(k), m.isCurrentLocked(victim)
-			if first || than && !current || than == current && l.used < m.loaded[victim].used {
-				victim, first = k, false
-			}
-		}
-		idle = m.takeLocked(victim, idle)
+		idle = m.takeLocked(m.victimLocked(key), idle)
 	}
 	return idle
 }
 
-func (m *Manager) isCurrentLocked(k releaseKey) bool {
-	r := m.routes[k.graphKey]
-	return r != nil && r.current == k.version
+// victimLocked returns the release that makes room for key: one of the tenant that has most of them, so that nobody loses any to a tenant
+// that has more; of these the one called longest ago, current ones last.
+func (m *Manager) victimLocked(key releaseKey) releaseKey {
+	held := map[tenant.ID]int{}
+	for k := range m.loaded {
+		held[k.tenant]++
+	}
+	rank := func(a, b releaseKey) int {
+		return cmp.Or(
+			cmp.Compare(held[b.tenant], held[a.tenant]),
+			cmp.Compare(m.currentLocked(a), m.currentLocked(b)),
+			cmp.Compare(m.loaded[a].used, m.loaded[b].used),
+		)
+	}
+	others := slices.DeleteFunc(slices.Collect(maps.Keys(m.loaded)), func(k releaseKey) bool { return k == key })
+	return slices.MinFunc(others, rank)
+}
+
+// currentLocked returns 1 for the current release of a graph, 0 for others.
+func (m *Manager) currentLocked(k releaseKey) int {
+	if r := m.routes[k.graphKey]; r != nil && r.current == k.version {
+		return 1
+	}
+	return 0
 }
 
 // settleLocked takes out the releases of a graph that calls go to by their version only, and returns those that can be
