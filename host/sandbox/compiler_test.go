@@ -3,12 +3,14 @@ package sandbox_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	gostrings "strings"
 	"sync/atomic"
 	"testing"
@@ -265,7 +267,6 @@ func TestChildLimits(t *testing.T) {
 		compiler   *sandbox.ChildCompiler
 	}{
 		{"time", "took too long", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-hang"}, Wall: 50 * time.Millisecond}},
-		{"memory", "needs more memory", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-compile"}, MemoryBytes: 8 << 20}},
 		{"processor time", "processor time", &sandbox.ChildCompiler{Command: []string{os.Args[0], "child-spin"}, CPU: time.Second}},
 		{"probe", "magic", childCompiler("child-probe")},
 	} {
@@ -286,6 +287,38 @@ func TestChildLimits(t *testing.T) {
 	if _, err := h.Load(t.Context(), moduleBytes(t, "values")); err == nil || errors.As(err, &re) {
 		t.Errorf("got %v, want a fault of the machine", err)
 	}
+}
+
+// A module that takes more memory to compile than it may is refused; it compiles where it may take as much.
+func TestChildMemory(t *testing.T) {
+	large := manyFunctions(50_000)
+	c := childCompiler("child-compile")
+	if err := c.Compile(t.Context(), large, t.TempDir()); err != nil {
+		t.Errorf("with the memory that it may have by default: %v", err)
+	}
+	c.MemoryBytes = 64 << 20 // of which a process that does nothing takes a third
+	err := c.Compile(t.Context(), large, t.TempDir())
+	if !errors.Is(err, sandbox.ErrCompile) || !gostrings.Contains(err.Error(), "needs more memory") {
+		t.Errorf("got %v, want that it needs more memory", err)
+	}
+}
+
+// manyFunctions returns a module of n functions that compute something and drop it.
+func manyFunctions(n int) []byte {
+	section := func(id byte, body []byte) []byte {
+		return append(binary.AppendUvarint([]byte{id}, uint64(len(body))), body...)
+	}
+	function := []byte{0} // no locals
+	for range 20 {
+		function = append(function, 0x41, 7, 0x41, 9, 0x6c, 0x1a) // i32.const 7, i32.const 9, i32.mul, drop
+	}
+	function = append(function, 0x0b) // end
+	types, funcs, code := []byte{1, 0x60, 0, 0}, binary.AppendUvarint(nil, uint64(n)), binary.AppendUvarint(nil, uint64(n))
+	for range n {
+		funcs = append(funcs, 0)
+		code = append(binary.AppendUvarint(code, uint64(len(function))), function...)
+	}
+	return slices.Concat([]byte("\x00asm\x01\x00\x00\x00"), section(1, types), section(3, funcs), section(10, code))
 }
 
 func TestCompileChildRefuses(t *testing.T) {
