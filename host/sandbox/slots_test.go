@@ -41,34 +41,39 @@ func TestWaitsForSlotsAreNotCharged(t *testing.T) {
 		for ctx.Err() == nil {
 			task.Look()
 			behind := s.Behind("busy")
+			from := time.Now()
 			<-time.After(keeps)
-			if behind && s.Behind("busy") {
+			if behind && s.Behind("busy") && time.Since(from) < keeps+keeps/4 { // on a busy machine it may have lost the slot
 				kept.Add(int64(keeps))
 			}
 		}
 	})
 
-	const fuel = 400_000_000 // some 60 ms
-	var used uint64
-	var charged time.Duration
-	enough := errors.New("that is enough")
 	c := sandbox.Call{Function: "spin", Inputs: []value.Value{int32s(0)}}
-	c.Services.Spend = func(n uint64, cpu time.Duration) error {
-		used, charged = used+n, charged+cpu
-		if used > fuel && time.Duration(kept.Load()) > 20*keeps {
-			return enough
+	enough := errors.New("that is enough")
+	const fuel, tries = 400_000_000, 4 // some 60 ms; on a busy machine a guest is charged for what others take of its core
+	for try := range tries {
+		var used uint64
+		var charged time.Duration
+		from, began := kept.Load(), time.Now()
+		c.Services.Spend = func(n uint64, cpu time.Duration) error {
+			used, charged = used+n, charged+cpu
+			if used > fuel && time.Duration(kept.Load()-from) > 20*keeps {
+				return enough
+			}
+			return nil
 		}
-		return nil
+		own, task := s.Begin(ctx, "busy")
+		_, err = p.Call(own, c)
+		took, others := time.Since(began), time.Duration(kept.Load()-from)
+		task.End()
+		if !errors.Is(err, enough) {
+			t.Fatal(err)
+		}
+		if charged <= took-others+2*keeps {
+			return
+		}
+		t.Logf("try %d: of %v another goroutine had the slot for %v, and the guest was charged %v", try, took, others, charged)
 	}
-	own, task := s.Begin(ctx, "busy")
-	from, began := kept.Load(), time.Now()
-	_, err = p.Call(own, c)
-	took, others := time.Since(began), time.Duration(kept.Load()-from)
-	task.End()
-	if !errors.Is(err, enough) {
-		t.Fatal(err)
-	}
-	if most := took - others + 2*keeps; charged > most {
-		t.Errorf("of %v another goroutine had the slot for %v, and the guest was charged %v, want %v at most", took, others, charged, most)
-	}
+	t.Errorf("the guest was charged for the time in which another goroutine had the slot")
 }
