@@ -34,6 +34,7 @@ type serveCmd struct {
 	WorkerMem   int           `name:"worker-memory" help:"Memory of one worker process, in MiB. Default: half of the machine's or container's memory." placeholder:"MIB"`
 	MaxWorkers  int           `help:"Worker processes that there are at once; idle ones are stopped for others. Default: one for each 128 MiB of --model-memory." placeholder:"N"`
 	MaxRequest  int           `help:"Largest request in MiB. Default: 64." default:"64" placeholder:"MIB"`
+	MaxUnauth   int           `name:"max-unauthenticated" help:"Connections that may be open and have shown no valid key; for one more, the oldest is closed of the address that has most. Default: 1024, less where there is less than 8 GiB of memory." placeholder:"N"`
 	RequestMem  int           `name:"request-memory" help:"What all requests together may hold at their peaks, in MiB; more is refused. Default: half of the machine's or container's memory." placeholder:"MIB"`
 	ModelMem    int           `name:"model-memory" help:"What loaded models may take together, in MiB; those used longest ago are unloaded for others and loaded again when they are called. Default: two fifths of the machine's or container's memory." placeholder:"MIB"`
 	CacheMem    int           `name:"cache-memory" help:"What the caches of nodes may hold, in MiB. Default: 256." default:"256" placeholder:"MIB"`
@@ -100,7 +101,7 @@ func (c *serveCmd) Run(ctx context.Context, e *env) error {
 		ModelMemory: int64(c.ModelMem) << 20, RequestMemory: int64(c.RequestMem) << 20, CacheMemory: int64(c.CacheMem) << 20,
 		Version: version(), Logger: log, CompileCommand: []string{exe, "compile"},
 		Profiles: c.Profiles, WorkerCommand: worker, MaxWorkers: c.MaxWorkers, WorkerMemory: int64(c.WorkerMem) << 20,
-		Headroom: headroom,
+		Headroom: headroom, MaxUnauthenticated: c.MaxUnauth,
 	})
 	if err != nil {
 		return err

@@ -35,12 +35,15 @@ const DefaultMaxRequestBytes = 64 << 20
 
 // Config is what the handlers call. All fields but MaxRequestBytes and Meter are required.
 type Config struct {
-	Auth    *tenant.Authenticator
-	Catalog *catalog.Catalog
-	Control *control.Manager
-	Engine  *engine.Engine
-	Records *record.Log
-	Uploads blob.Uploader
+	Auth *tenant.Authenticator
+	// Authenticated is told of each call that came with a valid credential, by the context of its request, before its body is
+	// read. Default: nobody is told.
+	Authenticated func(context.Context)
+	Catalog       *catalog.Catalog
+	Control       *control.Manager
+	Engine        *engine.Engine
+	Records       *record.Log
+	Uploads       blob.Uploader
 	// Door admits calls; Usage counts them; Audit keeps what they change.
 	Door   *quota.Door
 	Usage  *usage.Ledger
@@ -75,11 +78,14 @@ func NewHandler(cfg Config) http.Handler {
 	if cfg.MaxRequestBytes <= 0 {
 		cfg.MaxRequestBytes = DefaultMaxRequestBytes
 	}
+	if cfg.Authenticated == nil {
+		cfg.Authenticated = func(context.Context) {}
+	}
 	if cfg.Meter == nil {
 		cfg.Meter = noMeter{}
 	}
 	h := &handler{cfg: cfg}
-	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth), working(cfg.Background), admit(cfg.Door, cfg.Usage), keepToScope(h), takeTurns(cfg.Door),
+	s := connect.NewServer(finish(cfg.Logger, cfg.Meter), authenticate(cfg.Auth, cfg.Authenticated), working(cfg.Background), admit(cfg.Door, cfg.Usage), keepToScope(h), takeTurns(cfg.Door),
 		validate.NewServerInterceptor())
 	tandemv1connect.RegisterInferenceServiceHandler(s, inference{h})
 	tandemv1connect.RegisterModelServiceHandler(s, models{h})

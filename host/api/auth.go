@@ -78,8 +78,9 @@ var procedures = map[string]access{
 // anyRole lets every caller with a valid credential in.
 const anyRole tenant.Action = ""
 
-// authenticate finds out who calls and whether they may, before a body is read. Who may not is told so a little later.
-func authenticate(auth *tenant.Authenticator) connect.ServerInterceptor {
+// authenticate finds out who calls and whether they may, before a body is read. Who may not is told so a little later; found is told
+// of who has a valid credential.
+func authenticate(auth *tenant.Authenticator, found func(context.Context)) connect.ServerInterceptor {
 	refused := newRefusals()
 	return func(next connect.ServerFunc) connect.ServerFunc {
 		return func(ctx context.Context, spec connect.Spec, stream connect.ServerStream) error {
@@ -98,6 +99,7 @@ func authenticate(auth *tenant.Authenticator) connect.ServerInterceptor {
 			}
 			ctx = entered
 			defer leave()
+			found(ctx)
 			access, known := procedures[spec.Procedure]
 			if !known {
 				return tenant.ErrDenied

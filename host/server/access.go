@@ -83,6 +83,7 @@ func operatorsOnly(auth *tenant.Authenticator, next http.Handler, keys ...metric
 				return
 			}
 		}
+		authenticated(r.Context())
 		next.ServeHTTP(w, r)
 	})
 }

@@ -79,6 +79,9 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	if err := planGauges(metrics, s.control); err != nil {
 		return fmt.Errorf("make the metrics: %w", err)
 	}
+	if err := strangerGauges(metrics, s.strangers); err != nil {
+		return fmt.Errorf("make the metrics: %w", err)
+	}
 	s.auth, s.usage = p.auth, p.usage
 	s.garbage = &collector{blobs: p.blobs, catalog: p.catalog, uploadAge: s.cfg.UploadAge, log: s.cfg.Logger}
 	mux := http.NewServeMux()
@@ -88,7 +91,7 @@ func (s *Server) assemble(ctx context.Context, p *parts) error {
 	}
 	s.handler = crossOrigin(mux, s.cfg.CORSOrigins)
 	mux.Handle("/", api.NewHandler(api.Config{
-		Auth: p.auth, Catalog: p.catalog, Control: s.control, Engine: s.engine, Records: p.records, Uploads: p.blobs,
+		Auth: p.auth, Authenticated: authenticated, Catalog: p.catalog, Control: s.control, Engine: s.engine, Records: p.records, Uploads: p.blobs,
 		Door: door, Usage: p.usage, Audit: p.audit,
 		Background: p.background, Logger: s.cfg.Logger, Meter: metrics, MaxRequestBytes: s.cfg.MaxRequestBytes,
 		Server: api.ServerInfo{
@@ -115,6 +118,21 @@ func engineGauges(m *telemetry.Metrics, e *engine.Engine) error {
 		}
 	}
 	return nil
+}
+
+// strangerGauges registers what connections there are without a key.
+func strangerGauges(m *telemetry.Metrics, s *strangers) error {
+	open := func() float64 {
+		n, _ := s.count()
+		return float64(n)
+	}
+	if err := m.Gauge("tandem_unauthenticated_connections", "Open connections that have shown no valid key, of --max-unauthenticated.", open); err != nil {
+		return err
+	}
+	return m.Gauge("tandem_unauthenticated_closed", "Connections without a valid key that were closed for others since the start.", func() float64 {
+		_, closed := s.count()
+		return float64(closed)
+	})
 }
 
 // planGauges registers what all models together take.

@@ -23,6 +23,8 @@ const (
 	DefaultCacheMemory = 256 << 20
 	// memoryOfWorker is what there is room for, for each worker: some tens of MiB are the process's own, the rest a model's.
 	memoryOfWorker = 128 << 20
+	// mostUnauthenticated and leastUnauthenticated bound the default of Config.MaxUnauthenticated.
+	mostUnauthenticated, leastUnauthenticated = 1024, 128
 	// DefaultUploadAge is how long an upload without a chunk is kept.
 	DefaultUploadAge = 24 * time.Hour
 )
@@ -75,6 +77,10 @@ type Config struct {
 	MaxWorkers int
 	// MaxRequestBytes bounds one request. Default api.DefaultMaxRequestBytes.
 	MaxRequestBytes int
+	// MaxUnauthenticated bounds the connections that are open and have shown no valid key; for one more, the oldest is closed of the
+	// address that has most. They hold half a MiB each at most. Default: 1024, or as many as a sixteenth of the memory that the machine, or
+	// the container, has is enough for, but at least 128.
+	MaxUnauthenticated int
 	// RequestMemory bounds what all requests together are expected to hold at their peaks, in bytes. Default: half of the
 	// memory that the machine, or the container, has.
 	RequestMemory int64
@@ -104,6 +110,7 @@ func (c Config) withDefaults() (Config, error) {
 	orDefault(&c.Cores, runtime.GOMAXPROCS(0))
 	orDefault(&c.PluginMemory, int64(DefaultPluginMemory))
 	orDefault(&c.MaxRequestBytes, api.DefaultMaxRequestBytes)
+	orDefault(&c.MaxUnauthenticated, int(max(min(machineMemory()/16/strangerCost, mostUnauthenticated), leastUnauthenticated)))
 	orDefault(&c.UploadAge, DefaultUploadAge)
 	orDefault(&c.RequestMemory, machineMemory()/2)
 	orDefault(&c.ModelMemory, machineMemory()/5*2)

@@ -151,8 +151,8 @@ func (spaces) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestIdleConnections holds ten thousand connections, each of which has been answered once and says no more, or as many as the
-// system allows. Others are served meanwhile.
+// TestIdleConnections holds ten thousand connections, each of which has shown a key, been answered once and says no more, or as many as
+// the system allows. Others are served meanwhile.
 func TestIdleConnections(t *testing.T) {
 	n := allowConnections(t, 10000)
 	s := start(t, rig.Options{})
@@ -161,11 +161,12 @@ func TestIdleConnections(t *testing.T) {
 	before := residentMiB(t, s.PID())
 	conns := make([]*net.TCPConn, n)
 	for i := range conns {
-		conns[i] = dial(t, s, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		conns[i] = dial(t, s, "POST /tandem.v1.ServerService/GetServerInfo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+
+			"Authorization: Bearer "+s.Key+"\r\nContent-Length: 2\r\n\r\n{}")
 	}
 	for _, conn := range conns {
-		if status, _ := answerTo(t, conn); status != http.StatusNotFound {
-			t.Fatalf("got status %d", status)
+		if status, text := answerTo(t, conn); status != http.StatusOK {
+			t.Fatalf("got status %d: %s", status, text)
 		}
 	}
 	l := v.load(t, 2*time.Second)
