@@ -197,11 +197,16 @@ func TestStrangersTakeTheirAnswers(t *testing.T) {
 	h := countCalls(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	r := httptest.NewRequestWithContext(withStranger(t.Context(), g), http.MethodPost, "/", nil)
 	r.ProtoMajor = 2
+	sent := false
 	h.ServeHTTP(flushed{httptest.NewRecorder(), func() {
+		sent = true
 		if n := calls(); n != 1 {
 			t.Errorf("%d calls run while the answer is sent, want 1", n)
 		}
 	}}, r)
+	if !sent {
+		t.Error("the end of the answer was not waited for")
+	}
 	if n := calls(); n != 0 {
 		t.Errorf("%d calls run afterwards", n)
 	}
