@@ -33,8 +33,8 @@ func (c *Catalog) PublishGraph(ctx context.Context, t tenant.ID, p ReleaseParams
 	return rel, nil
 }
 
-// Weigh returns what the record of a release to publish would take, in bytes, to within some for its time: 0 when publishing it would change nothing. Errors are those
-// of PublishGraph that come before anything is written.
+// Weigh returns what the record of a release to publish would take, in bytes, to within some for its time: 0 when publishing it would
+// change nothing. Errors are those of PublishGraph that come before anything is written.
 func (c *Catalog) Weigh(ctx context.Context, t tenant.ID, p ReleaseParams) (int64, error) {
 	key, err := objectKey(KindGraph, t, p.Name)
 	if err != nil {

@@ -8,10 +8,10 @@
 // A release holds its models whether or not they are in memory: a request that finds one unloaded has it loaded, once for all that
 // wait, and the models used longest ago make room. What a model's runs teach is kept on the disk.
 //
-// Goroutines: Run follows the catalog, writes down what is learned and removes blobs that are of no use; a model is loaded on a goroutine of its own, which Close waits
-// for, anything else on that of the caller that needs it first. Locks: Manager.mu, plans.mu, pool.mu, life.mu, shelf.mu, disk.mu and that of each
-// resident; none is held while something is loaded, closed or read from the catalog, but a tenant's turn in disk. shares.mu is held while models are told their
-// share; shelf.mu and shares.mu come before a resident's.
+// Goroutines: Run follows the catalog, writes down what is learned and removes blobs that are of no use; a model is loaded on a goroutine
+// of its own, which Close waits for, anything else on that of the caller that needs it first. Locks: Manager.mu, plans.mu, pool.mu,
+// life.mu, shelf.mu, disk.mu and that of each resident; none is held while something is loaded, closed or read from the catalog, but a
+// tenant's turn in disk. shares.mu is held while models are told their share; shelf.mu and shares.mu come before a resident's.
 package control
 
 import (

@@ -139,11 +139,7 @@ func (m *Manager) DeleteModel(ctx context.Context, t tenant.ID, name, ref string
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return catalog.Removed{}, err
 	}
-	blobs := map[blob.Digest]int64{}
-	for i := range vs {
-		blobs[vs[i].Digest] = vs[i].Size
-	}
-	defer m.disk.deleting(t, blobs).end(true)
+	defer m.disk.deleting(t, blobsOf(vs, func(v *catalog.Model) *catalog.Object { return &v.Object })).end(true)
 	return m.cfg.Catalog.DeleteModel(ctx, t, name, ref)
 }
 
@@ -153,12 +149,18 @@ func (m *Manager) DeletePlugin(ctx context.Context, t tenant.ID, name, ref strin
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return catalog.Removed{}, err
 	}
-	blobs := map[blob.Digest]int64{}
-	for i := range vs {
-		blobs[vs[i].Digest] = vs[i].Size
-	}
-	defer m.disk.deleting(t, blobs).end(true)
+	defer m.disk.deleting(t, blobsOf(vs, func(v *catalog.Plugin) *catalog.Object { return &v.Object })).end(true)
 	return m.cfg.Catalog.DeletePlugin(ctx, t, name, ref)
+}
+
+// blobsOf returns the sizes of the blobs of versions, in bytes.
+func blobsOf[V any](versions []V, object func(*V) *catalog.Object) map[blob.Digest]int64 {
+	blobs := make(map[blob.Digest]int64, len(versions))
+	for i := range versions {
+		o := object(&versions[i])
+		blobs[o.Digest] = o.Size
+	}
+	return blobs
 }
 
 // Signature returns the signature that AddModel stored with a model.

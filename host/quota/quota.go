@@ -1,9 +1,9 @@
 // Package quota is the door: it counts what tenants use against their limits and refuses what would exceed one, before any
 // work is queued.
 //
-// It knows nothing of requests: a [Visit] is one call, from its authentication to its answer, or to the end of what runs on after that. Rates are token buckets that
-// hold one second's worth; what is charged after the fact (fuel) may run a bucket into debt, and the tenant waits until it is
-// paid. Everything is in memory: a restart forgets debts.
+// It knows nothing of requests: a [Visit] is one call, from its authentication to its answer, or to the end of what runs on after that.
+// Rates are token buckets that hold one second's worth; what is charged after the fact (fuel) may run a bucket into debt, and the
+// tenant waits until it is paid. Everything is in memory: a restart forgets debts.
 //
 // The package starts no goroutines. One lock, of the Door; nothing is called with it held but the clock and the limits. Changes of a
 // tenant wait for each other in a channel.

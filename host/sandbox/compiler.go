@@ -132,8 +132,8 @@ func (p *program) makeCode(ctx context.Context, a *admitted) error {
 func (p *program) spent() time.Duration { return max(time.Since(p.born)-p.waited, 1) }
 
 // kept loads a module's code out of the cache. It returns nil when there is none that the runtime takes, or nobody knows how long it took:
-// what the cache holds may be for another processor or another runtime. The runtime then compiles by itself, but all that it has is the shell: its result is thrown
-// away, and the entry removed.
+// what the cache holds may be for another processor or another runtime. The runtime then compiles by itself, but all that it has is the
+// shell: its result is thrown away, and the entry removed.
 func (h *Host) kept(ctx context.Context, a *admitted) (wazero.CompiledModule, error) {
 	if h.cache == nil {
 		return nil, nil //nolint:nilnil // there is none

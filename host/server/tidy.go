@@ -77,8 +77,8 @@ func (t *tidier) run(ctx context.Context) error {
 	}
 }
 
-// calm reports whether little was allocated since the last time, and counts how often in a row that was so. Giving memory back makes others wait for tens of milliseconds, and
-// a server that is busy soon wants it again.
+// calm reports whether little was allocated since the last time, and counts how often in a row that was so. Giving memory back makes
+// others wait for tens of milliseconds, and a server that is busy soon wants it again.
 func (t *tidier) calm() bool {
 	made := runtimeBytes("/gc/heap/allocs:bytes")
 	few := made-t.made < calmBytes

@@ -153,8 +153,8 @@ func TestImageBombs(t *testing.T) {
 	}
 }
 
-// imageBombMiB is what the largest image may take: its pixels as they are decoded, as they are handed on and in the plugin (192 MB each), and
-// as much again of garbage.
+// imageBombMiB is what the largest image may take: its pixels as they are decoded, as they are handed on and in the plugin (192 MB
+// each), and as much again of garbage.
 const imageBombMiB = 1024
 
 // largestImages returns an image of the largest size in each format.
