@@ -16,11 +16,13 @@ import (
 	"context"
 	"log/slog"
 	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tandem-serve/tandem/internal/pulse"
 	"github.com/tandem-serve/tandem/internal/schedclass"
 )
 
@@ -40,9 +42,10 @@ const (
 	stay = 100 * time.Millisecond
 	// forgotten is the load below which a tenant that has nothing at work is forgotten.
 	forgotten = 0.001
-	// reconsiderEach is the least time between two of a thread's requests that the system look for who should have its core. A normal thread
-	// that wakes may wait for that, where it would wait for a tick of the clock otherwise, which is 4 ms often.
-	reconsiderEach = 200 * time.Microsecond
+	// pulseFor is for how long the system looks often for who should have a core, after a judgement by which somebody is behind.
+	pulseFor = 100 * time.Millisecond
+	// yieldEach is the least time between two of a goroutine's yields.
+	yieldEach = 500 * time.Microsecond
 	// mostThreads is how many threads are held at most by goroutines that are behind, which each has one also while it waits: a Go program
 	// may have 10,000. Who finds none stays as it is.
 	mostThreads = 1000
@@ -61,13 +64,15 @@ type Config struct {
 
 // Scheduler judges tenants and moves the threads that work for them. A nil Scheduler moves none. Its methods may overlap.
 type Scheduler struct {
-	cfg        Config
-	start      time.Time
-	move       func(schedclass.Class) error // of the calling goroutine's thread
-	reconsider func() error                 // who should have that thread's core
-	broken     atomic.Bool                  // threads cannot be moved any more
-	held       atomic.Int64                 // threads of goroutines that are behind
-	slots      slots
+	cfg    Config
+	start  time.Time
+	move   func(schedclass.Class) error // of the calling goroutine's thread
+	pulse  func(time.Duration) error    // has the system look often for who should have a core, for so long
+	still  atomic.Bool                  // there is no pulse
+	yield  func()                       // lets Go's scheduler look what else there is to do
+	broken atomic.Bool                  // threads cannot be moved any more
+	held   atomic.Int64                 // threads of goroutines that are behind
+	slots  slots
 
 	judged atomic.Int64 // when it was last judged, since the start
 	behind atomic.Int64 // tenants that are
@@ -95,12 +100,10 @@ func New(cfg Config) (*Scheduler, error) {
 	if err := schedclass.Available(); err != nil {
 		return nil, err
 	}
-	s := newScheduler(cfg, schedclass.Thread)
-	s.reconsider = schedclass.Reconsider
-	return s, nil
+	return newScheduler(cfg, schedclass.Thread, pulse.For), nil
 }
 
-func newScheduler(cfg Config, move func(schedclass.Class) error) *Scheduler {
+func newScheduler(cfg Config, move func(schedclass.Class) error, pulse func(time.Duration) error) *Scheduler {
 	cfg.Cores = max(cfg.Cores, 1)
 	if cfg.Changed == nil {
 		cfg.Changed = func(string) {}
@@ -108,7 +111,7 @@ func newScheduler(cfg Config, move func(schedclass.Class) error) *Scheduler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Scheduler{cfg: cfg, start: time.Now(), move: move, reconsider: func() error { return nil }, slots: slots{cores: cfg.Cores}, tenants: map[string]*account{}}
+	return &Scheduler{cfg: cfg, start: time.Now(), move: move, pulse: pulse, yield: runtime.Gosched, slots: slots{cores: cfg.Cores}, tenants: map[string]*account{}}
 }
 
 // Behind tells whether a tenant's threads go behind those of others.
@@ -148,7 +151,7 @@ func (s *Scheduler) Begin(ctx context.Context, tenant string) (context.Context, 
 	}
 	a.setLocked(now, +1)
 	s.mu.Unlock()
-	t := &Task{account: a}
+	t := &Task{account: a, yielded: time.Now()}
 	t.follow()
 	return context.WithValue(ctx, taskKey{}, t), t
 }
@@ -187,8 +190,21 @@ func (s *Scheduler) judge() {
 	s.mu.Lock()
 	changed := s.judgeLocked(now)
 	s.mu.Unlock()
+	if s.Split() {
+		s.beat()
+	}
 	for _, tenant := range changed {
 		s.cfg.Changed(tenant)
+	}
+}
+
+// beat has the system look often for who should have a core: a thread that goes first may be waiting for one that another has who is behind.
+func (s *Scheduler) beat() {
+	if s.still.Load() {
+		return
+	}
+	if err := s.pulse(pulseFor); err != nil && !s.still.Swap(true) {
+		s.cfg.Logger.Warn("tenants wait longer for those that are behind them: the system looks at its clock's ticks only for who should have a core", slog.Any("error", err))
 	}
 }
 

@@ -1,11 +1,14 @@
 package background
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,6 +30,9 @@ func (m *moves) move(c schedclass.Class) error {
 	}
 	return nil
 }
+
+// noPulse is for schedulers of which nobody looks when the system looks.
+func noPulse(time.Duration) error { return nil }
 
 // occupy has n goroutines work for a tenant until the function that it returns is called; each looks every millisecond.
 func occupy(s *Scheduler, tenant string, n int) (stop func()) {
@@ -65,7 +71,7 @@ func TestBusyTenantGoesBehind(t *testing.T) {
 		var m moves
 		var told []string
 		var s *Scheduler
-		s = newScheduler(Config{Cores: 2, Changed: func(tenant string) { told = append(told, fmt.Sprint(tenant, s.Behind(tenant))) }}, m.move)
+		s = newScheduler(Config{Cores: 2, Changed: func(tenant string) { told = append(told, fmt.Sprint(tenant, s.Behind(tenant))) }}, m.move, noPulse)
 		stop := occupy(s, "busy", 8)
 		<-time.After(time.Second)
 		if s.Behind("busy") || s.Split() || m.idle.Load() > 0 {
@@ -95,7 +101,7 @@ func TestBusyTenantGoesBehind(t *testing.T) {
 // TestWhoComesWithMuchIsFoundSoon has a tenant begin with twice as many goroutines as there are cores beside one that has a call at a time.
 func TestWhoComesWithMuchIsFoundSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil }, noPulse)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -115,13 +121,78 @@ func TestWhoComesWithMuchIsFoundSoon(t *testing.T) {
 	})
 }
 
-// TestTheSystemIsAsked sees how often who is behind has the system look for who should have the core, and that nobody else does.
-func TestTheSystemIsAsked(t *testing.T) {
+// TestPulse sees that it is asked for while somebody is behind, for as long as judgements may be apart, and not otherwise.
+func TestPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var beats atomic.Int64
+		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil }, func(d time.Duration) error {
+			if d != pulseFor {
+				t.Errorf("it was asked for %v", d)
+			}
+			beats.Add(1)
+			return nil
+		})
+		stop := occupy(s, "busy", 8)
+		<-time.After(time.Second)
+		if n := beats.Load(); n != 0 {
+			t.Fatalf("it was asked for %d times beside nobody", n)
+		}
+		for range 100 {
+			call(s, "quiet", time.Millisecond)
+			<-time.After(9 * time.Millisecond)
+		}
+		if n := beats.Load(); n < 100 {
+			t.Errorf("it was asked for %d times in a second", n)
+		}
+		stop()
+		<-time.After(time.Second)
+		s.judge()
+		last := beats.Load()
+		for range 100 {
+			call(s, "quiet", time.Millisecond)
+			<-time.After(9 * time.Millisecond)
+		}
+		if n := beats.Load() - last; n != 0 {
+			t.Errorf("it was asked for %d times when nobody was behind any more", n)
+		}
+	})
+}
+
+// TestNoPulse sees that threads move without one too, and that it is said once.
+func TestNoPulse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m moves
+		var log bytes.Buffer
+		asked := 0
+		s := newScheduler(Config{Cores: 2, Logger: slog.New(slog.NewTextHandler(&log, nil))}, m.move, func(time.Duration) error {
+			asked++
+			return errors.New("not today")
+		})
+		stop := occupy(s, "busy", 8)
+		for range 100 {
+			call(s, "quiet", time.Millisecond)
+			<-time.After(9 * time.Millisecond)
+		}
+		if asked != 1 || strings.Count(log.String(), "not today") != 1 {
+			t.Errorf("it was asked %d times, and the log has %q", asked, log.String())
+		}
+		if m.idle.Load() == 0 {
+			t.Error("no thread went to the idle class")
+		}
+		stop()
+		if idle, back := m.idle.Load(), m.normal.Load(); idle != back {
+			t.Errorf("%d threads went to the idle class, %d came back", idle, back)
+		}
+	})
+}
+
+// TestLookYields sees how often what computes lets Go's scheduler look what else there is, whether it is behind or not.
+func TestLookYields(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			asked := 0
-			s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
-			s.reconsider = func() error { asked++; return nil }
+			yielded := 0
+			s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil }, noPulse)
+			s.yield = func() { yielded++ }
 			s.tenants["busy"] = &account{s: s, tenant: "busy"}
 			s.tenants["busy"].behind.Store(behind)
 			s.judged.Store(int64(time.Hour)) // it stays as it is put here
@@ -131,35 +202,17 @@ func TestTheSystemIsAsked(t *testing.T) {
 				<-time.After(time.Microsecond)
 			}
 			task.End()
-			if want := map[bool]int{true: int(10 * time.Millisecond / reconsiderEach)}[behind]; asked < want-1 || asked > want+1 {
-				t.Errorf("behind %v: it was asked %d times in 10 ms, want %d", behind, asked, want)
+			if want := int(10*time.Millisecond/yieldEach) - 1; yielded != want && yielded != want+1 {
+				t.Errorf("behind %v: it yielded %d times in 10 ms, want %d", behind, yielded, want)
 			}
 		})
 	}
 }
 
-// TestThreadsThatCannotBeReconsidered must come back for good.
-func TestThreadsThatCannotBeReconsidered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var m moves
-		s := newScheduler(Config{Cores: 2}, m.move)
-		s.reconsider = func() error { return errors.New("not today") }
-		stop := occupy(s, "busy", 8)
-		for range 100 {
-			call(s, "quiet", time.Millisecond)
-			<-time.After(9 * time.Millisecond)
-		}
-		if idle, back := m.idle.Load(), m.normal.Load(); idle == 0 || idle != back {
-			t.Errorf("%d threads went to the idle class, %d came back", idle, back)
-		}
-		stop()
-	})
-}
-
 func TestEqualTenantsAreNotBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m moves
-		s := newScheduler(Config{Cores: 2}, m.move)
+		s := newScheduler(Config{Cores: 2}, m.move, noPulse)
 		stop, stopOther := occupy(s, "one", 8), occupy(s, "other", 8)
 		<-time.After(3 * time.Second)
 		if s.Behind("one") || s.Behind("other") || m.idle.Load() > 0 {
@@ -174,7 +227,7 @@ func TestEqualTenantsAreNotBehind(t *testing.T) {
 func TestFirstTakeHalf(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cores := rapid.IntRange(1, 64).Draw(t, "cores")
-		s := newScheduler(Config{Cores: cores}, func(schedclass.Class) error { return nil })
+		s := newScheduler(Config{Cores: cores}, func(schedclass.Class) error { return nil }, noPulse)
 		loads := rapid.SliceOfN(rapid.Float64Range(forgotten, 100), 1, 20).Draw(t, "loads")
 		sum := 0.0
 		for i, load := range loads {
@@ -211,7 +264,7 @@ func TestFirstTakeHalf(t *testing.T) {
 
 func TestTenantsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil }, noPulse)
 		for i := range 1000 {
 			call(s, fmt.Sprint(i), time.Millisecond)
 		}
@@ -229,7 +282,7 @@ func TestThreadsThatCannotBeMoved(t *testing.T) {
 		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error {
 			tries.Add(1)
 			return errors.New("not today")
-		})
+		}, noPulse)
 		stop := occupy(s, "busy", 8)
 		for range 100 {
 			call(s, "quiet", time.Millisecond)
@@ -246,7 +299,7 @@ func TestThreadsThatCannotBeMoved(t *testing.T) {
 func TestThreadsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m moves
-		s := newScheduler(Config{Cores: 2}, m.move)
+		s := newScheduler(Config{Cores: 2}, m.move, noPulse)
 		stop := occupy(s, "busy", mostThreads+100)
 		for range 4 {
 			call(s, "quiet", time.Millisecond)
@@ -275,7 +328,7 @@ func TestNoScheduler(t *testing.T) {
 }
 
 func BenchmarkTask(b *testing.B) {
-	s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+	s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil }, noPulse)
 	for b.Loop() {
 		_, task := s.Begin(b.Context(), "tenant")
 		task.End()

@@ -106,7 +106,7 @@ func TestSlotsAreLeased(t *testing.T) {
 // A goroutine that rests lets another compute at once.
 func TestRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScheduler(Config{Cores: 1}, func(schedclass.Class) error { return nil })
+		s := newScheduler(Config{Cores: 1}, func(schedclass.Class) error { return nil }, noPulse)
 		begin := func() (context.Context, *Task) {
 			ctx, task := s.Begin(t.Context(), "busy")
 			task.account.behind.Store(true)
@@ -142,7 +142,7 @@ func TestRest(t *testing.T) {
 
 // TestWhoIsSlowedDownStaysFirst: a tenant whose calls take longer because of a busy one has more at work, and goes first all the same.
 func TestWhoIsSlowedDownStaysFirst(t *testing.T) {
-	s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+	s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil }, noPulse)
 	busy, quiet := &account{s: s, load: 8, tasks: 8}, &account{s: s, load: 0.2, tasks: 1}
 	s.tenants["busy"], s.tenants["quiet"] = busy, quiet
 	for _, step := range []struct {
@@ -168,7 +168,7 @@ func TestWhoIsSlowedDownStaysFirst(t *testing.T) {
 // What comes with much at once is behind before it is felt.
 func TestBurstsAreFoundOutSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil })
+		s := newScheduler(Config{Cores: 2}, func(schedclass.Class) error { return nil }, noPulse)
 		for range 20 {
 			call(s, "quiet", time.Millisecond)
 			<-time.After(9 * time.Millisecond)

@@ -12,11 +12,11 @@ import (
 // Task is a goroutine that works for a tenant. Its methods are called on that goroutine only; a nil Task is one that no scheduler
 // knows of.
 type Task struct {
-	account    *account
-	idle       bool // the goroutine is locked to its thread, which is of the idle class
-	slot       bool // it has taken one, which it may have lost since
-	place      place
-	considered time.Time // when it had the system look for who should have the core
+	account *account
+	idle    bool // the goroutine is locked to its thread, which is of the idle class
+	slot    bool // it has taken one, which it may have lost since
+	place   place
+	yielded time.Time // or when it began
 }
 
 type taskKey struct{}
@@ -52,19 +52,16 @@ func (t *Task) Look() {
 	if t.idle {
 		t.slot = true
 		t.account.s.slots.take(t.account, &t.place)
-		t.reconsider()
 	}
+	t.yield()
 }
 
-// reconsider has the system look now and then for who should have the core: a normal thread that woke may be waiting for it.
-func (t *Task) reconsider() {
-	now := time.Now()
-	if now.Sub(t.considered) < reconsiderEach {
-		return
-	}
-	t.considered = now
-	if err := t.account.s.reconsider(); err != nil {
-		t.account.s.fail(err)
+// yield lets Go's scheduler look now and then what else there is to do. While a goroutine computes and nothing becomes ready, nobody may be waiting
+// for the network: who did has got this goroutine from it. Then only Go's monitor looks, each 10 ms.
+func (t *Task) yield() {
+	if now := time.Now(); now.Sub(t.yielded) >= yieldEach {
+		t.account.s.yield()
+		t.yielded = time.Now()
 	}
 }
 

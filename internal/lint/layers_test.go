@@ -24,9 +24,10 @@ var mayImport = map[string][]string{
 	"host/tenant/oidc":                   {"host/tenant"},
 	"internal/confine":                   {},
 	"internal/pieces":                    {},
+	"internal/pulse":                     {},
 	"internal/schedclass":                {},
 	"internal/schedclass/schedclasstest": {},
-	"host/background":                    {"internal/schedclass"},
+	"host/background":                    {"internal/schedclass", "internal/pulse"},
 
 	// Native model execution: nothing of host/.
 	"runners":               {},

@@ -1,6 +1,5 @@
 // Package schedclass moves threads between the system's normal scheduling class and its idle class, whose threads run only where no
-// normal one wants to, and has the system look for who should have a core. Linux has that (SCHED_IDLE); elsewhere all fails with
-// [errors.ErrUnsupported].
+// normal one wants to. Linux has that (SCHED_IDLE); elsewhere all fails with [errors.ErrUnsupported].
 //
 // Every process may have its threads idle. To have them normal again it needs the right to their niceness: CAP_SYS_NICE, or a limit
 // RLIMIT_NICE of 20 minus the niceness at least. [Available] says whether this one has it.

@@ -56,22 +56,6 @@ func Process(pid int, c Class) error {
 	}
 }
 
-// Reconsider has the system look for who should have the core of the calling thread, to which the goroutine must be locked. Linux does so when
-// a thread's niceness grows, which is raised here by one and set back. That costs an idle thread nothing, whose weight does not depend on its
-// niceness. It needs what [Available] does, and does nothing for a thread of the highest niceness.
-func Reconsider() error {
-	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 minus the niceness
-	if err != nil {
-		return fmt.Errorf("getpriority: %w", err)
-	}
-	for _, nice := range []int{21 - raw, 20 - raw} {
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, nice); err != nil {
-			return fmt.Errorf("setpriority: %w", err)
-		}
-	}
-	return nil
-}
-
 func set(tid int, c Class) error {
 	policy := uintptr(unix.SCHED_NORMAL)
 	if c == Idle {

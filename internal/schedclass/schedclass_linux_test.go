@@ -62,43 +62,6 @@ func TestThread(t *testing.T) {
 	}
 }
 
-// TestReconsider sees that a thread is afterwards as it was.
-func TestReconsider(t *testing.T) {
-	needAvailable(t)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	nice := niceness(t)
-	for class, policy := range map[schedclass.Class]int{schedclass.Idle: unix.SCHED_IDLE, schedclass.Normal: unix.SCHED_NORMAL} {
-		if err := schedclass.Thread(class); err != nil {
-			t.Fatal(err)
-		}
-		for range 50 { // more than there are levels of niceness
-			if err := schedclass.Reconsider(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := niceness(t); got != nice {
-			t.Errorf("the niceness is %d, was %d", got, nice)
-		}
-		if got := schedclasstest.Policies(t, os.Getpid())[unix.Gettid()]; got != policy {
-			t.Errorf("the policy is %d, want %d", got, policy)
-		}
-	}
-	if err := schedclass.Thread(schedclass.Normal); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func BenchmarkReconsider(b *testing.B) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	for b.Loop() {
-		if err := schedclass.Reconsider(); err != nil {
-			b.Skip(err)
-		}
-	}
-}
-
 // TestAvailableLeavesNothing asks often: threads that cannot come back must not stay with the program.
 func TestAvailableLeavesNothing(t *testing.T) {
 	for range 50 {

@@ -11,6 +11,3 @@ func Thread(Class) error { return errors.ErrUnsupported }
 
 // Process moves all threads of a process.
 func Process(int, Class) error { return errors.ErrUnsupported }
-
-// Reconsider has the system look for who should have the core of the calling thread.
-func Reconsider() error { return errors.ErrUnsupported }
