@@ -40,6 +40,7 @@ type attacker struct {
 type struck struct {
 	name           string
 	alone, under   latencies
+	stolen         time.Duration  // by the machine's host while the victim was attacked, of all cores together
 	answers        map[string]int // by reason, "ok" for those that succeeded
 	before, during int            // resident memory in MiB, during is the most
 	after          int
@@ -114,7 +115,9 @@ func (k attack) run(t *testing.T, s *rig.Server, v *victim, window time.Duration
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	watched := watchMemory(ctx, t, s.PID())
+	stolen := rig.Stolen()
 	row.under = v.load(t, window)
+	row.stolen = rig.Stolen() - stolen
 	row.answers = strikers.stop(t)
 	stop()
 	row.during = <-watched
@@ -192,8 +195,8 @@ func residentAtMost(t *testing.T, pid, mib int) int {
 // table writes what came of all attacks in Markdown.
 func table(rows []struck) string {
 	var out strings.Builder
-	fmt.Fprintln(&out, "| attack | victim's calls alone, attacked | failed | p50 alone | p50 attacked | p99 alone | p99 attacked | ratio of p99 | memory before, most, after (MiB) | what the attacker got |")
-	fmt.Fprintln(&out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	fmt.Fprintln(&out, "| attack | victim's calls alone, attacked | failed | p50 alone | p50 attacked | p99 alone | p99 attacked | ratio of p99 | taken from the machine (ms) | memory before, most, after (MiB) | what the attacker got |")
+	fmt.Fprintln(&out, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	within := 0
 	for _, r := range rows {
 		alone, under := r.alone.at(99), r.under.at(99)
@@ -201,8 +204,8 @@ func table(rows []struck) string {
 		if ratio <= 2 {
 			within++
 		}
-		fmt.Fprintf(&out, "| %s | %d, %d | %d | %s | %s | %s | %s | %.1f | %d, %d, %d | %s |\n", r.name, r.alone.calls, r.under.calls, len(r.under.failed),
-			millis(r.alone.at(50)), millis(r.under.at(50)), millis(alone), millis(under), ratio, r.before, r.during, r.after, r.got())
+		fmt.Fprintf(&out, "| %s | %d, %d | %d | %s | %s | %s | %s | %.1f | %d | %d, %d, %d | %s |\n", r.name, r.alone.calls, r.under.calls, len(r.under.failed),
+			millis(r.alone.at(50)), millis(r.under.at(50)), millis(alone), millis(under), ratio, r.stolen.Milliseconds(), r.before, r.during, r.after, r.got())
 	}
 	fmt.Fprintf(&out, "the p99 is within twice the p99 alone in %d of %d\n", within, len(rows))
 	return out.String()
