@@ -39,7 +39,7 @@ func (r *reader) value(v *value.Value, d *descriptor, p *port, b *binding) fault
 }
 
 func (r *reader) hostSide(v *value.Value, d *descriptor, p *port, b *binding) fault {
-	h, ok := r.handles.get(d.handle)
+	h, ok := r.handles.give(d.handle)
 	if !ok {
 		return faultf("handle %d does not exist", d.handle)
 	}
@@ -86,7 +86,7 @@ func (r *reader) item(v *value.Value, d *descriptor, p *port, b *binding) fault 
 	if d.flags&abi.FlagHostSide == 0 {
 		return r.single(v, d, p, b)
 	}
-	h, ok := r.handles.get(d.handle)
+	h, ok := r.handles.give(d.handle)
 	if !ok {
 		return faultf("handle %d does not exist", d.handle)
 	}
@@ -198,12 +198,12 @@ func (r *reader) media(v *value.Value, d *descriptor) fault {
 	return ""
 }
 
-// detach copies everything that is still the guest's memory into one block and returns its payload bytes.
-func (r *reader) detach() (n int64) {
+// detach copies everything that is still the guest's memory into one block, and returns that and its payload bytes.
+func (r *reader) detach() (block []byte, n int64) {
 	if len(r.views) == 0 {
-		return 0
+		return nil, 0
 	}
-	block := make([]byte, 0, r.viewed)
+	block = r.handles.block(r.viewed)
 	for _, v := range r.views {
 		off := len(block)
 		block = pieces.Append(block, *v)
@@ -213,7 +213,7 @@ func (r *reader) detach() (n int64) {
 		block = block[:len(block)+pad]
 	}
 	r.views = nil
-	return n
+	return block, n
 }
 
 // answer reads the outputs of a call. On a fault it names the port, "" when it is about none.

@@ -351,7 +351,7 @@ func (in *instance) answer(f *function, h *head, rc int32, lease bool, r *Result
 				return "", &CallError{Kind: KindQuota, Text: err.Error(), Cause: err}
 			}
 		}
-		r.BytesOut = rd.detach()
+		_, r.BytesOut = rd.detach()
 	}
 	return "", nil
 }

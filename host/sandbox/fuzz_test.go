@@ -53,7 +53,7 @@ func FuzzAnswer(f *testing.F) {
 		if total > budget {
 			t.Fatalf("%d bytes within a budget of %d", total, budget)
 		}
-		if n := r.detach(); n != total {
+		if _, n := r.detach(); n != total {
 			t.Fatalf("%d bytes detached, want %d", n, total)
 		}
 	})

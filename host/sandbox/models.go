@@ -223,7 +223,7 @@ func (c hostCall) handOver(desc []byte, d *descriptor, v value.Value) int32 {
 		return abi.ErrTooLarge
 	}
 	if d.dataPtr == 0 {
-		h, ok := c.in.state.handles.add(v, c.in.state.maxOutput)
+		h, ok := c.in.state.handles.add(v, nil, c.in.state.maxOutput)
 		if !ok {
 			return abi.ErrQuota
 		}
@@ -272,7 +272,8 @@ func hostModelStart(c hostCall) {
 		c.ret(rc)
 		return
 	}
-	c.in.charge(uint64(r.detach()) / bytesPerUnit) // the guest goes on and could change what the model reads
+	_, copied := r.detach() // the guest goes on and could change what the model reads
+	c.in.charge(uint64(copied) / bytesPerUnit)
 	if m.changed == nil {
 		m.changed = make(chan struct{}, 1)
 	}

@@ -17,7 +17,7 @@ func hostValInfo(c hostCall) {
 	case !ok:
 		c.ret(abi.ErrBadPtr)
 	default:
-		fillDescriptor(desc, v, c.u32(0))
+		fillDescriptor(desc, &v.Value, c.u32(0))
 		c.ret(0)
 	}
 }
@@ -61,16 +61,13 @@ func hostValMake(c hostCall) {
 		return
 	}
 	c.in.chargeContent(v.Kind, len(v.Data))
-	if s.handles.live >= maxHandles || v.Size() > s.maxOutput-s.handles.bytes {
+	if !s.handles.room(v.Size(), s.maxOutput) {
 		c.ret(abi.ErrQuota)
 		return
 	}
-	c.in.charge(uint64(r.detach()) / bytesPerUnit)
-	h, ok := s.handles.add(v, s.maxOutput)
-	if !ok {
-		c.ret(abi.ErrQuota)
-		return
-	}
+	block, copied := r.detach()
+	c.in.charge(uint64(copied) / bytesPerUnit)
+	h, _ := s.handles.add(v, block, s.maxOutput) // there is room
 	c.ret(int32(h))
 }
 
