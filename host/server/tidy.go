@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -19,6 +20,8 @@ const (
 	tidyLess = 64 << 20
 	// calmBytes is what a server that is not busy allocates between two looks at most.
 	calmBytes = 256 << 20
+	// atOnce is how much may be given back at a stretch, in some ten milliseconds.
+	atOnce = 512 << 20
 	// goOverhead is what Go's memory is more than what requests and caches hold.
 	goOverhead = 1 << 30
 )
@@ -70,15 +73,15 @@ func (t *tidier) run(ctx context.Context) error {
 		case <-collected:
 			t.headroom.collected(time.Now(), liveHeap())
 		case <-tick.C:
-			if t.calm() && t.look(ctx) && t.headroom != nil {
-				t.headroom.reset(liveHeap())
+			if t.calm() {
+				t.look(ctx)
 			}
 		}
 	}
 }
 
-// calm reports whether little was allocated since the last time, and counts how often in a row that was so. Giving memory back makes
-// others wait for tens of milliseconds, and a server that is busy soon wants it again.
+// calm reports whether little was allocated since the last time, and counts how often in a row that was so. A server that is busy soon
+// wants again what it gives back.
 func (t *tidier) calm() bool {
 	made := runtimeBytes("/gc/heap/allocs:bytes")
 	few := made-t.made < calmBytes
@@ -101,15 +104,38 @@ func (t *tidier) look(ctx context.Context) bool {
 	if before < enough {
 		return false
 	}
-	debug.FreeOSMemory()
-	t.left, t.calmFor = heldByGo(), 0
-	t.log.DebugContext(ctx, "memory given back after a burst", slog.Uint64("before", before), slog.Uint64("after", t.left))
+	t.giveBack(before - used)
+	t.left, t.calmFor = runtimeBytes(objectBytes, unusedBytes), 0
+	t.log.DebugContext(ctx, "memory is given back after a burst", slog.Uint64("held", before), slog.Uint64("in_use", t.left))
 	return true
 }
 
+// giveBack collects garbage and gives free memory back. Much is left to Go, which does so with a hundredth of a core, up to the headroom: at a stretch it
+// would have a core for a hundred milliseconds. How much Go keeps follows from what was in use at the collection before, so there are two.
+func (t *tidier) giveBack(much uint64) {
+	collect := runtime.GC
+	if much <= atOnce {
+		collect = debug.FreeOSMemory
+	}
+	collect()
+	if t.headroom != nil {
+		t.headroom.reset(liveHeap())
+	}
+	if much > atOnce {
+		collect()
+	}
+}
+
+// Metrics of the Go runtime for the heap's memory that the system has not got back.
+const (
+	objectBytes = "/memory/classes/heap/objects:bytes" // garbage that was not swept included
+	unusedBytes = "/memory/classes/heap/unused:bytes"  // beside objects, in spans that have some
+	freeBytes   = "/memory/classes/heap/free:bytes"
+)
+
 // heldByGo returns the bytes of the heap that the system has not got back: objects, garbage and free spans.
 func heldByGo() uint64 {
-	return runtimeBytes("/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/free:bytes")
+	return runtimeBytes(objectBytes, unusedBytes, freeBytes)
 }
 
 // runtimeBytes returns the sum of metrics of the Go runtime that are bytes.
