@@ -117,3 +117,46 @@ func TestHoldEndsRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedOutputsAreGivenBack refuses what a request asks for, each time the one after: what models lent it is given back, also that of outputs
+// for which there was room.
+func TestRefusedOutputsAreGivenBack(t *testing.T) {
+	const n = 20_000 // of 4 bytes, which count as they are sent
+	w := texts()
+	w.models["double"], w.models["again"] = double(), double()
+	rel := w.build(t, `
+graph: two
+inputs: {x: {type: tensor, dtype: FP32, shape: [batch, n]}}
+outputs: {one: one.y, other: other.y}
+nodes:
+  one:   {model: double, in: {x: x}}
+  other: {model: again, in: {x: x}}
+  trial: {model: again, in: {x: one.y}, shadow: true}
+`)
+	for refused := 1; ; refused++ {
+		asked := 0
+		e := engine.New(engine.Config{Hold: func(_ context.Context, delta int64) error {
+			if delta > 0 {
+				asked++
+			}
+			if asked == refused && delta > 0 {
+				return errors.New("not this one")
+			}
+			return nil
+		}})
+		res, err := e.Run(t.Context(), rel, engine.Request{Inputs: map[string]value.Value{"x": floats([]int64{1, n}, make([]float32, n)...)}})
+		if err == nil {
+			res.Release()
+		}
+		e.Close(t.Context())
+		if lent := w.models["double"].Lent() + w.models["again"].Lent(); lent != 0 {
+			t.Fatalf("without what it asked for at %d, %v: %d outputs were never given back", refused, err, lent)
+		}
+		if err == nil {
+			if refused < 3 {
+				t.Errorf("it asked %d times", refused-1)
+			}
+			return
+		}
+	}
+}

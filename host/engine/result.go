@@ -39,6 +39,7 @@ func (r *run) answer() (*Result, *Error) {
 		if o := &r.rel.Plan.Outputs[i]; r.want[i] && r.events == nil {
 			s := r.chosen(o.From)
 			if err := r.holdOutput(s, r.inner && s.Kind == graph.SourceInput); err != nil {
+				res.Release()
 				return nil, err
 			}
 			v := r.source(s)
