@@ -19,11 +19,12 @@ type inference struct{ *handler }
 
 // Infer implements tandemv1connect.InferenceServiceHandler. The answer stands in the memory of models until it has been encoded.
 func (h inference) Infer(ctx context.Context, req *tandemv1.InferRequest) (*tandemv1.InferResponse, error) {
+	c := callOf(ctx)
 	res, release, err := h.infer(ctx, req, nil)
 	if err != nil {
+		c.exchange.Done() // all that read the inputs has ended, and what failed has no shadow
 		return nil, err
 	}
-	c := callOf(ctx)
 	c.answered = res.Release
 	if !res.Shadowed {
 		c.exchange.Done()

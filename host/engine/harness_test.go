@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,7 +78,36 @@ func (w *world) Call(ctx context.Context, c sandbox.Call) (*sandbox.Result, erro
 	if err != nil {
 		return nil, err
 	}
-	return &sandbox.Result{Outputs: out}, nil
+	res := &sandbox.Result{Outputs: make([]value.Value, len(out))}
+	for i := range out {
+		res.Outputs[i] = copied(out[i])
+	}
+	res.Free = func() {
+		for i := range res.Outputs {
+			spoil(&res.Outputs[i])
+		}
+	}
+	return res, nil
+}
+
+// copied returns a value in memory of its own.
+func copied(v value.Value) value.Value {
+	v.Data = slices.Clone(v.Data)
+	v.Items = slices.Clone(v.Items)
+	for i := range v.Items {
+		v.Items[i] = copied(v.Items[i])
+	}
+	return v
+}
+
+// spoil overwrites a value, as whoever gets its memory next would.
+func spoil(v *value.Value) {
+	for i := range v.Data {
+		v.Data[i] = '#'
+	}
+	for i := range v.Items {
+		spoil(&v.Items[i])
+	}
 }
 
 // build compiles a graph over the world.

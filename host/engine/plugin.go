@@ -73,9 +73,20 @@ func (t *pluginTarget) run(ctx context.Context, c *call) (*answer, error) {
 	a.stats.called(models.runs)
 	if len(models.held) > 0 {
 		// What the plugin gives may be a model's output that it only passed on.
-		a.free = models.free
+		a.free = both(a.free, models.free)
 	}
 	return a, nil
+}
+
+// both calls two functions, of which the first may be nil.
+func both(a, b func()) func() {
+	if a == nil {
+		return b
+	}
+	return func() {
+		a()
+		b()
+	}
 }
 
 func (t *pluginTarget) call(ctx context.Context, c *call, s sandbox.Services) (*answer, error) {
@@ -95,6 +106,7 @@ func (t *pluginTarget) call(ctx context.Context, c *call, s sandbox.Services) (*
 	}
 	return &answer{
 		values: res.Outputs,
+		free:   res.Free,
 		stats:  stats{waited: res.Wait, ran: res.Run, copied: res.BytesIn + res.BytesOut, fuel: res.Fuel},
 	}, nil
 }

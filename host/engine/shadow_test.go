@@ -92,6 +92,7 @@ func TestShadowRunsAfterTheAnswer(t *testing.T) {
 		if held.Load() != 1 || e.Stats().Shadows != 1 {
 			t.Errorf("the release is held %d times, %d shadows run; want 1 and 1", held.Load(), e.Stats().Shadows)
 		}
+		res.Release() // before the shadow reads what plugins gave
 		e.Close(t.Context())
 		if took := time.Since(began); took != 5*time.Second {
 			t.Errorf("Close waited %v, want the shadow's 5s", took)

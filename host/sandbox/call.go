@@ -10,6 +10,7 @@ import (
 
 	"github.com/tandem-serve/tandem/host/sandbox/abi"
 	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/spare"
 )
 
 // Call is one request to one function.
@@ -48,6 +49,9 @@ type Result struct {
 	Wait, Run time.Duration
 	// MemoryBytes is the size of the guest's memory after the call.
 	MemoryBytes int64
+	// Free gives back the memory under Outputs, of which nothing may be read any more; nil where that is left to the collector, as it may always
+	// be. It is called once at most.
+	Free func()
 	// DirtyPages is how many pages of 4 KiB outside of the arena the call wrote, which is what resetting costs; -1 when
 	// that is not known: the guest grew its memory, or the system cannot tell. With Call.Lease it is set by Release.
 	DirtyPages int
@@ -351,7 +355,11 @@ func (in *instance) answer(f *function, h *head, rc int32, lease bool, r *Result
 				return "", &CallError{Kind: KindQuota, Text: err.Error(), Cause: err}
 			}
 		}
-		_, r.BytesOut = rd.detach()
+		var block []byte
+		block, r.BytesOut = rd.detach()
+		if spare.Large(block) {
+			r.Free = func() { spare.LetGo(block) }
+		}
 	}
 	return "", nil
 }

@@ -1,16 +1,19 @@
 package sandbox
 
-import "github.com/tandem-serve/tandem/host/value"
+import (
+	"github.com/tandem-serve/tandem/host/value"
+	"github.com/tandem-serve/tandem/internal/spare"
+)
 
 // Bounds of one call.
 const maxHandles = 1024
 
 // handles are the host-side values of one call. Handle n is at index n-1; a dropped one is absent.
 type handles struct {
-	vals  []hostSide
-	live  int
-	bytes int64
-	spare []byte // memory of a value that was dropped before anybody else was given it, nil when there is none
+	vals    []hostSide
+	live    int
+	bytes   int64
+	dropped []byte // memory of a value that was dropped before anybody else was given it, nil when there is none
 }
 
 // hostSide is a value on the host's side.
@@ -61,7 +64,7 @@ func (h *handles) drop(n uint32) bool {
 	h.live--
 	h.bytes -= v.Size()
 	if v.block != nil {
-		h.spare = v.block
+		h.dropped = v.block
 	}
 	*v = hostSide{}
 	return true
@@ -70,11 +73,11 @@ func (h *handles) drop(n uint32) bool {
 // block returns an empty block for n bytes: the spare one if that is as large, or a little larger. A guest that makes and drops values without end
 // would leave gigabytes a second to the collector otherwise.
 func (h *handles) block(n int64) []byte {
-	b := h.spare
+	b := h.dropped
 	if int64(cap(b)) < n || int64(cap(b)) > n+n/4 {
-		return make([]byte, 0, n)
+		return spare.Room(int(n))
 	}
-	h.spare = nil
+	h.dropped = nil
 	return b[:0]
 }
 

@@ -74,7 +74,7 @@ func TestValuesKeepWhatTheyHold(t *testing.T) {
 			}
 		}
 		h.reset()
-		if h.spare != nil || h.bytes != 0 || h.live != 0 {
+		if h.dropped != nil || h.bytes != 0 || h.live != 0 {
 			t.Error("something is left for the next call")
 		}
 	})

@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tandem-serve/tandem/internal/rig"
@@ -66,4 +69,57 @@ func TestAnswersAreGivenBack(t *testing.T) {
 		}
 		held = now
 	}
+}
+
+// TestLargeAnswersOfPluginsAreTheirs has many callers at once, in every protocol, get what a plugin copied, alone and out of a cache.
+// The memory of an answer is another's when it has been sent, and not before.
+func TestLargeAnswersOfPluginsAreTheirs(t *testing.T) {
+	const calls, size = 6, 1<<20 + 1<<19
+	s := start(t, rig.Options{})
+	pushFile(t, s.Client, "plugin", "values", "host", "sandbox", "sandboxtest", "testdata", "values.wasm")
+	mustPublish(t, s.Client, `
+graph: copies
+inputs: {text: text}
+outputs: {once: c.text, again: d.text, kept: k.text}
+nodes:
+  c: {plugin: values, call: copy, in: {text: text}}
+  d: {plugin: values, call: copy, in: {text: c.text}}
+  k: {plugin: values, call: copy, in: {text: c.text}, cache: true}
+`)
+	var callers sync.WaitGroup
+	for name, options := range map[string][]client.Option{
+		"Connect": nil, "gRPC": {client.WithGRPC()}, "gRPC-Web": {client.WithGRPCWeb()}, "JSON": {client.WithJSON()},
+	} {
+		c, err := client.New(s.URL, append(options, client.WithKey(s.Key))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		callers.Go(func() {
+			for i := range calls {
+				text := strings.Repeat(fmt.Sprintf("%s %d ", name, i%3), size/8) // every third has been kept
+				res, err := c.Infer(bounded(t), "copies", map[string]*tandemv1.Value{"text": client.Text(text)})
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				for _, port := range []string{"once", "again", "kept"} {
+					if got := res.GetOutputs()[port].GetText(); got != text {
+						t.Errorf("%s: call %d got another's text at %s: %.40q", name, i, port, got)
+					}
+				}
+			}
+		})
+	}
+	callers.Go(func() {
+		text := client.Text(strings.Repeat("#", size))
+		for range 4 * calls { // calls that fail give the memory of their requests back too
+			_, err := s.Client.Inference.Infer(bounded(t), &tandemv1.InferRequest{
+				Graph: "copies", Outputs: []string{"none"}, Inputs: map[string]*tandemv1.Value{"text": text},
+			})
+			if err == nil {
+				t.Error("there is an output of that name")
+			}
+		}
+	})
+	callers.Wait()
 }

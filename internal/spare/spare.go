@@ -1,4 +1,5 @@
-package wire
+// Package spare keeps large memory that is not needed any more for who needs some next, until the collector looks.
+package spare
 
 import (
 	"math/bits"
@@ -12,18 +13,18 @@ import (
 
 // Sizes in bytes of the memory that is used again, as powers of two. What is smaller is soon made, what is larger is made anew.
 const (
-	leastSpare = 20
-	mostSpare  = 30
+	least = 20
+	most  = 30
 )
 
 // perDoubling is how many sizes there are to each doubling: what is taken is an eighth more than what is needed at most.
 const perDoubling = 8
 
-// spares are the memory that is not needed any more, by size.
-var spares [perDoubling * (mostSpare - leastSpare)]spare
+// shelves have the memory that is not needed any more, by size.
+var shelves [perDoubling * (most - least)]shelf
 
-// spare is memory of one size. It is the collector's to take whenever it looks, so that nothing keeps it.
-type spare struct {
+// shelf has memory of one size. It is the collector's to take whenever it looks, so that nothing keeps it.
+type shelf struct {
 	mu   sync.Mutex // guards the following
 	free []weak.Pointer[byte]
 }
@@ -32,7 +33,7 @@ type spare struct {
 const mostFree = 64
 
 // take returns the start of the memory that was given last, nil when there is none.
-func (s *spare) take() *byte {
+func (s *shelf) take() *byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, last := range slices.Backward(s.free) {
@@ -44,7 +45,7 @@ func (s *spare) take() *byte {
 	return nil
 }
 
-func (s *spare) give(start *byte) {
+func (s *shelf) give(start *byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.free) == mostFree {
@@ -53,32 +54,41 @@ func (s *spare) give(start *byte) {
 	s.free = append(s.free, weak.Make(start))
 }
 
-// spareSize returns the size of the memory that n bytes take, and its place in spares; -1 is none.
-func spareSize(n int) (size, place int) {
-	if n <= 1<<leastSpare || n > 1<<mostSpare {
+// sizeFor returns the size of the memory that n bytes take, and its place in shelves; -1 is none.
+func sizeFor(n int) (size, place int) {
+	if n <= 1<<least || n > 1<<most {
 		return n, -1
 	}
 	doubling := bits.Len(uint(n-1)) - 1 // 2^doubling < n <= 2^(doubling+1)
 	step := 1 << doubling / perDoubling
 	size = (n + step - 1) / step * step
-	return size, perDoubling*(doubling-leastSpare) + size/step - perDoubling - 1
+	return size, perDoubling*(doubling-least) + size/step - perDoubling - 1
 }
 
-// room is [pieces.Room], of memory that was let go if there is any.
-func room(n int) []byte {
-	size, place := spareSize(n)
+// Room is [pieces.Room], of memory that was let go if there is any: an eighth larger at most. Whoever gets it may keep it. Calls may overlap, as those of
+// [LetGo].
+func Room(n int) []byte {
+	size, place := sizeFor(n)
 	if place < 0 {
 		return pieces.Room(n)
 	}
-	if start := spares[place].take(); start != nil {
-		return unsafe.Slice(start, size)[:0] //nolint:gosec // G103: it was given with this size
+	if start := shelves[place].take(); start != nil {
+		return unsafe.Slice(start, size)[:0] // it was given with this size
 	}
 	return pieces.Room(size)
 }
 
-// letGo gives back memory that room returned, or memory of such a size, of which nothing may be read or written any more.
-func letGo(b []byte) {
-	if size, place := spareSize(cap(b)); place >= 0 && size == cap(b) {
-		spares[place].give(&b[:1][0])
+// Large tells whether memory is of a size that is used again.
+func Large(b []byte) bool {
+	size, place := sizeFor(cap(b))
+	return place >= 0 && size == cap(b)
+}
+
+// LetGo gives back memory that Room returned, or memory of such a size, of which nothing may be read or written any more. What is not [Large] is left
+// to the collector.
+func LetGo(b []byte) {
+	if Large(b) {
+		_, place := sizeFor(cap(b))
+		shelves[place].give(&b[:1][0])
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"connectrpc.com/connect/v2"
 
 	"github.com/tandem-serve/tandem/internal/pieces"
+	"github.com/tandem-serve/tandem/internal/spare"
 )
 
 // body is what connect reads of a request. Large messages are kept from it: its buffers double while they fill, which clears and
@@ -153,7 +154,7 @@ func (b *body) message(size int64, compressed bool) ([]byte, error) {
 	if err != nil || !compressed || len(m) == 0 {
 		return m, err
 	}
-	defer letGo(m)
+	defer spare.LetGo(m)
 	return b.inflated(m)
 }
 
@@ -224,7 +225,7 @@ const firstRead = 16 << 10
 // expected bytes of memory have been counted for the caller, memory is taken as bytes come, so that who announces many and sends few
 // takes little.
 func readMessage(r io.Reader, expected, most int64, before func(last int)) ([]byte, error) {
-	m := room(int(max(expected+1, firstRead))) // one more to find the end
+	m := spare.Room(int(max(expected+1, firstRead))) // one more to find the end
 	last := 0
 	for {
 		before(last)
@@ -240,8 +241,8 @@ func readMessage(r io.Reader, expected, most int64, before func(last int)) ([]by
 		}
 		if len(m) == cap(m) {
 			full := m
-			m = pieces.Append(room(int(min(2*int64(cap(m)), most+1))), full)
-			letGo(full)
+			m = pieces.Append(spare.Room(int(min(2*int64(cap(m)), most+1))), full)
+			spare.LetGo(full)
 		}
 	}
 }

@@ -268,7 +268,7 @@ func TestLargeBodiesAreReadOnce(t *testing.T) {
 			}
 		}
 	}).AllocedBytesPerOp()
-	if made > size+size/(perDoubling-1) {
+	if made > size+size/7 { // what is taken is an eighth larger at most
 		t.Errorf("%d bytes were allocated for a body of %d", made, size)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"connectrpc.com/connect/v2/connecthttp"
+
+	"github.com/tandem-serve/tandem/internal/spare"
 )
 
 // Sizes in bytes above which something is large. They keep a message of some KiB on the paths that are made for it.
@@ -100,7 +102,7 @@ func Handler(next http.Handler, most int64, of ExchangeOf) http.Handler {
 			panic(http.ErrAbortHandler) //nolint:forbidigo // net/http has no other way; what there is of the answer would look like all of it
 		}
 		if x.done && x.body != nil {
-			letGo(x.body.taken)
+			spare.LetGo(x.body.taken)
 			x.body.taken = nil
 		}
 	})
