@@ -64,15 +64,17 @@ type Config struct {
 
 // Scheduler judges tenants and moves the threads that work for them. A nil Scheduler moves none. Its methods may overlap.
 type Scheduler struct {
-	cfg    Config
-	start  time.Time
-	move   func(schedclass.Class) error // of the calling goroutine's thread
-	pulse  func(time.Duration) error    // has the system look often for who should have a core, for so long
-	still  atomic.Bool                  // there is no pulse
-	yield  func()                       // lets Go's scheduler look what else there is to do
-	broken atomic.Bool                  // threads cannot be moved any more
-	held   atomic.Int64                 // threads of goroutines that are behind
-	slots  slots
+	cfg   Config
+	start time.Time
+	move  func(schedclass.Class) error // of the calling goroutine's thread
+	pulse func(time.Duration) error    // has the system look often for who should have a core, for so long
+	still atomic.Bool                  // there is no pulse
+	yield func()                       // lets Go's scheduler look what else there is to do
+	// yieldsOnly is set of one that has only that.
+	yieldsOnly bool
+	broken     atomic.Bool  // threads cannot be moved any more
+	held       atomic.Int64 // threads of goroutines that are behind
+	slots      slots
 
 	judged atomic.Int64 // when it was last judged, since the start
 	behind atomic.Int64 // tenants that are
@@ -95,7 +97,7 @@ type account struct {
 	places []*place // of goroutines that wait for a slot, oldest first; guarded by slots.mu
 }
 
-// New returns a scheduler. Where threads cannot be moved there and back, it returns why, and no scheduler.
+// New returns a scheduler. Where threads cannot be moved there and back, it returns why, and no scheduler: [Yielding] is what is left then.
 func New(cfg Config) (*Scheduler, error) {
 	if err := schedclass.Available(); err != nil {
 		return nil, err
@@ -113,6 +115,9 @@ func newScheduler(cfg Config, move func(schedclass.Class) error, pulse func(time
 	}
 	return &Scheduler{cfg: cfg, start: time.Now(), move: move, pulse: pulse, yield: runtime.Gosched, slots: slots{cores: cfg.Cores}, tenants: map[string]*account{}}
 }
+
+// Yielding returns a scheduler that knows of no tenants and moves no threads: what computes for long yields now and then, as with any other.
+func Yielding() *Scheduler { return &Scheduler{yield: runtime.Gosched, yieldsOnly: true} }
 
 // Behind tells whether a tenant's threads go behind those of others.
 func (s *Scheduler) Behind(tenant string) bool {
@@ -142,6 +147,16 @@ func (s *Scheduler) Begin(ctx context.Context, tenant string) (context.Context, 
 	if s == nil {
 		return ctx, nil
 	}
+	t := &Task{s: s, yielded: time.Now()}
+	if !s.yieldsOnly {
+		t.account = s.begin(tenant)
+		t.follow()
+	}
+	return context.WithValue(ctx, taskKey{}, t), t
+}
+
+// begin counts one task more of a tenant.
+func (s *Scheduler) begin(tenant string) *account {
 	now := time.Since(s.start)
 	s.mu.Lock()
 	a := s.tenants[tenant]
@@ -151,9 +166,7 @@ func (s *Scheduler) Begin(ctx context.Context, tenant string) (context.Context, 
 	}
 	a.setLocked(now, +1)
 	s.mu.Unlock()
-	t := &Task{account: a, yielded: time.Now()}
-	t.follow()
-	return context.WithValue(ctx, taskKey{}, t), t
+	return a
 }
 
 func (s *Scheduler) end(a *account) {

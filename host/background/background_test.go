@@ -209,6 +209,30 @@ func TestLookYields(t *testing.T) {
 	}
 }
 
+// TestYielding sees that what computes yields where threads cannot be moved, and that nobody is behind then.
+func TestYielding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		yielded := 0
+		s := Yielding()
+		s.yield = func() { yielded++ }
+		ctx, task := s.Begin(t.Context(), "busy")
+		ctx, forked := Fork(ctx)
+		for range 10_000 {
+			Look(ctx)
+			Rest(ctx)
+			<-time.After(time.Microsecond)
+		}
+		if want := int(10*time.Millisecond/yieldEach) - 1; yielded != want && yielded != want+1 {
+			t.Errorf("it yielded %d times in 10 ms, want %d", yielded, want)
+		}
+		if s.Split() || s.Behind("busy") || !Room(ctx) {
+			t.Error("somebody is behind")
+		}
+		forked.End()
+		task.End()
+	})
+}
+
 func TestEqualTenantsAreNotBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m moves

@@ -12,9 +12,10 @@ import (
 // Task is a goroutine that works for a tenant. Its methods are called on that goroutine only; a nil Task is one that no scheduler
 // knows of.
 type Task struct {
-	account *account
-	idle    bool // the goroutine is locked to its thread, which is of the idle class
-	slot    bool // it has taken one, which it may have lost since
+	s       *Scheduler
+	account *account // nil when the scheduler knows of no tenants
+	idle    bool     // the goroutine is locked to its thread, which is of the idle class
+	slot    bool     // it has taken one, which it may have lost since
 	place   place
 	yielded time.Time // or when it began
 }
@@ -27,7 +28,11 @@ func Fork(ctx context.Context) (context.Context, *Task) {
 	if t == nil {
 		return ctx, nil
 	}
-	return t.account.s.Begin(ctx, t.account.tenant)
+	tenant := ""
+	if t.account != nil {
+		tenant = t.account.tenant
+	}
+	return t.s.Begin(ctx, tenant)
 }
 
 // Look is [Task.Look] of the task that ctx carries, which must be that of the calling goroutine.
@@ -48,10 +53,12 @@ func (t *Task) Look() {
 	if t == nil {
 		return
 	}
-	t.follow()
+	if t.account != nil {
+		t.follow()
+	}
 	if t.idle {
 		t.slot = true
-		t.account.s.slots.take(t.account, &t.place)
+		t.s.slots.take(t.account, &t.place)
 	}
 	t.yield()
 }
@@ -60,7 +67,7 @@ func (t *Task) Look() {
 // for the network: who did has got this goroutine from it. Then only Go's monitor looks, each 10 ms.
 func (t *Task) yield() {
 	if now := time.Now(); now.Sub(t.yielded) >= yieldEach {
-		t.account.s.yield()
+		t.s.yield()
 		t.yielded = time.Now()
 	}
 }
@@ -69,13 +76,13 @@ func (t *Task) yield() {
 func (t *Task) Rest() {
 	if t != nil && t.slot {
 		t.slot = false
-		t.account.s.slots.give(&t.place)
+		t.s.slots.give(&t.place)
 	}
 }
 
 // follow moves the goroutine's thread to the class in which the tenant is now.
 func (t *Task) follow() {
-	s := t.account.s
+	s := t.s
 	s.judge()
 	behind := t.account.behind.Load() && !s.broken.Load()
 	if behind == t.idle {
@@ -92,10 +99,10 @@ func (t *Task) follow() {
 // run, and some that wait: each takes a processor of Go's from the others, also while it has no core.
 func Room(ctx context.Context) bool {
 	t, _ := ctx.Value(taskKey{}).(*Task)
-	if t == nil || !t.account.behind.Load() {
+	if t == nil || t.account == nil || !t.account.behind.Load() {
 		return true
 	}
-	s := t.account.s
+	s := t.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return t.account.tasks < 2*s.cfg.Cores
@@ -103,17 +110,17 @@ func Room(ctx context.Context) bool {
 
 // End says that the goroutine does not work for the tenant any more.
 func (t *Task) End() {
-	if t == nil {
+	if t == nil || t.account == nil {
 		return
 	}
 	if t.idle {
 		t.comeBack()
 	}
-	t.account.s.end(t.account)
+	t.s.end(t.account)
 }
 
 func (t *Task) fallBehind() {
-	s := t.account.s
+	s := t.s
 	if s.held.Add(1) > mostThreads {
 		s.held.Add(-1)
 		return
@@ -132,9 +139,9 @@ func (t *Task) fallBehind() {
 func (t *Task) comeBack() {
 	t.Rest()
 	t.idle = false
-	t.account.s.held.Add(-1)
-	if err := t.account.s.move(schedclass.Normal); err != nil {
-		t.account.s.fail(err)
+	t.s.held.Add(-1)
+	if err := t.s.move(schedclass.Normal); err != nil {
+		t.s.fail(err)
 		return
 	}
 	runtime.UnlockOSThread()

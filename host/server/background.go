@@ -19,6 +19,7 @@ func (s *Server) openBackground(ctx context.Context, p *parts) error {
 	})
 	if err != nil {
 		s.cfg.Logger.InfoContext(ctx, "a busy tenant can slow the others down: its work cannot be put behind theirs", slog.Any("error", err))
+		scheduler = background.Yielding()
 	}
 	p.background = scheduler
 	return nil

@@ -62,9 +62,11 @@ static int start(int64_t period) {
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  for (; next < CPU_SETSIZE && err == 0; next++) {
+  for (; next < CPU_SETSIZE; next++) {
     pthread_t thread;
-    if (CPU_ISSET(next, &cores)) err = pthread_create(&thread, &attr, run, (void *)(intptr_t)next);
+    if (!CPU_ISSET(next, &cores)) continue;
+    err = pthread_create(&thread, &attr, run, (void *)(intptr_t)next);
+    if (err != 0) break;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attr);
