@@ -13,7 +13,7 @@ type handles struct {
 	vals    []hostSide
 	live    int
 	bytes   int64
-	dropped []byte // memory of a value that was dropped before anybody else was given it, nil when there is none
+	dropped []byte // memory of a small value that was dropped before anybody else was given it, nil when there is none
 }
 
 // hostSide is a value on the host's side.
@@ -63,14 +63,16 @@ func (h *handles) drop(n uint32) bool {
 	}
 	h.live--
 	h.bytes -= v.Size()
-	if v.block != nil {
+	if spare.Large(v.block) {
+		spare.LetGo(v.block) // it counts no more, so it must not stay
+	} else if v.block != nil {
 		h.dropped = v.block
 	}
 	*v = hostSide{}
 	return true
 }
 
-// block returns an empty block for n bytes: the spare one if that is as large, or a little larger. A guest that makes and drops values without end
+// block returns an empty block for n bytes: that of a dropped value if it is as large, or a little larger. A guest that makes and drops values without end
 // would leave gigabytes a second to the collector otherwise.
 func (h *handles) block(n int64) []byte {
 	b := h.dropped

@@ -25,8 +25,8 @@ func TestValuesKeepWhatTheyHold(t *testing.T) {
 		for i := range rapid.IntRange(1, 100).Draw(t, "steps") {
 			switch rapid.SampledFrom([]string{"make", "drop", "drop", "give"}).Draw(t, "step") {
 			case "make":
-				mem := bytes.Repeat([]byte{byte(i)}, rapid.SampledFrom([]int{1, 63, 64, 1000, 1100}).Draw(t, "size"))
-				r := &reader{mem: mem, handles: &h, budget: 1 << 20}
+				mem := bytes.Repeat([]byte{byte(i)}, rapid.SampledFrom([]int{1, 63, 64, 1000, 1100, 1<<20 + 1}).Draw(t, "size"))
+				r := &reader{mem: mem, handles: &h, budget: 1 << 30}
 				var v value.Value
 				if f := r.value(&v, &descriptor{kind: abi.KindBytes, dataLen: uint64(len(mem))}, nil, nil); f != "" {
 					t.Fatal(f)
@@ -35,7 +35,7 @@ func TestValuesKeepWhatTheyHold(t *testing.T) {
 				if n != int64(len(mem)) {
 					t.Fatalf("%d bytes detached, want %d", n, len(mem))
 				}
-				handle, ok := h.add(v, block, 1<<20)
+				handle, ok := h.add(v, block, 1<<30)
 				if !ok {
 					t.Fatal("there is no room")
 				}
@@ -50,6 +50,9 @@ func TestValuesKeepWhatTheyHold(t *testing.T) {
 					t.Fatalf("handle %d cannot be dropped", live[k].n)
 				}
 				live = append(live[:k], live[k+1:]...)
+				if cap(h.dropped) > 1<<20 {
+					t.Fatalf("%d bytes stay that count no more", cap(h.dropped))
+				}
 			case "give":
 				if len(live) == 0 {
 					continue
