@@ -133,13 +133,10 @@ nodes:
   other: {model: again, in: {x: x}}
   trial: {model: again, in: {x: one.y}, shadow: true}
 `)
-	for refused := 1; ; refused++ {
-		asked := 0
+	for refused := int64(1); ; refused++ {
+		var asked atomic.Int64 // nodes ask at the same time
 		e := engine.New(engine.Config{Hold: func(_ context.Context, delta int64) error {
-			if delta > 0 {
-				asked++
-			}
-			if asked == refused && delta > 0 {
+			if delta > 0 && asked.Add(1) == refused {
 				return errors.New("not this one")
 			}
 			return nil
