@@ -200,7 +200,12 @@ func TestMadeUpTokensAskNothing(t *testing.T) {
 				now = now.Add(5 * time.Second)
 			}
 			is.broken.Store(false)
-			if _, _, err := v.Verify(t.Context(), good); err != nil {
+			_, _, err := v.Verify(t.Context(), good)
+			for tries := 0; err != nil && tries < 100; tries++ { // go-oidc hands on the failure of before for as long as its goroutine has not ended
+				now = now.Add(5 * time.Second)
+				_, _, err = v.Verify(t.Context(), good)
+			}
+			if err != nil {
 				t.Errorf("a good token after them: %v", err)
 			}
 		})
