@@ -64,17 +64,15 @@ type Config struct {
 
 // Scheduler judges tenants and moves the threads that work for them. A nil Scheduler moves none. Its methods may overlap.
 type Scheduler struct {
-	cfg   Config
-	start time.Time
-	move  func(schedclass.Class) error // of the calling goroutine's thread
-	pulse func(time.Duration) error    // has the system look often for who should have a core, for so long
-	still atomic.Bool                  // there is no pulse
-	yield func()                       // lets Go's scheduler look what else there is to do
-	// yieldsOnly is set of one that has only that.
-	yieldsOnly bool
-	broken     atomic.Bool  // threads cannot be moved any more
-	held       atomic.Int64 // threads of goroutines that are behind
-	slots      slots
+	cfg    Config
+	start  time.Time
+	move   func(schedclass.Class) error // of the calling goroutine's thread; nil of one that only has goroutines yield
+	pulse  func(time.Duration) error    // has the system look often for who should have a core, for so long
+	still  atomic.Bool                  // there is no pulse
+	yield  func()                       // lets Go's scheduler look what else there is to do
+	broken atomic.Bool                  // threads cannot be moved any more
+	held   atomic.Int64                 // threads of goroutines that are behind
+	slots  slots
 
 	judged atomic.Int64 // when it was last judged, since the start
 	behind atomic.Int64 // tenants that are
@@ -117,7 +115,7 @@ func newScheduler(cfg Config, move func(schedclass.Class) error, pulse func(time
 }
 
 // Yielding returns a scheduler that knows of no tenants and moves no threads: what computes for long yields now and then, as with any other.
-func Yielding() *Scheduler { return &Scheduler{yield: runtime.Gosched, yieldsOnly: true} }
+func Yielding() *Scheduler { return &Scheduler{yield: runtime.Gosched} }
 
 // Behind tells whether a tenant's threads go behind those of others.
 func (s *Scheduler) Behind(tenant string) bool {
@@ -148,7 +146,7 @@ func (s *Scheduler) Begin(ctx context.Context, tenant string) (context.Context, 
 		return ctx, nil
 	}
 	t := &Task{s: s, yielded: time.Now()}
-	if !s.yieldsOnly {
+	if s.move != nil {
 		t.account = s.begin(tenant)
 		t.follow()
 	}

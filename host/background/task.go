@@ -63,8 +63,8 @@ func (t *Task) Look() {
 	t.yield()
 }
 
-// yield lets Go's scheduler look now and then what else there is to do. While a goroutine computes and nothing becomes ready, nobody may be waiting
-// for the network: who did has got this goroutine from it. Then only Go's monitor looks, each 10 ms.
+// yield lets Go's scheduler look now and then what else there is to do. While a goroutine computes and nothing becomes ready, nobody may
+// be waiting for the network: who did has got this goroutine from it. Then only Go's monitor looks, each 10 ms.
 func (t *Task) yield() {
 	if now := time.Now(); now.Sub(t.yielded) >= yieldEach {
 		t.s.yield()

@@ -44,8 +44,8 @@ func (h *handles) room(size, limit int64) bool {
 	return h.live < maxHandles && len(h.vals) < 64*maxHandles && size <= limit-h.bytes
 }
 
-// add keeps v, and the block that it stands in if nobody else has that. Numbers are not used twice in a call, so a late use of a dropped one is
-// found out.
+// add keeps v, and the block that it stands in if nobody else has that. Numbers are not used twice in a call, so a late use of a dropped
+// one is found out.
 func (h *handles) add(v value.Value, block []byte, limit int64) (n uint32, ok bool) {
 	if !h.room(v.Size(), limit) {
 		return 0, false
@@ -72,8 +72,8 @@ func (h *handles) drop(n uint32) bool {
 	return true
 }
 
-// block returns an empty block for n bytes: that of a dropped value if it is as large, or a little larger. A guest that makes and drops values without end
-// would leave gigabytes a second to the collector otherwise.
+// block returns an empty block for n bytes: that of a dropped value if it is as large, or a little larger. A guest that makes and drops
+// values without end would leave gigabytes a second to the collector otherwise.
 func (h *handles) block(n int64) []byte {
 	b := h.dropped
 	if int64(cap(b)) < n || int64(cap(b)) > n+n/4 {

@@ -14,6 +14,11 @@ import (
 	"github.com/tandem-serve/tandem/sdk/client"
 )
 
+// protocols are the ways to call the server, by name.
+var protocols = map[string][]client.Option{
+	"Connect": nil, "gRPC": {client.WithGRPC()}, "gRPC-Web": {client.WithGRPCWeb()}, "JSON": {client.WithJSON()},
+}
+
 // TestAnswersAreGivenBack calls a model in every protocol, and as a stream: answers stand in the memory that is shared with the
 // worker until they have been encoded, and nothing of it is held after that.
 func TestAnswersAreGivenBack(t *testing.T) {
@@ -43,9 +48,7 @@ func TestAnswersAreGivenBack(t *testing.T) {
 	want := client.Float32s([]int64{rows, 3}, two).GetTensor().GetData()
 	held := -1
 	for round := range 3 {
-		for name, options := range map[string][]client.Option{
-			"Connect": nil, "gRPC": {client.WithGRPC()}, "gRPC-Web": {client.WithGRPCWeb()}, "JSON": {client.WithJSON()},
-		} {
+		for name, options := range protocols {
 			c, err := client.New(s.URL, append(options, client.WithKey(s.Key))...)
 			if err != nil {
 				t.Fatal(err)
@@ -87,9 +90,7 @@ nodes:
   k: {plugin: values, call: copy, in: {text: c.text}, cache: true}
 `)
 	var callers sync.WaitGroup
-	for name, options := range map[string][]client.Option{
-		"Connect": nil, "gRPC": {client.WithGRPC()}, "gRPC-Web": {client.WithGRPCWeb()}, "JSON": {client.WithJSON()},
-	} {
+	for name, options := range protocols {
 		c, err := client.New(s.URL, append(options, client.WithKey(s.Key))...)
 		if err != nil {
 			t.Fatal(err)

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-// tdm_beat has every core beat each period until d from now, both in nanoseconds. It returns 0, or what went wrong as errno has it. The period of the
-// first call holds. Calls may overlap.
+// tdm_beat has every core beat each period until d from now, both in nanoseconds. It returns 0, or what went wrong as errno has it. The
+// period of the first call holds. Calls may overlap.
 int tdm_beat(int64_t d, int64_t period);
 
 #endif

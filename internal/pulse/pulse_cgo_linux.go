@@ -16,8 +16,11 @@ import (
 	"time"
 )
 
+// period is the time between two beats of a core.
+const period = 200 * time.Microsecond
+
 func beat(d time.Duration) error {
-	if errno := C.tdm_beat(C.int64_t(d), C.int64_t(Period)); errno != 0 {
+	if errno := C.tdm_beat(C.int64_t(d), C.int64_t(period)); errno != 0 {
 		return fmt.Errorf("start the threads of the pulse: %w", syscall.Errno(errno))
 	}
 	return nil

@@ -65,8 +65,17 @@ func sizeFor(n int) (size, place int) {
 	return size, perDoubling*(doubling-least) + size/step - perDoubling - 1
 }
 
-// Room is [pieces.Room], of memory that was let go if there is any: an eighth larger at most. Whoever gets it may keep it. Calls may overlap, as those of
-// [LetGo].
+// shelfOf returns where memory goes when it is let go, nil when it is of no size that is used again.
+func shelfOf(b []byte) *shelf {
+	size, place := sizeFor(cap(b))
+	if place < 0 || size != cap(b) {
+		return nil
+	}
+	return &shelves[place]
+}
+
+// Room is [pieces.Room], of memory that was let go if there is any: an eighth larger at most. Whoever gets it may keep it. Calls may
+// overlap, as those of [LetGo].
 func Room(n int) []byte {
 	size, place := sizeFor(n)
 	if place < 0 {
@@ -79,16 +88,12 @@ func Room(n int) []byte {
 }
 
 // Large tells whether memory is of a size that is used again.
-func Large(b []byte) bool {
-	size, place := sizeFor(cap(b))
-	return place >= 0 && size == cap(b)
-}
+func Large(b []byte) bool { return shelfOf(b) != nil }
 
-// LetGo gives back memory that Room returned, or memory of such a size, of which nothing may be read or written any more. What is not [Large] is left
-// to the collector.
+// LetGo gives back memory that Room returned, or memory of such a size, of which nothing may be read or written any more. What is not
+// [Large] is left to the collector.
 func LetGo(b []byte) {
-	if Large(b) {
-		_, place := sizeFor(cap(b))
-		shelves[place].give(&b[:1][0])
+	if s := shelfOf(b); s != nil {
+		s.give(&b[:1][0])
 	}
 }
